@@ -1,0 +1,1 @@
+"""spikeflow runs spiking networks on live sensor streams."""

@@ -1,0 +1,112 @@
+"""The error tree: every error says where it is, what was found and what would work."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class SpikeflowError(Exception):
+    """The base of every error that spikeflow raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in a graph file; lines and columns count from one."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong, as a node or a model reports it before anything starts.
+
+    Attributes:
+        path: keys and indices that lead from the node to the value, such as ``("inputs", 0, "weights")``.
+        found: what is there.
+        hint: what would work.
+        warning: True where the graph runs all the same.
+    """
+
+    path: tuple[str | int, ...]
+    found: str
+    hint: str
+    warning: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.found} — {self.hint}"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A problem at its place in a graph."""
+
+    found: str
+    hint: str
+    at: Position | None = None
+    node: str | None = None
+
+    def __str__(self) -> str:
+        place = f"{self.at}: " if self.at else ""
+        node = f'node "{self.node}": ' if self.node else ""
+        return f"{place}{node}{self.found} — {self.hint}"
+
+
+class GraphError(SpikeflowError):
+    """A graph that cannot start; holds every finding, in the order of the file."""
+
+    def __init__(self, findings: Iterable[Finding]) -> None:
+        self.findings = tuple(findings)
+        super().__init__("\n".join(str(finding) for finding in self.findings))
+
+
+class ParameterError(SpikeflowError, ValueError):
+    """A value that a field, a model or a projection cannot take; raised inside pydantic validators too."""
+
+    def __init__(self, found: str, hint: str) -> None:
+        self.found, self.hint = found, hint
+        super().__init__(f"{found} — {hint}")
+
+
+class EventError(SpikeflowError, ValueError):
+    """Events that break the rules of their stream: schema, order, bounds."""
+
+
+class PayloadError(SpikeflowError, ValueError):
+    """Bytes from the world that cannot be read as events; `reason` is the key they are counted under."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        self.reason = reason
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+
+
+class ConnectError(SpikeflowError):
+    """A broker, file or device that could not be opened in time."""
+
+
+class NodeError(SpikeflowError):
+    """A node failed while the graph ran."""
+
+    def __init__(self, node: str, cause: BaseException) -> None:
+        self.node, self.cause = node, cause
+        said = str(cause) or type(cause).__name__
+        kind = "" if isinstance(cause, SpikeflowError | OSError) else f"{type(cause).__name__}: "
+        super().__init__(f'node "{node}": {kind}{said}')
+
+
+def nearest(name: str, valid: Iterable[str], *, most: int = 12) -> str:
+    """What would work instead of `name`: the nearest valid name, else the valid ones."""
+    names = sorted(set(valid))
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    if not names:
+        return "there is nothing to choose from"
+    shown = ", ".join(names[:most])
+    return f"valid: {shown}" + (", …" if len(names) > most else "")

@@ -1,0 +1,490 @@
+"""Nodes: the roles, what a class takes and gives, and what a node gets from the run."""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal, Protocol, Self
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from spikeflow.errors import ParameterError, Problem
+from spikeflow.events import Batch, Grid, Indices, Kind, Stream, Times, Values, Window, merge, verify
+from spikeflow.units import Nanoseconds
+
+State = dict[str, Any]
+"""What a node carries from one window to the next: names to numbers, texts, arrays or containers of them."""
+
+
+class Clock(Protocol):
+    """Where a run gets its time from."""
+
+    def now_ns(self) -> int:
+        """Nanoseconds since 1970, UTC; never goes back."""
+
+    async def sleep_until(self, t_ns: int) -> None:
+        """Return once `t_ns` has come."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """What became of the events that a node accepted: accepted = processed + rejected + dropped + buffered."""
+
+    accepted: int = 0
+    processed: int = 0
+    rejected: dict[str, int] = field(default_factory=dict)
+    dropped: dict[str, int] = field(default_factory=dict)
+    noted: dict[str, int] = field(default_factory=dict)
+
+    def reject(self, reason: str, count: int = 1) -> None:
+        """Count events that cannot be used."""
+        self.rejected[reason] = self.rejected.get(reason, 0) + count
+
+    def drop(self, reason: str, count: int = 1) -> None:
+        """Count usable events that were given up."""
+        self.dropped[reason] = self.dropped.get(reason, 0) + count
+
+    def note(self, what: str, count: int = 1) -> None:
+        """Count something that loses nothing: a clamped event, a forced window, a reconnection."""
+        self.noted[what] = self.noted.get(what, 0) + count
+
+    @property
+    def buffered(self) -> int:
+        """Events accepted and not yet handed on."""
+        return self.accepted - self.processed - sum(self.rejected.values()) - sum(self.dropped.values())
+
+    def as_dict(self) -> dict[str, Any]:
+        """The counts for people and scripts; what never happened is left out."""
+        found: dict[str, Any] = {"accepted": self.accepted, "processed": self.processed, "buffered": self.buffered}
+        for name, reasons in (("rejected", self.rejected), ("dropped", self.dropped), ("noted", self.noted)):
+            if reasons:
+                found[name] = dict(reasons)
+        return found
+
+
+def _quiet(level: str, text: str) -> None:
+    """Log nothing."""
+
+
+@dataclass(slots=True)
+class Context:
+    """What a node knows of the run it is in.
+
+    Attributes:
+        name: the node's name in the graph.
+        grid: origin, dt and window.
+        window: the window being handled (encoders, neurons and decoders).
+        inputs: the streams that arrive, in the order of the graph file.
+        outlets: port name to stream; the default outlet is ``""``.
+        wanted: the ports that somebody listens to.
+        seed: the graph's seed.
+        graph: the graph's name.
+        clock: the run's clock.
+        counters: what became of the node's events.
+        log: ``log(level, text)`` puts a line in the run's log.
+    """
+
+    name: str
+    grid: Grid
+    clock: Clock
+    inputs: tuple[Stream, ...] = ()
+    outlets: dict[str, Stream] = field(default_factory=dict)
+    wanted: frozenset[str] = frozenset({""})
+    seed: int = 0
+    graph: str = "graph"
+    counters: Counters = field(default_factory=Counters)
+    log: Callable[[str, str], None] = _quiet
+    window: Window = field(default_factory=lambda: Window(0, 0, 0, 0))
+
+    @property
+    def outlet(self) -> Stream:
+        """The default outlet's stream."""
+        return self.outlets[""]
+
+
+class Outlet(Protocol):
+    """Where a source pushes its events; the run cuts them into windows."""
+
+    def now_ns(self) -> int:
+        """The run's time (ns since 1970, UTC), for events stamped on arrival."""
+
+    async def send(self, events: pa.RecordBatch) -> None:
+        """Push events. Waits while the graph is behind and the source may be slowed."""
+
+    async def push(self, index: int, value: float = 1.0, t_ns: int | None = None) -> None:
+        """Push one event; stamped on arrival unless `t_ns` says otherwise."""
+
+    async def advance(self, t_ns: int) -> None:
+        """Promise that no event before `t_ns` will come any more, so that the windows before it can go."""
+
+    def reject(self, reason: str, count: int = 1, detail: str = "") -> None:
+        """Count events that could not be read; each reason is logged at most once a minute."""
+
+
+class Inlet(Protocol):
+    """Where a sink receives: one record batch a window from each input, in the order of the inputs."""
+
+    streams: tuple[Stream, ...]
+
+    def __aiter__(self) -> AsyncIterator[pa.RecordBatch]: ...
+
+
+class Input(BaseModel):
+    """One entry of `input` or `inputs`: the name of a node, or a mapping with `from`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, arbitrary_types_allowed=True)
+
+    source: str = Field(alias="from", description="the node, `node.port` or `network/population` to listen to")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, data: Any) -> Any:
+        return {"from": data} if isinstance(data, str) else data
+
+    @property
+    def node(self) -> str:
+        """The node's name, without the port."""
+        return self.source.partition(".")[0]
+
+    @property
+    def port(self) -> str:
+        """The port's name; ``""`` is the default outlet."""
+        return self.source.partition(".")[2]
+
+
+class Forget(BaseModel):
+    """When a node goes back to its initial state: `{every: 10 s}` or `{on: node}`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    every: Annotated[Nanoseconds, Field(gt=0)] | None = Field(None, description="forget at multiples of this time")
+    on: str | None = Field(None, description="forget before every tick in which this node sends an event")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.every is None) == (self.on is None):
+            raise ParameterError("forget has both or none of 'every' and 'on'", "write {every: 10 s} or {on: node}")
+        return self
+
+
+def _plain_inputs(data: Any) -> Any:
+    """`input: x` and `inputs: [x]` are the same."""
+    if isinstance(data, Mapping) and "input" in data:
+        if "inputs" in data:
+            raise ParameterError("both 'input' and 'inputs'", "keep one of them")
+        one = data["input"]
+        data = {key: value for key, value in data.items() if key != "input"}
+        data["inputs"] = one if isinstance(one, list | tuple) else [one]
+    elif isinstance(data, Mapping) and "inputs" in data and not isinstance(data["inputs"], list | tuple):
+        data = {**data, "inputs": [data["inputs"]]}
+    return data
+
+
+class Node(BaseModel):
+    """One node of a graph. Fields are its keys in the graph file; what `start` puts on `self` is its state.
+
+    State lives in attributes that are no fields; names that begin with an underscore are resources, which are
+    neither saved nor forgotten.
+    """
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, validate_default=False)
+
+    role: ClassVar[str]
+    takes: ClassVar[tuple[Kind, ...]] = ()
+    gives: ClassVar[tuple[Kind, ...]] = ()
+    most_inputs: ClassVar[int | None] = None
+    valued: ClassVar[bool] = False
+    """Whether the spikes that it gives carry a value."""
+
+    inputs: list[Input] = Field(default_factory=list, description="the nodes to listen to")
+    on_error: Literal["stop", "skip", "restart"] = Field(
+        "stop", description="what a failure does: end the run, skip the window, or restart with back-off"
+    )
+    forget: Forget | None = Field(None, description="when to go back to the initial state")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _inputs(cls, data: Any) -> Any:
+        return _plain_inputs(data)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in type(self).__pydantic_fields__:
+            super().__setattr__(name, value)
+        else:
+            object.__setattr__(self, name, value)
+
+    # What the graph needs to know before anything starts.
+
+    def check(self, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
+        """What is wrong with the fields, given what arrives. Files are opened here; the origin is not known yet."""
+        return ()
+
+    def outlets(self, inputs: Sequence[Stream]) -> dict[str, Stream]:
+        """Port name to stream (the default one is ``""``); the run fills in the names.
+
+        Raises:
+            ParameterError: the size cannot be known.
+        """
+        if not self.gives:
+            return {}
+        size = self.size_out(inputs)
+        return {"": Stream("", self.gives[0], size, valued=self.valued and self.gives[0] == "spikes")}
+
+    def size_out(self, inputs: Sequence[Stream]) -> int:
+        """The size of the default outlet; that of the input unless a class says otherwise."""
+        return inputs[0].size
+
+    def least_delay(self, index: int, dt_ns: int) -> int:
+        """Ticks by which input `index` is delayed at least; only populations delay."""
+        return 0
+
+    # The run.
+
+    @property
+    def context(self) -> Context:
+        """What the node knows of the run; only there while a run is on."""
+        found: Context = self.__dict__["_context"]
+        return found
+
+    def bind(self, context: Context) -> None:
+        """Enter a run: keep the context, start, and remember the initial state."""
+        for name in [n for n in self.__dict__ if n not in type(self).__pydantic_fields__]:
+            del self.__dict__[name]
+        self.__dict__["_context"] = context
+        size = context.inputs[0].size if context.inputs else 0
+        if not context.inputs and context.outlets:
+            size = context.outlet.size
+        self.start(size)
+        self.__dict__["_initial"] = self.save()
+
+    def start(self, size: int) -> None:
+        """Set the initial state; `size` is that of the first input, or of the outlet where there is none."""
+
+    def save(self) -> State:
+        """The state at the end of a window, as a copy."""
+        fields = type(self).__pydantic_fields__
+        return copy.deepcopy({k: v for k, v in self.__dict__.items() if k not in fields and not k.startswith("_")})
+
+    def load(self, state: State) -> None:
+        """Put a saved state back."""
+        for name, value in copy.deepcopy(state).items():
+            object.__setattr__(self, name, value)
+
+    def reset(self) -> None:
+        """Go back to the initial state."""
+        self.load(self.__dict__["_initial"])
+
+
+class TimeRules(BaseModel):
+    """How a live source's events get their time, and when its windows close."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    by: Literal["arrival", "payload"] = Field("arrival", description="stamp on arrival, or trust the payload's time")
+    lateness: Annotated[Nanoseconds, Field(ge=0)] = Field(0, description="how far behind an event may come")
+    idle_after: Annotated[Nanoseconds, Field(gt=0)] = Field(
+        1_000_000_000, description="a key not heard for so long no longer holds windows open"
+    )
+    late: Literal["drop", "clamp"] = Field("drop", description="drop late events, or move them to the first open tick")
+    ahead: Annotated[Nanoseconds, Field(gt=0)] = Field(
+        10_000_000_000, description="a stamp further in the future than this is rejected"
+    )
+
+
+class Source(Node):
+    """Brings samples or spikes into the graph: one method, `produce`."""
+
+    role: ClassVar[str] = "source"
+    most_inputs: ClassVar[int | None] = 0
+    timed: ClassVar[bool] = False
+    """True where events carry times of their own and come in order, so that the run may go as fast as it can."""
+
+    time: TimeRules = Field(default_factory=TimeRules, description="where event times come from")
+    buffer: int = Field(100_000, ge=1, description="events held while the graph is behind")
+    overflow: Literal["block", "drop_oldest", "fail"] = Field(
+        "block", description="what happens when the buffer is full"
+    )
+
+    @property
+    def finite(self) -> bool:
+        """Whether the source ends by itself."""
+        return False
+
+    def origin_ns(self) -> int | None:
+        """The instant of tick 0 that the source itself proposes (ns since 1970, UTC)."""
+        return None
+
+    def length_ns(self) -> int | None:
+        """How long the source lasts, counted from the origin, where that is known (ns)."""
+        return None
+
+    def size_out(self, inputs: Sequence[Stream]) -> int:
+        """The declared size."""
+        raise ParameterError("the size of this source is not known", "declare how many channels or neurons there are")
+
+    @abstractmethod
+    async def produce(self, outlet: Outlet) -> None:
+        """Push events into the outlet as they come; returning ends the source."""
+
+
+class Stepper(Node):
+    """A node that turns one window of its inputs into one window of its outlets."""
+
+    @abstractmethod
+    def step(self, window: Window, arriving: Sequence[Batch]) -> Sequence[Batch]:
+        """One batch for each outlet of the context, in its order, from one batch of each input."""
+
+    def pending(self) -> int:
+        """Events that arrived and have not acted yet."""
+        return 0
+
+
+class _Mapper(Stepper):
+    """Steps by one call on record batches."""
+
+    most_inputs: ClassVar[int | None] = 1
+
+    def step(self, window: Window, arriving: Sequence[Batch]) -> Sequence[Batch]:
+        """Hand the record batch to the one method of the role, and hold the answer to the stream's rules."""
+        context = self.context
+        context.window = window
+        given = arriving[0].bare
+        record = self._map(given)
+        stream = context.outlets[""]
+        if record is not given:
+            verify(record, stream, window)
+        return (Batch.of(window, stream.schema(context.grid), record),)
+
+    def _map(self, record: pa.RecordBatch) -> pa.RecordBatch:
+        raise TypeError(f"{type(self).__name__} has no method to map a window")
+
+
+class Encoder(_Mapper):
+    """Turns samples into spikes: one method, `encode`."""
+
+    role: ClassVar[str] = "encoder"
+    takes: ClassVar[tuple[Kind, ...]] = ("samples",)
+    gives: ClassVar[tuple[Kind, ...]] = ("spikes",)
+
+    @abstractmethod
+    def encode(self, samples: pa.RecordBatch) -> pa.RecordBatch:
+        """Encode one window."""
+
+    def _map(self, record: pa.RecordBatch) -> pa.RecordBatch:
+        return self.encode(record)
+
+
+class Decoder(_Mapper):
+    """Turns spikes into samples: one method, `decode`."""
+
+    role: ClassVar[str] = "decoder"
+    takes: ClassVar[tuple[Kind, ...]] = ("spikes",)
+    gives: ClassVar[tuple[Kind, ...]] = ("samples",)
+
+    @abstractmethod
+    def decode(self, spikes: pa.RecordBatch) -> pa.RecordBatch:
+        """Decode one window."""
+
+    def _map(self, record: pa.RecordBatch) -> pa.RecordBatch:
+        return self.decode(record)
+
+
+class Neuron(Stepper):
+    """Steps neurons. Those on a loop shorter than a window are stepped together, as one block."""
+
+    role: ClassVar[str] = "neuron"
+    takes: ClassVar[tuple[Kind, ...]] = ("spikes", "samples")
+    gives: ClassVar[tuple[Kind, ...]] = ("spikes",)
+
+    @classmethod
+    @abstractmethod
+    def fuse(cls, members: Sequence[Neuron]) -> Block:
+        """Bound nodes as one block."""
+
+
+class Block(Protocol):
+    """Neurons that are stepped together; an input from a member's default outlet is the block's own business."""
+
+    def step(self, window: Window, arriving: Sequence[Batch]) -> Sequence[Batch]:
+        """As `Stepper.step`: inputs from outside in the order of members, then outlets in the order of members."""
+
+    def save(self) -> State:
+        """The state of all members."""
+
+    def load(self, state: State) -> None:
+        """Put a saved state back."""
+
+    def reset(self, name: str) -> None:
+        """Put one member back to its initial state."""
+
+    def pending(self) -> int:
+        """Spikes still in delay lines."""
+
+
+class Sink(Node):
+    """Takes batches out of the graph: one method, `consume`."""
+
+    role: ClassVar[str] = "sink"
+    takes: ClassVar[tuple[Kind, ...]] = ("spikes", "samples")
+
+    @abstractmethod
+    async def consume(self, inlet: Inlet) -> None:
+        """Iterate over the inlet until it ends."""
+
+
+class ChannelMap:
+    """Keys to channels: the next free one for a new key, or the one that a fixed list names.
+
+    Attributes:
+        keys: channel to key, in the order of the channels.
+        version: grows by one with every new key.
+    """
+
+    def __init__(self, size: int, keys: Sequence[str] = (), *, fixed: bool = False) -> None:
+        self.size, self.fixed = size, fixed
+        self.keys = list(keys)
+        self.version = len(self.keys)
+        self._channels = {key: channel for channel, key in enumerate(self.keys)}
+
+    def channel(self, key: str) -> int | None:
+        """The channel of `key`; None where there is no room for a new one."""
+        found = self._channels.get(key)
+        if found is None and not self.fixed and len(self.keys) < self.size:
+            found = self._channels[key] = len(self.keys)
+            self.keys.append(key)
+            self.version += 1
+        return found
+
+
+__all__ = [
+    "Batch",
+    "Block",
+    "ChannelMap",
+    "Clock",
+    "Context",
+    "Counters",
+    "Decoder",
+    "Encoder",
+    "Forget",
+    "Grid",
+    "Indices",
+    "Inlet",
+    "Input",
+    "Kind",
+    "Neuron",
+    "Node",
+    "Outlet",
+    "Sink",
+    "Source",
+    "State",
+    "Stepper",
+    "Stream",
+    "TimeRules",
+    "Times",
+    "Values",
+    "Window",
+    "merge",
+]

@@ -1,0 +1,133 @@
+"""Values with units: "10 ms" to seconds or whole nanoseconds, "40 Hz" to hertz, and back."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, ValidationInfo, WithJsonSchema
+
+from spikeflow.errors import ParameterError
+
+_EXPONENT = {"ns": -9, "us": -6, "µs": -6, "μs": -6, "ms": -3, "s": 0}
+_FACTOR = {"min": 60, "h": 3600, "d": 86400}
+_HERTZ = {"mHz": -3, "Hz": 0, "kHz": 3, "MHz": 6}
+_QUANTITY = re.compile(r"\s*([-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([A-Za-zµμ/]*)\s*")
+
+TIME_UNITS = ("ns", "us", "ms", "s", "min", "h")
+
+
+def _split(text: str, what: str) -> tuple[Decimal, str]:
+    match = _QUANTITY.fullmatch(text)
+    if match is None:
+        raise ParameterError(f"{text!r} is not {what}", f"write a number and a unit, such as {_example(what)}")
+    try:
+        return Decimal(match[1]), match[2]
+    except InvalidOperation:
+        raise ParameterError(f"{text!r} is not {what}", f"write {_example(what)}") from None
+
+
+def _example(what: str) -> str:
+    return "40 Hz" if "frequency" in what else "10 ms"
+
+
+def _decimal_seconds(text: str) -> Decimal:
+    number, unit = _split(text, "a time")
+    if unit in _EXPONENT:
+        return number.scaleb(_EXPONENT[unit])
+    if unit in _FACTOR:
+        return number * _FACTOR[unit]
+    if not unit:
+        raise ParameterError(f"{text!r} has no unit", f"write '{text.strip()} ms' or '{text.strip()} s'")
+    raise ParameterError(f"{text!r} has the unit {unit!r}", f"a time takes {', '.join(TIME_UNITS)}")
+
+
+def parse_seconds(text: str) -> float:
+    """Seconds of a text such as ``"10 ms"``.
+
+    Raises:
+        ParameterError: no unit, an unknown one, or no number.
+    """
+    return float(_decimal_seconds(text))
+
+
+def parse_ns(text: str) -> int:
+    """Whole nanoseconds of a text such as ``"10 ms"``; a fraction of a nanosecond is an error."""
+    exact = _decimal_seconds(text).scaleb(9)
+    if exact != exact.to_integral_value():
+        raise ParameterError(f"{text!r} is not a whole number of nanoseconds", "write a multiple of 1 ns")
+    return int(exact)
+
+
+def parse_hertz(text: str) -> float:
+    """Hertz of a text such as ``"40 Hz"``."""
+    number, unit = _split(text, "a frequency")
+    if unit not in _HERTZ:
+        found = f"{text!r} has no unit" if not unit else f"{text!r} has the unit {unit!r}"
+        raise ParameterError(found, f"a frequency takes {', '.join(_HERTZ)}, such as '{number} Hz'")
+    return float(number.scaleb(_HERTZ[unit]))
+
+
+def _bare(value: Any, info: ValidationInfo, what: str, example: str) -> None:
+    """Refuse a number without a unit where the value comes from a graph file; zero needs none."""
+    if isinstance(value, bool):
+        raise ParameterError(f"{value!r} is not {what}", f"write a number and a unit, such as {example}")
+    if isinstance(value, int | float) and value != 0 and (info.context or {}).get("units") == "required":
+        unit = example.split()[1]
+        raise ParameterError(f"{value} has no unit", f"write '{value} {unit}'")
+
+
+def _to_seconds(value: Any, info: ValidationInfo) -> Any:
+    if isinstance(value, str):
+        return parse_seconds(value)
+    _bare(value, info, "a time", "10 ms")
+    return float(value) if isinstance(value, int) else value
+
+
+def _to_ns(value: Any, info: ValidationInfo) -> Any:
+    if isinstance(value, str):
+        return parse_ns(value)
+    _bare(value, info, "a time", "10 ms")
+    if isinstance(value, float):
+        exact = Decimal(repr(value)).scaleb(9)
+        if exact != exact.to_integral_value():
+            raise ParameterError(f"{value!r} s is not a whole number of nanoseconds", "write a multiple of 1 ns")
+        return int(exact)
+    return value
+
+
+def _to_hertz(value: Any, info: ValidationInfo) -> Any:
+    if isinstance(value, str):
+        return parse_hertz(value)
+    _bare(value, info, "a frequency", "40 Hz")
+    return float(value) if isinstance(value, int) else value
+
+
+_TIME_SCHEMA = {"type": "string", "examples": ["10 ms"], "description": "a time with its unit: ns, us, ms, s, min, h"}
+_HERTZ_SCHEMA = {"type": "string", "examples": ["40 Hz"], "description": "a frequency with its unit: mHz, Hz, kHz, MHz"}
+
+Seconds = Annotated[float, BeforeValidator(_to_seconds), WithJsonSchema(_TIME_SCHEMA)]
+"""A duration in seconds; from a graph file with its unit, from Python a number of seconds."""
+
+Nanoseconds = Annotated[int, BeforeValidator(_to_ns), WithJsonSchema(_TIME_SCHEMA)]
+"""A duration in whole nanoseconds; from a graph file with its unit, from Python an integer of nanoseconds."""
+
+Hertz = Annotated[float, BeforeValidator(_to_hertz), WithJsonSchema(_HERTZ_SCHEMA)]
+"""A frequency in hertz; from a graph file with its unit, from Python a number."""
+
+
+def format_ns(nanoseconds: int) -> str:
+    """The shortest exact text of a duration: ``10_000_000`` gives ``"10 ms"``."""
+    for unit, exponent in (("s", 9), ("ms", 6), ("us", 3)):
+        if nanoseconds % 10**exponent == 0:
+            return f"{nanoseconds // 10**exponent} {unit}"
+    return f"{nanoseconds} ns"
+
+
+def format_seconds(seconds: float) -> str:
+    """A duration for people: ``0.01`` gives ``"10 ms"``."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if abs(seconds) >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 1e-9:.3g} ns"
