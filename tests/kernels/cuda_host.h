@@ -1,0 +1,144 @@
+// Gives the words of CUDA C that the kernels use a meaning on one CPU thread.
+//
+// The kernel text is included unedited after this header. A thread is a fibre with a stack of its own; it runs until
+// it meets a barrier or returns, then the next one runs, in ascending or in descending order. A race that a barrier
+// should prevent is thus played out the same way every time, in one of the two orders.
+//
+// What this cannot show: races between two barriers inside a warp, memory ordering, occupancy and launch limits.
+
+#undef _FORTIFY_SOURCE  // its check takes a jump to another fibre's stack for a fault
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <ucontext.h>
+
+extern "C" float expf(float);  // the whole of math.h would double the time a kernel takes to compile
+extern "C" double exp(double);
+
+#define __global__
+#define __device__ static
+#define __forceinline__ inline
+#define __restrict__
+#define __launch_bounds__(...)
+#define __shared__ static
+#define __syncthreads() host::barrier(__LINE__)
+
+namespace host {
+
+struct Dim {
+    unsigned x, y, z;
+};
+
+enum { FINISHED = -1, NEW = 0 };  // any other state is the line of the barrier at which a thread waits
+enum Outcome { DONE = 0, DIVERGED = 1, FAULT = 2 };
+
+constexpr unsigned MOST_THREADS = 1024;
+constexpr size_t STACK_BYTES = 64 * 1024;
+
+struct Fibre {
+    ucontext_t start;
+    jmp_buf here;  // after the first turn: a jump takes 20 ns where swapcontext, which asks the kernel, takes 500
+    int state;
+};
+
+static Fibre fibres[MOST_THREADS];
+static char *stacks = nullptr;
+static ucontext_t scheduler_start;
+static jmp_buf scheduler;
+static sigjmp_buf escape;
+
+}  // namespace host
+
+static host::Dim threadIdx, blockIdx, blockDim, gridDim;
+
+namespace host {
+
+static void (*thread_body)();
+
+static void barrier(int line) {
+    Fibre &own = fibres[threadIdx.x];
+    own.state = line;
+    if (_setjmp(own.here) == 0) _longjmp(scheduler, 1);
+}
+
+static void thread() {
+    thread_body();
+    fibres[threadIdx.x].state = FINISHED;
+    _longjmp(scheduler, 1);
+}
+
+static void turn(Fibre &fibre) {
+    if (_setjmp(scheduler) != 0) return;
+    if (fibre.state == NEW) swapcontext(&scheduler_start, &fibre.start);
+    _longjmp(fibre.here, 1);
+}
+
+// One block of `threads` threads runs `body` to its end, or to the first barrier that not all of them reach.
+static Outcome run_block(void (*body)(), unsigned threads, bool reverse) {
+    if (stacks == nullptr) stacks = (char *)malloc(MOST_THREADS * STACK_BYTES);
+    thread_body = body;
+    for (unsigned k = 0; k < threads; k++) {
+        fibres[k].state = NEW;
+        getcontext(&fibres[k].start);
+        fibres[k].start.uc_stack.ss_sp = stacks + k * STACK_BYTES;
+        fibres[k].start.uc_stack.ss_size = STACK_BYTES;
+        makecontext(&fibres[k].start, thread, 0);
+    }
+    for (;;) {
+        for (unsigned k = 0; k < threads; k++) {
+            threadIdx.x = reverse ? threads - 1 - k : k;
+            turn(fibres[threadIdx.x]);
+        }
+        for (unsigned k = 1; k < threads; k++)
+            if (fibres[k].state != fibres[0].state) return DIVERGED;
+        if (fibres[0].state == FINISHED) return DONE;
+    }
+}
+
+static void on_fault(int) { siglongjmp(escape, 1); }
+
+// As run_block; a wild access ends the run with FAULT instead of ending the process.
+static Outcome run(void (*body)(), unsigned threads, bool reverse) {
+    static char alternate[64 * 1024];
+    stack_t fresh = {}, former;
+    fresh.ss_sp = alternate;
+    fresh.ss_size = sizeof alternate;
+    struct sigaction guard = {}, segv, bus, fpe;
+    guard.sa_handler = on_fault;
+    guard.sa_flags = SA_ONSTACK;
+    sigaltstack(&fresh, &former);
+    sigaction(SIGSEGV, &guard, &segv);
+    sigaction(SIGBUS, &guard, &bus);
+    sigaction(SIGFPE, &guard, &fpe);
+    blockDim = {threads, 1, 1};
+    gridDim = {1, 1, 1};
+    blockIdx = {0, 0, 0};
+    Outcome outcome = sigsetjmp(escape, 1) == 0 ? run_block(body, threads, reverse) : FAULT;
+    sigaction(SIGSEGV, &segv, nullptr);
+    sigaction(SIGBUS, &bus, nullptr);
+    sigaction(SIGFPE, &fpe, nullptr);
+    sigaltstack(&former, nullptr);
+    return outcome;
+}
+
+}  // namespace host
+
+// Whole numbers only: the sum of floats in the order of arrival would not be the same twice.
+template <class Whole>
+static Whole atomicOr(Whole *at, Whole bits) {
+    static_assert((Whole)0.5 == 0, "atomics are for whole numbers");
+    Whole before = *at;
+    *at = before | bits;
+    return before;
+}
+
+template <class Whole>
+static Whole atomicAdd(Whole *at, Whole more) {
+    static_assert((Whole)0.5 == 0, "atomics are for whole numbers");
+    Whole before = *at;
+    *at = before + more;
+    return before;
+}
+
+static int __popc(unsigned bits) { return __builtin_popcount(bits); }
