@@ -11,6 +11,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <ucontext.h>
 
 extern "C" float expf(float);  // the whole of math.h would double the time a kernel takes to compile
@@ -21,7 +22,7 @@ extern "C" double exp(double);
 #define __forceinline__ inline
 #define __restrict__
 #define __launch_bounds__(...)
-#define __shared__ static
+#define __shared__ static __attribute__((section("cuda_shared")))
 #define __syncthreads() host::barrier(__LINE__)
 
 namespace host {
@@ -52,11 +53,15 @@ static sigjmp_buf escape;
 
 static host::Dim threadIdx, blockIdx, blockDim, gridDim;
 
+// All that is __shared__ lies between these two, which the linker names.
+extern "C" char __start_cuda_shared __attribute__((weak, visibility("hidden")));
+extern "C" char __stop_cuda_shared __attribute__((weak, visibility("hidden")));
+
 namespace host {
 
 static void (*thread_body)();
 
-static void barrier(int line) {
+__attribute__((noinline)) static void barrier(int line) {
     Fibre &own = fibres[threadIdx.x];
     own.state = line;
     if (_setjmp(own.here) == 0) _longjmp(scheduler, 1);
@@ -78,6 +83,7 @@ static void turn(Fibre &fibre) {
 static Outcome run_block(void (*body)(), unsigned threads, bool reverse) {
     if (stacks == nullptr) stacks = (char *)malloc(MOST_THREADS * STACK_BYTES);
     thread_body = body;
+    memset(&__start_cuda_shared, 0xA5, &__stop_cuda_shared - &__start_cuda_shared);  // a launch finds rubbish there
     for (unsigned k = 0; k < threads; k++) {
         fibres[k].state = NEW;
         getcontext(&fibres[k].start);
