@@ -8,35 +8,29 @@ from dataclasses import dataclass
 
 from spikeflow.errors import ParameterError
 
-ALLOWED = (
-    "a kernel is straight-line code: `name = expression` and one `return` at its end, with names, + - * /, "
-    "comparisons, & | ~ between comparisons, where, minimum, maximum and exp; every number has a name"
-)
 _ARITHMETIC = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
-_LOGIC = {ast.BitAnd: "&&", ast.BitOr: "||"}
 _COMPARISON = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="}
-_CALLS = {  # name: (in C, kinds of the arguments)
-    "where": ("where_of", ("bool", "real", "real")),
-    "minimum": ("minimum_of", ("real", "real")),
-    "maximum": ("maximum_of", ("real", "real")),
-    "exp": ("exp_of", ("real",)),
+_WORDS = {  # what each word of the vocabulary takes; all of them give a number
+    "where": ("bool", "real", "real"),
+    "minimum": ("real", "real"),
+    "maximum": ("real", "real"),
+    "exp": ("real",),
 }
 _SPOKEN = {"real": "a number", "bool": "a truth value"}
 
-# NumPy's rules for not-a-number and for equal values, in words that every compiler keeps.
+ALLOWED = (
+    "a kernel is straight-line code: `name = expression` and one `return` at its end, with names, + - * /, "
+    f"comparisons, & between comparisons, {', '.join(_WORDS)}; every number has a name"
+)
+
 WORDS = """\
-template <class real> __device__ __forceinline__ real where_of(bool is, real then, real other) {
-    return is ? then : other;
-}
-template <class real> __device__ __forceinline__ real minimum_of(real a, real b) {
-    return (a < b || a != a) ? a : b;
-}
-template <class real> __device__ __forceinline__ real maximum_of(real a, real b) {
-    return (a > b || a != a) ? a : b;
-}
-__device__ __forceinline__ float exp_of(float x) { return expf(x); }
-__device__ __forceinline__ double exp_of(double x) { return exp(x); }
+template <class real> __device__ __forceinline__ real where_(bool flag, real yes, real no) { return flag ? yes : no; }
+template <class real> __device__ __forceinline__ real minimum_(real a, real b) { return a < b || a != a ? a : b; }
+template <class real> __device__ __forceinline__ real maximum_(real a, real b) { return a > b || a != a ? a : b; }
+__device__ __forceinline__ float exp_(float x) { return expf(x); }
+__device__ __forceinline__ double exp_(double x) { return exp(x); }
 """
+"""The vocabulary in CUDA C, as `vocabulary.py` defines it."""
 
 
 @dataclass(frozen=True)
@@ -49,26 +43,29 @@ class Printed:
     results: tuple[str, ...]
 
 
-def print_function(function: ast.FunctionDef, name: str, of: str, bools: Sequence[str] = ()) -> Printed:
-    """`function` as a CUDA C template over `real` (float or double).
+def print_function(
+    function: ast.FunctionDef, name: str, of: str, bools: Sequence[str] = (), first_line: int = 1
+) -> Printed:
+    """`function` in CUDA C, a template over `real`, which is float or double.
 
     Args:
         function: straight-line code; static options are pruned already.
         name: what it is called in C.
         of: whose function it is and in which file, for errors.
         bools: the parameters that are comparisons' results; all others are real.
+        first_line: where the function starts in its file.
 
     Raises:
         ParameterError: something outside the vocabulary; names the model, the line and what is allowed.
     """
     parameters = tuple(argument.arg for argument in function.args.args)
     kinds = {parameter: "bool" if parameter in bools else "real" for parameter in parameters}
-    return _Printer(of, kinds).function(function, name)
+    return _Printer(of, first_line, kinds).function(function, name)
 
 
 class _Printer:
-    def __init__(self, of: str, parameters: dict[str, str]) -> None:
-        self.of, self.kinds, self.parameters = of, dict(parameters), parameters
+    def __init__(self, of: str, first_line: int, parameters: dict[str, str]) -> None:
+        self.of, self.first_line, self.kinds, self.parameters = of, first_line, dict(parameters), parameters
 
     def function(self, function: ast.FunctionDef, name: str) -> Printed:
         body = [node for node in function.body if not _is_docstring(node)]
@@ -115,20 +112,18 @@ class _Printer:
                 raise self.error(node, "has no name: make it a parameter, or give it one in `constants(dt)`")
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
                 return f"({self.take(left, 'real')} {_ARITHMETIC[type(op)]} {self.take(right, 'real')})", "real"
-            case ast.BinOp(left=left, op=op, right=right) if type(op) in _LOGIC:
-                return f"({self.take(left, 'bool')} {_LOGIC[type(op)]} {self.take(right, 'bool')})", "bool"
+            case ast.BinOp(left=left, op=ast.BitAnd(), right=right):
+                return f"({self.take(left, 'bool')} && {self.take(right, 'bool')})", "bool"
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 return f"(-{self.take(operand, 'real')})", "real"
-            case ast.UnaryOp(op=ast.Invert(), operand=operand):
-                return f"(!{self.take(operand, 'bool')})", "bool"
             case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _COMPARISON:
                 return f"({self.take(left, 'real')} {_COMPARISON[type(op)]} {self.take(right, 'real')})", "bool"
-            case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name in _CALLS:
-                word, kinds = _CALLS[name]
+            case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name in _WORDS:
+                kinds = _WORDS[name]
                 if len(arguments) != len(kinds):
                     raise self.error(node, f"gives {name} {len(arguments)} arguments, not {len(kinds)}")
                 taken = [self.take(argument, kind) for argument, kind in zip(arguments, kinds, strict=True)]
-                return f"{word}({', '.join(taken)})", "real"
+                return f"{_name(name)}({', '.join(taken)})", "real"
             case _:
                 raise self.error(node, "is outside the vocabulary of kernels")
 
@@ -139,7 +134,7 @@ class _Printer:
         return text
 
     def error(self, node: ast.AST, what: str) -> ParameterError:
-        line = f", line {node.lineno}" if hasattr(node, "lineno") else ""
+        line = f", line {self.first_line + node.lineno - 1}" if hasattr(node, "lineno") else ""
         return ParameterError(f"{self.of}{line}: `{ast.unparse(node).splitlines()[0]}` {what}", ALLOWED)
 
 

@@ -38,7 +38,7 @@ def update(v, i, arriving, leak, v_leak, v_th, v_reset):
         "    i_ = (i_ + arriving_);",
         "    v_ = (v_ + (leak_ * ((v_leak_ - v_) + i_)));",
         "    spiked_ = (v_ > v_th_);",
-        "    v_ = where_of(spiked_, v_reset_, v_);",
+        "    v_ = where_(spiked_, v_reset_, v_);",
         "    result_0 = v_;",
         "    result_1 = i_;",
         "    result_2 = spiked_;",
@@ -51,10 +51,10 @@ def test_the_order_of_python_s_operators_is_kept_by_brackets() -> None:
     assert "result_0 = ((-a_) - (((b_ - c_) / a_) * b_));" in printed.text
 
 
-def test_truth_values_combine_with_and_or_not() -> None:
-    text = "def f(a, b, held):\n    return where((a > b) & ~held | (a == b), a, b)"
-    printed = print_function(function(text), "f", "a test", bools=["held"])
-    assert "where_of((((a_ > b_) && (!held_)) || (a_ == b_)), a_, b_)" in printed.text
+def test_truth_values_combine_with_and() -> None:
+    text = "def f(a, b, free):\n    return where((a > b) & free, a, b)"
+    printed = print_function(function(text), "f", "a test", bools=["free"])
+    assert "where_(((a_ > b_) && free_), a_, b_)" in printed.text
 
 
 def test_names_that_c_keeps_for_itself_can_be_parameters() -> None:
@@ -74,6 +74,7 @@ def test_names_that_c_keeps_for_itself_can_be_parameters() -> None:
         ("v = where(v, i, v)", "`v` is a number where a truth value is needed"),
         ("v = v * (v > th)", "`v > th` is a truth value where a number is needed"),
         ("v = v > th", "`v = v > th` turns 'v' from a number into a truth value"),
+        ("v = where(~(v > i), v, i)", "`~(v > i)` is outside the vocabulary of kernels"),
         ("v = w", "`w` is neither a parameter nor assigned before"),
         ("v, i = i, v", "`v, i = (i, v)` is not an assignment to one name"),
         ("v += i", "`v += i` is not an assignment to one name"),
