@@ -1,0 +1,1 @@
+"""The neuron models, one file each, named after the kind in a graph file."""

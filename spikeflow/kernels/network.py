@@ -1,0 +1,675 @@
+"""Populations that are stepped together, with what connects them: one block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from spikeflow import noise
+from spikeflow.errors import EventError, ParameterError, nearest
+from spikeflow.kernels import layout
+from spikeflow.kernels.layout import CODES, TILE, Arrays, aligned, tiles_of
+from spikeflow.kernels.model import Array, Form, NeuronModel, form
+from spikeflow.kernels.synapses import Synapses
+from spikeflow.units import Seconds
+
+Precision: TypeAlias = Literal["float32", "float64"]
+State: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """One population.
+
+    Attributes:
+        initial: the state before the first tick, over the model's own.
+        record: variable to (neurons, ticks between two samples); samples are taken after ticks that are multiples.
+        seed_name: what its noise is named after, where that is not `name`.
+    """
+
+    name: str
+    model: NeuronModel
+    size: int
+    precision: Precision = "float32"
+    initial: Mapping[str, float | Array] = field(default_factory=dict)
+    record: Mapping[str, tuple[npt.NDArray[np.integer], int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Train:
+    """Events from outside; with `valued` each carries a number that multiplies the weights, else it counts 1."""
+
+    name: str
+    size: int
+    valued: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """Synapses from a group or train to a group's receptor (the model's first one, if None).
+
+    With `hold`, the last value of a channel acts at every tick until the next one (several in a tick: the last).
+    """
+
+    source: str
+    target: str
+    synapses: Synapses
+    receptor: str | None = None
+    hold: bool = False
+
+
+class Events(NamedTuple):
+    """Events in time order: time, index and, where the train is valued, a number each."""
+
+    t: npt.NDArray[np.int64]
+    index: npt.NDArray[np.uint32]
+    value: npt.NDArray[np.floating] | None = None
+
+
+class Result(NamedTuple):
+    """What a group did in a step: spikes, and (time, neuron, value) of each recorded variable; by time, then neuron."""
+
+    t: npt.NDArray[np.int64]
+    neuron: npt.NDArray[np.uint32]
+    recorded: dict[str, tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32], npt.NDArray[np.floating]]]
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a backend prepares for: the distinct forms, each with its precision; `G_FORM` counts into them."""
+
+    forms: tuple[tuple[Form, Precision], ...]
+
+
+Run: TypeAlias = Callable[..., None]
+"""A prepared backend: takes the arrays of `Arrays` in order and works until `H_STOP`, or sets `H_STATUS`."""
+
+
+class Network:
+    """Populations stepped together, tick by tick, whatever the split of ticks over calls.
+
+    Args:
+        dt: length of a tick, for the models.
+        origin_ns, dt_ns: times of events are `origin_ns + tick * dt_ns`; as they are by default, times are ticks.
+        skip: skip tiles whose state cannot change before their next input; never changes a bit.
+
+    Raises:
+        ParameterError: something does not fit, with what would.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        trains: Sequence[Train],
+        projections: Sequence[Projection],
+        *,
+        dt: Seconds,
+        seed: int = 0,
+        backend: str = "auto",
+        origin_ns: int = 0,
+        dt_ns: int = 1,
+        skip: bool = True,
+    ) -> None:
+        from spikeflow.kernels.backends import prepare  # the backends know this module
+
+        self.groups, self.trains, self.projections = tuple(groups), tuple(trains), tuple(projections)
+        self.dt, self.origin_ns, self.dt_ns = dt, origin_ns, dt_ns
+        self._names = [group.name for group in groups] + [train.name for train in trains]
+        if len(set(self._names)) < len(self._names):
+            raise ParameterError(f"a name is used twice in {', '.join(self._names)}", "name each differently")
+        self._place = {name: place for place, name in enumerate(self._names)}
+        self._forms = [form(group.model, dt) for group in groups]
+        built = _Builder(self, seed, skip)
+        self.arrays, self.program = built.arrays, built.program
+        self._table = built.arrays.table
+        self._sources = [built.source_at + place * CODES["SOURCE"] for place in range(len(self._names))]
+        self._group_at, self._projection_at, self._record_at = built.group_at, built.projection_at, built.record_at
+        self._records = built.records
+        self._trains = {train.name: (len(groups) + k, train) for k, train in enumerate(trains)}
+        self.reset([group.name for group in groups])
+        self.backend, self._run = prepare(backend, self.program)
+        self._pass()
+
+    def _pass(self) -> None:
+        """Hand the arrays over again, because one of them is a new one."""
+        self._arguments = tuple(getattr(self.arrays, name) for name in layout.ARGUMENTS)
+
+    # ---- stepping
+
+    def step(self, first_tick: int, ticks: int, arriving: Mapping[str, Events]) -> dict[str, Result]:
+        """Step ticks `first_tick` to `first_tick + ticks`.
+
+        Args:
+            arriving: events of each train within these ticks, in time order; a train that is not there is silent.
+
+        Raises:
+            EventError: events outside these ticks or out of order, or an index beyond the train's size.
+        """
+        table = self._table
+        stop = first_tick + ticks
+        table[_TICK] = first_tick
+        table[_STOP] = stop
+        table[_FRESH] = 1
+        for name, events in arriving.items():
+            if len(events[0]):
+                self._append(name, events)
+        if self._records:
+            self._make_room_for_records(first_tick, stop)
+        self._run(*self._arguments)
+        while table[_STATUS]:
+            self._resolve()
+            self._run(*self._arguments)
+        time, index, origin = self.arrays.time, self.arrays.index, self._sources
+        results = {}
+        for place, group in enumerate(self.groups):
+            at = origin[place]
+            offset = int(table[at + _OFFSET])
+            start, end = offset + int(table[at + _START]), offset + int(table[at + _COUNT])
+            if start == end:
+                results[group.name] = Result(_NO_TIMES, _NO_INDICES, {})
+            else:
+                results[group.name] = Result(time[start:end].copy(), index[start:end].copy(), {})
+        if self._records:
+            self._collect(first_tick, stop, results)
+        return results
+
+    def _append(self, name: str, events: Events) -> None:
+        try:
+            place, train = self._trains[name]
+        except KeyError:
+            raise EventError(f"there is no train {name!r}; {nearest(name, self._trains)}") from None
+        t, index, value = events if len(events) == 3 else (*events, None)
+        table, at, count = self._table, self._sources[place], len(t)
+        held = int(table[at + _COUNT])
+        if held + count > table[at + _CAPACITY]:
+            self._grow(place, held + count)
+        start = int(table[at + _OFFSET]) + held
+        self.arrays.time[start : start + count] = t
+        self.arrays.index[start : start + count] = index
+        if train.valued:
+            start = int(table[at + _VALUE]) + held
+            self.arrays.value[start : start + count] = 1.0 if value is None else value
+        elif value is not None:
+            raise EventError(f"events of {name!r} carry values, but the train has none; build it with valued=True")
+        table[at + _COUNT] = held + count
+
+    def _resolve(self) -> None:
+        """Do what the kernel cannot: make room, or put events of the same tick in order."""
+        table = self._table
+        status, place = int(table[_STATUS]), int(table[_DETAIL])
+        table[_STATUS] = 0
+        at = self._sources[place]
+        if status == layout.FULL:
+            self._grow(place, int(table[at + _COUNT] + table[at + _SIZE]))
+        elif status == layout.UNORDERED:
+            self._sort(place)
+        else:
+            self._refuse(place)
+
+    def _sort(self, place: int) -> None:
+        at = self._sources[place]
+        start, end = self._range(place)
+        t, index = self.arrays.time[start:end], self.arrays.index[start:end]
+        order = np.lexsort((index, (t - self.origin_ns) // self.dt_ns))
+        t[:], index[:] = t[order], index[order]
+        if (values := int(self._table[at + _VALUE])) >= 0:
+            first = values + int(self._table[at + _START])
+            part = self.arrays.value[first : first + order.size]
+            part[:] = part[order]
+
+    def _range(self, place: int) -> tuple[int, int]:
+        at, offset = self._sources[place], int(self._table[self._sources[place] + _OFFSET])
+        return offset + int(self._table[at + _START]), offset + int(self._table[at + _COUNT])
+
+    def _refuse(self, place: int) -> None:
+        start, end = self._range(place)
+        t, index = self.arrays.time[start:end].copy(), self.arrays.index[start:end].copy()
+        for at in self._sources[len(self.groups) :]:  # nothing of a refused step is kept
+            self._table[at + _COUNT] = self._table[at + _START]
+        name, size = self._names[place], int(self._table[self._sources[place] + _SIZE])
+        if index.size and int(index.max()) >= size:
+            raise EventError(f"index {int(index.max())} in {name!r}, whose size is {size}")
+        tick = (t - self.origin_ns) // self.dt_ns
+        first, stop = int(self._table[_TICK]), int(self._table[_STOP])
+        if tick.min() < first or tick.max() >= stop:
+            raise EventError(
+                f"events of {name!r} lie in ticks {tick.min()} to {tick.max()}, the step in {first} to {stop - 1}"
+            )
+        raise EventError(f"events of {name!r} are not in time order; sort them by time, then by index")
+
+    def _grow(self, place: int, need: int) -> None:
+        """Give a source room for twice what it needs; every source moves."""
+        table, arrays = self._table, self.arrays
+        capacity = [int(table[at + _CAPACITY]) for at in self._sources]
+        capacity[place] = 2 * need
+        valued = [int(table[at + _VALUE]) >= 0 for at in self._sources]
+        old = (arrays.time, arrays.index, arrays.value)
+        arrays.time = aligned(sum(capacity), np.int64)  # type: ignore[assignment]
+        arrays.index = aligned(sum(capacity), np.uint32, 1024)  # type: ignore[assignment]
+        arrays.value = aligned(sum(c for c, has in zip(capacity, valued, strict=True) if has), np.float64)  # type: ignore[assignment]
+        offset = value_offset = 0
+        for at, room, has in zip(self._sources, capacity, valued, strict=True):
+            count, was, value_was = (int(table[at + k]) for k in (_COUNT, _OFFSET, _VALUE))
+            arrays.time[offset : offset + count] = old[0][was : was + count]
+            arrays.index[offset : offset + count] = old[1][was : was + count]
+            table[at + _OFFSET], table[at + _CAPACITY] = offset, room
+            if has:
+                arrays.value[value_offset : value_offset + count] = old[2][value_was : value_was + count]
+                table[at + _VALUE] = value_offset
+                value_offset += room
+            offset += room
+        self._pass()
+
+    # ---- records
+
+    def _make_room_for_records(self, first: int, stop: int) -> None:
+        need = 0
+        for place, (_, _, neurons, every, _) in enumerate(self._records):
+            self._table[self._record_at + place * CODES["RECORD"] + CODES["R_OUT"]] = need
+            need += len(range(-(-first // every) * every, stop, every)) * neurons.size
+        if need > self.arrays.recorded.size:
+            self.arrays.recorded = np.zeros(2 * need)
+            self._pass()
+
+    def _collect(self, first: int, stop: int, results: dict[str, Result]) -> None:
+        start = 0
+        for group, variable, neurons, every, precision in self._records:
+            at = np.arange(-(-first // every) * every, stop, every) * self.dt_ns + self.origin_ns
+            value = self.arrays.recorded[start : start + at.size * neurons.size].astype(precision)
+            results[group].recorded[variable] = np.repeat(at, neurons.size), np.tile(neurons, at.size), value
+            start += value.size
+
+    # ---- state
+
+    def pending(self) -> int:
+        """Spikes and samples that wait in delay lines: each once, however many synapses it is on the way to."""
+        return sum(len(self._waiting(place)[0]) for place in range(len(self._names)))
+
+    def _pointers(self, place: int) -> list[int]:
+        """Where in the table the next events of each reader of a source stand."""
+        found = []
+        for k in range(len(self.projections)):
+            at = self._projection_at + k * CODES["PROJECTION"]
+            if self._table[at + CODES["P_SOURCE"]] == place:
+                first = int(self._table[at + CODES["P_DELAY"]])
+                found += [first + 2 * d + 1 for d in range(int(self._table[at + CODES["P_DELAYS"]]))]
+        return found
+
+    def _waiting(self, place: int) -> Events:
+        at = self._sources[place]
+        count = int(self._table[at + _COUNT])
+        first = min((int(self._table[pointer]) for pointer in self._pointers(place)), default=count)
+        offset, value = int(self._table[at + _OFFSET]), int(self._table[at + _VALUE])
+        part = slice(offset + first, offset + count)
+        values = self.arrays.value[value + first : value + count].copy() if value >= 0 else None
+        return Events(self.arrays.time[part].copy(), self.arrays.index[part].copy(), values)
+
+    def _tiles(self, place: int) -> npt.NDArray[np.floating]:
+        """A group's tiles [tiles, rows, 64], not a copy."""
+        at = self._group_at + place * CODES["GROUP"]
+        base, tiles, rows = (int(self._table[at + CODES[k]]) for k in ("G_BASE", "G_TILES", "G_ROWS"))
+        real = self.arrays.real32 if self.groups[place].precision == "float32" else self.arrays.real64
+        return real[base : base + tiles * rows * TILE].reshape(tiles, rows, TILE)
+
+    def read(self, group: str, variable: str) -> npt.NDArray[np.floating]:
+        """A state variable of every neuron, after the last tick."""
+        place = self._group(group)
+        states = self._forms[place][0].states
+        if variable not in states:
+            raise ParameterError(f"{group!r} has no state {variable!r}", nearest(variable, states))
+        return self._tiles(place)[:, states.index(variable), :].reshape(-1)[: self.groups[place].size].copy()
+
+    def _write(self, place: int, variable: str, values: npt.ArrayLike) -> None:
+        tiles, size = self._tiles(place), self.groups[place].size
+        row = np.zeros(tiles.shape[0] * TILE, tiles.dtype)
+        row[:size] = values
+        row[size:] = row[size - 1]  # the neurons that fill the last tile do as the last one does
+        tiles[:, self._forms[place][0].states.index(variable), :] = row.reshape(-1, TILE)
+
+    def _group(self, name: str) -> int:
+        place = self._place.get(name, -1)
+        if not 0 <= place < len(self.groups):
+            raise ParameterError(f"there is no group {name!r}", nearest(name, [g.name for g in self.groups]))
+        return place
+
+    def reset(self, groups: Sequence[str]) -> None:
+        """Put groups back to their initial state: nothing is on the way to them, and nothing is held for them."""
+        for name in groups:
+            place = self._group(name)
+            group, states = self.groups[place], self._forms[place][0].states
+            start = {**dict.fromkeys(states, 0.0), **group.model.initial(), **group.initial}
+            for variable in states:
+                self._write(place, variable, start[variable])
+            self._wake(place)
+            for k, projection in enumerate(self.projections):
+                if projection.target == name:
+                    self._forget(k)
+
+    def _forget(self, k: int) -> None:
+        at = self._projection_at + k * CODES["PROJECTION"]
+        source = self._sources[int(self._table[at + CODES["P_SOURCE"]])]
+        first, delays = int(self._table[at + CODES["P_DELAY"]]), int(self._table[at + CODES["P_DELAYS"]])
+        self._table[first + 1 : first + 2 * delays : 2] = self._table[source + _COUNT]
+        if (held := int(self._table[at + CODES["P_HELD"]])) >= 0:
+            self.arrays.held[held : held + delays * int(self._table[at + CODES["P_PRE"]])] = 0.0
+
+    def _wake(self, place: int) -> None:
+        at = self._group_at + place * CODES["GROUP"]
+        first, tiles = int(self._table[at + CODES["G_REST"]]), int(self._table[at + CODES["G_TILES"]])
+        self.arrays.rest[first : first + tiles] = 0
+        self._table[at + CODES["G_RESTING"]] = 0
+
+    def save(self) -> State:
+        """Everything that the next tick depends on, in a form that any backend can load."""
+        saved: State = {}
+        for place, group in enumerate(self.groups):
+            for variable in self._forms[place][0].states:
+                saved[f"state/{group.name}/{variable}"] = self.read(group.name, variable)
+        for place, name in enumerate(self._names):
+            waiting = self._waiting(place)
+            saved[f"waiting/{name}/t"], saved[f"waiting/{name}/index"] = waiting.t, waiting.index
+            if waiting.value is not None:
+                saved[f"waiting/{name}/value"] = waiting.value
+            left = int(self._table[self._sources[place] + _COUNT]) - waiting.t.size
+            saved[f"waiting/{name}/next"] = self._table[self._pointers(place)] - left
+        saved["held"] = self.arrays.held.copy()
+        return saved
+
+    def load(self, state: State) -> None:
+        """Go on from what `save` gave, on the same groups, trains and projections."""
+        expected = self.save()
+        if missing := sorted(set(expected) ^ set(state)):
+            raise ParameterError(
+                f"a saved state that differs in {', '.join(missing[:5])}", "load it into the same graph"
+            )
+        for place, group in enumerate(self.groups):
+            for variable in self._forms[place][0].states:
+                values = np.asarray(state[f"state/{group.name}/{variable}"])
+                if values.shape != (group.size,):
+                    raise ParameterError(
+                        f"a saved state of {values.size} neurons for {group.name!r}, which has {group.size}",
+                        "load it into the same graph",
+                    )
+                self._write(place, variable, values)
+            self._wake(place)
+        for place, name in enumerate(self._names):
+            t, index = state[f"waiting/{name}/t"], state[f"waiting/{name}/index"]
+            at = self._sources[place]
+            self._table[at + _COUNT] = 0
+            if len(t) > self._table[at + _CAPACITY]:
+                self._grow(place, len(t))
+            offset, value = int(self._table[at + _OFFSET]), int(self._table[at + _VALUE])
+            self.arrays.time[offset : offset + len(t)] = t
+            self.arrays.index[offset : offset + len(t)] = index
+            if value >= 0:
+                self.arrays.value[value : value + len(t)] = state[f"waiting/{name}/value"]
+            self._table[at + _COUNT] = self._table[at + _START] = len(t)
+            self._table[self._pointers(place)] = state[f"waiting/{name}/next"]
+        self.arrays.held[:] = state["held"]
+
+
+class _Builder:
+    """Lays a network out in flat arrays."""
+
+    def __init__(self, net: Network, seed: int, skip: bool) -> None:
+        self.net = net
+        self.real: dict[str, int] = {"float32": 0, "float64": 0}
+        self.fills: list[tuple[str, int, npt.NDArray[np.float64]]] = []
+        self.weights: dict[str, list[npt.NDArray[Any]]] = {"float32": [], "float64": []}
+        self.weight_count = {"float32": 0, "float64": 0}
+        self.post: list[npt.NDArray[np.int32]] = [np.zeros(1, np.int32)]
+        self.post_count = 1
+        self.start: list[npt.NDArray[np.int64]] = [np.zeros(1, np.int64)]
+        self.start_count = 1
+        self.held_count, self.rest_count = 0, 0
+        self.records: list[tuple[str, str, npt.NDArray[np.uint32], int, Precision]] = []
+        for projection in net.projections:
+            self._check(projection)
+        order = _order(net)
+        forms: dict[tuple[str, Precision], int] = {}
+        distinct: list[tuple[Form, Precision]] = []
+        self.which = []
+        for group, (decided, _) in zip(net.groups, net._forms, strict=True):
+            of = (form_key(decided), group.precision)
+            if of not in forms:
+                forms[of] = len(distinct)
+                distinct.append((decided, group.precision))
+            self.which.append(forms[of])
+        self.program = Program(tuple(distinct))
+        n_groups, n_sources, n_projections = len(net.groups), len(net._names), len(net.projections)
+        n_records = sum(len(group.record) for group in net.groups)
+        self.group_at = len(layout.HEAD)
+        self.source_at = self.group_at + n_groups * CODES["GROUP"]
+        self.projection_at = self.source_at + n_sources * CODES["SOURCE"]
+        self.record_at = self.projection_at + n_projections * CODES["PROJECTION"]
+        self.table = [0] * (self.record_at + n_records * CODES["RECORD"])
+        self._head(order, skip, seed)
+        self._groups(seed)
+        self._sources()
+        for place, projection in enumerate(net.projections):
+            self._projection(place, projection)
+        self._record()
+        self.arrays = self._allocate()
+
+    def _set(self, at: int, **columns: int) -> None:
+        for name, number in columns.items():
+            self.table[at + CODES[name]] = number
+
+    def _more(self, numbers: Sequence[int]) -> int:
+        at = len(self.table)
+        self.table += [int(number) for number in numbers]
+        return at
+
+    def _check(self, projection: Projection) -> None:
+        net, synapses = self.net, projection.synapses
+        sizes = {member.name: member.size for member in (*net.groups, *net.trains)}
+        if projection.source not in sizes:
+            raise ParameterError(f"there is no {projection.source!r}", nearest(projection.source, sizes))
+        target = net.groups[net._group(projection.target)]
+        receptors = target.model.receptors
+        if projection.receptor is not None and projection.receptor not in receptors:
+            raise ParameterError(f"no receptor {projection.receptor!r}", nearest(projection.receptor, receptors))
+        for name, size in ((projection.source, synapses.pre_size), (projection.target, synapses.post_size)):
+            if sizes[name] != size:
+                raise ParameterError(
+                    f"synapses for {size} neurons of {name!r}, which has {sizes[name]}", "make them agree"
+                )
+        if projection.source == projection.target and int(synapses.delays[0]) < 1:
+            raise ParameterError(f"a delay of 0 from {projection.source!r} to itself", "delay it by a tick or more")
+
+    def _head(self, order: list[int], skip: bool, seed: int) -> None:
+        net = self.net
+        self._set(
+            0, H_ORIGIN=net.origin_ns, H_STEP=net.dt_ns, H_SKIP=int(skip),
+            H_GROUPS=len(net.groups), H_GROUP=self.group_at, H_SOURCES=len(net._names), H_SOURCE=self.source_at,
+            H_PROJECTIONS=len(net.projections), H_PROJECTION=self.projection_at,
+            H_RECORDS=sum(len(group.record) for group in net.groups), H_RECORD=self.record_at,
+            H_ORDER=self._more(order),
+        )  # fmt: skip
+
+    def _groups(self, seed: int) -> None:
+        net = self.net
+        for place, (group, (decided, constants)) in enumerate(zip(net.groups, net._forms, strict=True)):
+            if group.size < 1:
+                raise ParameterError(f"{group.name!r} has {group.size} neurons", "give it one or more")
+            for name, count in group.model.per_neuron().items():
+                if count != group.size:
+                    raise ParameterError(
+                        f"{name} of {group.name!r} has {count} values for {group.size} neurons",
+                        "give one value, or one per neuron",
+                    )
+            for name in group.initial:
+                if name not in decided.states:
+                    raise ParameterError(f"{group.name!r} has no state {name!r}", nearest(name, decided.states))
+            listed = [k for k, p in enumerate(net.projections) if p.target == group.name]
+            used = [net.projections[k].receptor or decided.receptors[0] for k in listed]
+            spare = len(used) > len(set(used))
+            states, inputs = len(decided.states), len(decided.receptors)
+            rows = states + inputs + len(decided.rows) + int(spare)
+            tiles = tiles_of(group.size)
+            base = self.real[group.precision]
+            constant = base + tiles * rows * TILE
+            self.real[group.precision] = constant + -(-len(decided.constants) // TILE) * TILE
+            scalars = [c if np.ndim(c := constants[name]) == 0 else 0.0 for name in decided.constants]
+            self.fills.append((group.precision, constant, np.array(scalars, np.float64)))
+            for k, name in enumerate(decided.rows):
+                row = np.resize(np.asarray(constants[name], np.float64), group.size)
+                row = np.concatenate([row, np.full(tiles * TILE - group.size, row[-1])])
+                for tile in range(tiles):
+                    first = base + tile * rows * TILE + (states + inputs + k) * TILE
+                    self.fills.append((group.precision, first, row[tile * TILE : (tile + 1) * TILE]))
+            keys = [noise.key(seed, group.name, name) for name in decided.noise]
+            self._set(
+                self.group_at + place * CODES["GROUP"],
+                G_FORM=self.which[place], G_BASE=base, G_TILES=tiles, G_ROWS=rows, G_SIZE=group.size, G_STATES=states,
+                G_INPUTS=inputs, G_CONSTANT=constant, G_REST=self.rest_count, G_RESTING=0,
+                G_LIST=self._more(listed), G_LISTED=len(listed),
+                G_KEY=self._more([k - 2**64 if k >= 2**63 else k for k in keys]),
+            )  # fmt: skip
+            self.rest_count += tiles
+
+    def _sources(self) -> None:
+        net = self.net
+        self.event_count = self.value_count = 0
+        for place, member in enumerate((*net.groups, *net.trains)):
+            silent = isinstance(member, Group) and not member.model.spikes
+            capacity = 0 if silent else max(2 * member.size, 4096)
+            valued = isinstance(member, Train) and member.valued
+            self._set(
+                self.source_at + place * CODES["SOURCE"],
+                S_CAPACITY=capacity, S_OFFSET=self.event_count, S_SIZE=member.size,
+                S_VALUE=self.value_count if valued else -1, S_KEPT=int(isinstance(member, Group) and not silent),
+            )  # fmt: skip
+            self.event_count += capacity
+            self.value_count += capacity if valued else 0
+
+    def _projection(self, place: int, projection: Projection) -> None:
+        net, synapses = self.net, projection.synapses
+        target = net._place[projection.target]
+        group, (decided, _) = net.groups[target], net._forms[target]
+        receptor = projection.receptor or decided.receptors[0]
+        row = len(decided.states) + decided.receptors.index(receptor)
+        earlier = [
+            p for p in net.projections[:place]
+            if p.target == projection.target and (p.receptor or decided.receptors[0]) == receptor
+        ]  # fmt: skip
+        spare = len(decided.states) + len(decided.receptors) + len(decided.rows)
+        weights, stride = synapses.weights, 0
+        if synapses.kind == layout.DENSE:
+            stride = tiles_of(group.size) * TILE
+            wide = np.zeros((synapses.pre_size, stride), group.precision)
+            wide[:, : group.size] = weights
+            weights = wide
+        held = -1
+        if projection.hold:
+            held = self.held_count
+            self.held_count += synapses.delays.size * synapses.pre_size
+        delays = self._more([number for delay in synapses.delays for number in (int(delay), 0)])
+        self._set(
+            self.projection_at + place * CODES["PROJECTION"],
+            P_KIND=synapses.kind, P_SOURCE=net._place[projection.source], P_TARGET=target,
+            P_ROW=spare if earlier else row, P_INTO=row if earlier else -1,
+            P_WEIGHT=self.weight_count[group.precision], P_STRIDE=stride, P_PRE=synapses.pre_size,
+            P_DELAYS=synapses.delays.size, P_DELAY=delays, P_HELD=held,
+            P_START=self._keep_start(synapses.start), P_POST=self._keep_post(synapses.post),
+            P_MEMBER=self._keep_post(synapses.member),
+        )  # fmt: skip
+        flat = np.ascontiguousarray(weights, group.precision).ravel()
+        padding = np.zeros(-flat.size % TILE, group.precision)
+        self.weights[group.precision] += [flat, padding]
+        self.weight_count[group.precision] += flat.size + padding.size
+
+    def _keep_post(self, values: npt.NDArray[np.int32] | None) -> int:
+        if values is None:
+            return -1
+        at = self.post_count
+        self.post.append(values)
+        self.post_count += values.size
+        return at
+
+    def _keep_start(self, values: npt.NDArray[np.int64] | None) -> int:
+        if values is None:
+            return -1
+        at = self.start_count
+        self.start.append(values)
+        self.start_count += values.size
+        return at
+
+    def _record(self) -> None:
+        for place, group in enumerate(self.net.groups):
+            states = self.net._forms[place][0].states
+            for variable, (neurons, every) in group.record.items():
+                if variable not in states:
+                    raise ParameterError(f"{group.name!r} has no state {variable!r}", nearest(variable, states))
+                chosen = np.asarray(neurons)
+                if chosen.size and not 0 <= int(chosen.min()) <= int(chosen.max()) < group.size:
+                    raise ParameterError(
+                        f"record names neurons {int(chosen.min())} to {int(chosen.max())} of {group.size}",
+                        f"name neurons 0 to {group.size - 1}",
+                    )
+                if every < 1:
+                    raise ParameterError(f"record every {every} ticks", "record every tick or less often")
+                at = self.record_at + len(self.records) * CODES["RECORD"]
+                self._set(
+                    at, R_GROUP=place, R_ROW=states.index(variable), R_EVERY=every,
+                    R_NEURON=self._keep_post(chosen.astype(np.int32)), R_NEURONS=chosen.size,
+                )  # fmt: skip
+                self.records.append((group.name, variable, chosen.astype(np.uint32), every, group.precision))
+
+    def _allocate(self) -> Arrays:
+        real = {of: aligned(max(count, 1), of) for of, count in self.real.items()}
+        for of, at, numbers in self.fills:
+            real[of][at : at + numbers.size] = numbers
+        weights = {}
+        for of, parts in self.weights.items():
+            flat = aligned(max(self.weight_count[of], 1), of, 2048)
+            np.concatenate(parts, out=flat) if parts else None
+            weights[of] = flat
+        any_typed: dict[str, Any] = {
+            "table": np.array(self.table, np.int64),
+            "real32": real["float32"], "real64": real["float64"],
+            "weight32": weights["float32"], "weight64": weights["float64"],
+            "post": np.concatenate(self.post), "start": np.concatenate(self.start),
+            "time": aligned(max(self.event_count, 1), np.int64), "index": aligned(max(self.event_count, 1), np.uint32, 1024),
+            "value": aligned(max(self.value_count, 1), np.float64, 3072),
+            "held": np.zeros(self.held_count), "rest": np.zeros(self.rest_count, np.uint8), "recorded": np.zeros(1),
+        }  # fmt: skip
+        return Arrays(**any_typed)
+
+
+def form_key(decided: Form) -> str:
+    """Two forms with the same key have the same text in every backend."""
+    return repr((
+        decided.text, decided.states, decided.receptors, decided.noise, decided.spikes, decided.held, decided.refracts,
+        decided.constants, decided.rows,
+    ))  # fmt: skip
+
+
+def _order(net: Network) -> list[int]:
+    """Groups such that what acts in the same tick comes from an earlier one; else as they are given."""
+    before: dict[str, set[str]] = {group.name: set() for group in net.groups}
+    for projection in net.projections:
+        if projection.source in before and int(projection.synapses.delays[0]) == 0:
+            before[projection.target].add(projection.source)
+    order: list[int] = []
+    while len(order) < len(before):
+        ready = [name for name, need in before.items() if not need and net._place[name] not in order]
+        if not ready:
+            loop = [name for name in before if net._place[name] not in order]
+            raise ParameterError(
+                f"a loop without delay through {', '.join(loop)}", "delay one of its projections by a tick"
+            )
+        order.append(net._place[ready[0]])
+        for need in before.values():
+            need.discard(ready[0])
+    return order
+
+
+_TICK, _STOP, _STATUS, _DETAIL, _FRESH = (CODES[k] for k in ("H_TICK", "H_STOP", "H_STATUS", "H_DETAIL", "H_FRESH"))
+_COUNT, _CAPACITY, _OFFSET, _SIZE = (CODES[k] for k in ("S_COUNT", "S_CAPACITY", "S_OFFSET", "S_SIZE"))
+_VALUE, _START = CODES["S_VALUE"], CODES["S_START"]
+_NO_TIMES, _NO_INDICES = np.zeros(0, np.int64), np.zeros(0, np.uint32)
