@@ -1,0 +1,162 @@
+"""Channels: batches on their way from one outlet to one inlet, bounded by windows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from spikeflow.events import Batch, Stream
+
+CAPACITY = 16
+"""Windows that a channel holds by default; at one, a hop costs three times as much."""
+
+
+class Channel:
+    """A bounded queue of batches with one sender and one receiver; a full one blocks its sender.
+
+    Attributes:
+        stream: what flows through it.
+        capacity: windows that it holds.
+        queue: the batches in it, oldest first.
+        ended: True once the sender has closed it.
+        fullest: the most windows it has held.
+        waits: how often the sender had to wait.
+        lost: events that came after the receiver had gone, or that it left behind.
+    """
+
+    __slots__ = (
+        "_receiver",
+        "_sender",
+        "abandoned",
+        "capacity",
+        "ended",
+        "fullest",
+        "queue",
+        "stream",
+        "waits",
+        "windows",
+    )
+
+    def __init__(self, stream: Stream, capacity: int = CAPACITY, head: Iterable[Batch] = ()) -> None:
+        self.stream = stream
+        self.queue: deque[Batch] = deque(head)
+        self.capacity = capacity + len(self.queue)  # what a loop starts with does not count
+        self.ended = False
+        self.abandoned = False
+        self.fullest = len(self.queue)
+        self.waits = 0
+        self.lost = 0
+        self._receiver: asyncio.Future[None] | None = None
+        self._sender: asyncio.Future[None] | None = None
+
+    def offer(self, batch: Batch) -> bool:
+        """Put a batch in, unless the channel is full. One without a receiver takes all and keeps none."""
+        queue = self.queue
+        if len(queue) >= self.capacity:
+            return False
+        if self.abandoned:
+            self.lost += batch.count
+            return True
+        queue.append(batch)
+        if len(queue) > self.fullest:  # noqa: PLR1730 - a call of max() costs more than the hop can spare
+            self.fullest = len(queue)
+        receiver = self._receiver
+        if receiver is not None:
+            self._receiver = None
+            if not receiver.done():
+                receiver.set_result(None)
+        return True
+
+    async def send(self, batch: Batch) -> None:
+        """Put a batch in, and wait while the channel is full."""
+        if self.offer(batch):
+            return
+        self.waits += 1
+        while not self.offer(batch):
+            self._sender = asyncio.get_running_loop().create_future()
+            await self._sender
+
+    def close(self) -> None:
+        """End the stream; the receiver still gets what is in the channel."""
+        self.ended = True
+        self._wake()
+
+    def abandon(self) -> None:
+        """The receiver has gone: keep nothing any more."""
+        self.abandoned = True
+        self.lost += sum(batch.count for batch in self.queue)
+        self.queue.clear()
+        self._made_room()
+
+    def poll(self) -> Batch | None:
+        """The oldest batch, if there is one."""
+        if not self.queue:
+            return None
+        batch = self.queue.popleft()
+        if self._sender is not None:
+            self._made_room()
+        return batch
+
+    async def wait(self) -> None:
+        """Return once there is a batch, or the stream has ended."""
+        while not self.queue and not self.ended:
+            self._receiver = asyncio.get_running_loop().create_future()
+            await self._receiver
+
+    async def receive(self) -> Batch | None:
+        """The oldest batch; None once the stream has ended."""
+        await self.wait()
+        return self.poll()
+
+    def _made_room(self) -> None:
+        sender, self._sender = self._sender, None
+        if sender is not None and not sender.done():
+            sender.set_result(None)
+
+    def _wake(self) -> None:
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None and not receiver.done():
+            receiver.set_result(None)
+
+
+class Fan:
+    """One outlet: each batch goes to every channel that leaves it, and to those who watch without slowing it.
+
+    Attributes:
+        stream: what flows out.
+        channels: where it goes.
+        watchers: called with each batch before it is sent.
+        events: events sent so far.
+    """
+
+    __slots__ = ("channels", "events", "stream", "watchers")
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self.channels: list[Channel] = []
+        self.watchers: list[Callable[[Batch], None]] = []
+        self.events = 0
+
+    def offer(self, batch: Batch) -> list[Channel] | None:
+        """Send without waiting; the channels that were full, None where there were none."""
+        self.events += batch.count
+        for watch in self.watchers:
+            watch(batch)
+        full: list[Channel] | None = None
+        for channel in self.channels:
+            if not channel.offer(batch):
+                full = [*full, channel] if full else [channel]
+        return full
+
+    async def send(self, batch: Batch) -> None:
+        """Send to every channel; a full one blocks."""
+        full = self.offer(batch)
+        if full is not None:
+            for channel in full:
+                await channel.send(batch)
+
+    def close(self) -> None:
+        """End the stream."""
+        for channel in self.channels:
+            channel.close()

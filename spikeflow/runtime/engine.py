@@ -1,0 +1,360 @@
+"""The engine: runs a checked graph to its end, drains it when asked, and says what became of every event."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from spikeflow.errors import ConnectError, NodeError, ParameterError, nearest
+from spikeflow.events import Batch, Grid
+from spikeflow.node import Clock, Source
+from spikeflow.runtime.channel import CAPACITY, Channel
+from spikeflow.runtime.clock import WallClock
+from spikeflow.runtime.stages import Shared, SinkStage, SourceStage, Stage, StepStage
+from spikeflow.runtime.wiring import Plan, Wired, wire
+from spikeflow.spec import GraphSpec
+
+_log = logging.getLogger("spikeflow")
+_SECOND_NS = 1_000_000_000
+_BEHIND_NS = 1_000_000_000
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+def log_line(node: str, level: str, text: str) -> None:
+    """Put a line in the log named `spikeflow`."""
+    _log.log(_LEVELS.get(level, logging.INFO), 'node "%s": %s', node, text)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of a run.
+
+    Attributes:
+        ended: ``"ended"``, ``"drained"``, or ``"failed"``.
+        seconds: how long it took (s).
+        nodes: node name to its figures, as `Engine.snapshot` gives them.
+        pending: events that arrived at neurons and had not acted when these ended.
+        abandoned: events that were accepted and neither processed nor counted otherwise.
+    """
+
+    ended: str
+    seconds: float
+    nodes: dict[str, dict[str, Any]]
+    pending: int = 0
+    abandoned: int = 0
+
+    @property
+    def exit_code(self) -> int:
+        """0 ended or drained, 4 with something abandoned, 1 failed."""
+        return 1 if self.ended == "failed" else 4 if self.abandoned else 0
+
+
+@dataclass(slots=True)
+class Options:
+    """How a graph is run.
+
+    Attributes:
+        speed: event time to clock time; None: as fast as it can where all sources are finite, else 1.
+        seconds: how long the run lasts; None: until its sources end.
+        connect_timeout: how long nodes may take to connect (s).
+        drain_timeout: how long a draining graph may take (s).
+        capacity: windows that a channel holds.
+        clock: the run's clock.
+        log: where lines go.
+    """
+
+    speed: float | None = None
+    seconds: float | None = None
+    connect_timeout: float = 10.0
+    drain_timeout: float = 10.0
+    capacity: int = CAPACITY
+    clock: Clock = field(default_factory=WallClock)
+    log: Callable[[str, str, str], None] = log_line
+
+
+class Engine:
+    """One run of a graph."""
+
+    def __init__(self, spec: GraphSpec, options: Options | None = None) -> None:
+        self.spec = spec
+        self.options = options or Options()
+        self.clock = self.options.clock
+        self.wired: Wired | None = None
+        self.stopping = False
+        self.error: NodeError | ConnectError | None = None
+        self._ports: dict[str, set[str]] = {}
+        self._taps: dict[str, list[Channel]] = {}
+        self._watchers: dict[str, list[Callable[[Batch], None]]] = {}
+        self._stop = asyncio.Event()
+        self._began = time.monotonic()
+        self._ended: dict[str, bool] = {}
+        sources = [node.node for node in spec.nodes.values() if isinstance(node.node, Source)]
+        self.live = any(not source.finite for source in sources)
+        if self.options.speed is not None and self.options.speed != 1 and any(not s.timed for s in sources):
+            live = next(n.name for n in spec.nodes.values() if isinstance(n.node, Source) and not n.node.timed)
+            raise ParameterError(
+                f"speed {self.options.speed:g} and the live source {live!r}", "a live source has speed 1"
+            )
+
+    # Looking on.
+
+    def tap(self, outlet: str) -> Tap:
+        """Record batches of an outlet, ``node`` or ``node.port``, as an async iterator; slows the graph when not read.
+
+        Raises:
+            ParameterError: there is no such outlet, or the run has begun.
+        """
+        self._look_up(outlet)
+        tap = Tap()
+        self._taps.setdefault(outlet, []).append(tap.channel)
+        return tap
+
+    def watch(self, outlet: str, callback: Callable[[Batch], None]) -> None:
+        """Call `callback` with every batch of an outlet; it must return at once."""
+        self._look_up(outlet)
+        self._watchers.setdefault(outlet, []).append(callback)
+
+    def _look_up(self, outlet: str) -> None:
+        name, _, port = outlet.partition(".")
+        names = [f"{n}.{p}" if p else n for n, node in self.spec.nodes.items() for p in node.outlets]
+        if outlet not in names:
+            raise ParameterError(f"no outlet {outlet!r}", nearest(outlet, names))
+        if self.wired is not None:
+            raise ParameterError(f"outlet {outlet!r} is wanted after the run has begun", "ask for it before")
+        self._ports.setdefault(name, set()).add(port)
+
+    def snapshot(self) -> dict[str, dict[str, Any]]:
+        """Per node: what it did, how long a window takes (ns), how full its inputs are, what became of its events."""
+        found: dict[str, dict[str, Any]] = {}
+        if self.wired is None:
+            return found
+        for name, node in self.spec.nodes.items():
+            stage, context = self.wired.stage_of[name], self.wired.contexts[name]
+            meter = stage.meter
+            p50, p99 = meter.window_time()
+            queues = [(len(e.channel.queue), e.channel.capacity) for e in stage.entries]
+            one: dict[str, Any] = {
+                "role": node.role,
+                "kind": node.kind,
+                "windows": meter.windows,
+                "events_in": meter.events_in,
+                "events_out": meter.events_out if len(stage.contexts) == 1 else self._sent(name),
+                "window_p50_us": round(p50 / 1e3, 1),
+                "window_p99_us": round(p99 / 1e3, 1),
+                "queue": max((fill for fill, _ in queues), default=0),
+                "capacity": max((capacity for _, capacity in queues), default=0),
+                "lag_ms": round(meter.lag_ns / 1e6, 3),
+            }
+            for key in ("errors", "missed", "restarts"):
+                if getattr(meter, key):
+                    one[key] = getattr(meter, key)
+            if not isinstance(stage, StepStage):
+                one |= context.counters.as_dict()
+            found[name] = one
+        return found
+
+    def _sent(self, name: str) -> int:
+        assert self.wired is not None
+        return sum(self.wired.fans[s].events for s in self.wired.fans if s.partition(".")[0] == name)
+
+    # Running.
+
+    def stop(self) -> None:
+        """Drain: sources end, and what they have sent goes through the graph."""
+        self.stopping = True
+        self._stop.set()
+
+    async def run(self) -> Report:
+        """Run the graph to its end.
+
+        Raises:
+            ConnectError: a node could not connect in time; nothing was processed.
+            NodeError: a node failed, and its rule says `stop`; the rest of the graph has drained.
+        """
+        self._began = time.monotonic()
+        with ThreadPoolExecutor(thread_name_prefix="spikeflow") as pool:
+            self.wired = self._wire(pool)
+            try:
+                await self._run(self.wired)
+            finally:
+                if isinstance(self.clock, WallClock):
+                    self.clock.close()
+                self._release(self.wired)
+        report = self._report(self.wired)
+        if self.error is not None:
+            self.error.add_note(f"report: {report}")
+            raise self.error
+        return report
+
+    def _wire(self, pool: ThreadPoolExecutor) -> Wired:
+        sources = [n.node for n in self.spec.nodes.values() if isinstance(n.node, Source)]
+        now = self.clock.now_ns()
+        if self.live:
+            origin = now // _SECOND_NS * _SECOND_NS
+        else:
+            origin = min((o for s in sources if (o := s.origin_ns()) is not None), default=0)
+        grid = Grid(origin, self.spec.dt_ns, self.spec.window_ns // self.spec.dt_ns)
+        shared = Shared(grid, pool, self.live)
+        plan = Plan(
+            grid, self.clock, shared, self.options.capacity, self._pace(grid, now), self.options.log, self._ports
+        )
+        wired = wire(self.spec, plan)
+        for outlet, channels in self._taps.items():
+            wired.fans[outlet].channels += channels
+        for outlet, watchers in self._watchers.items():
+            wired.fans[outlet].watchers += watchers
+        return wired
+
+    def _pace(self, grid: Grid, now: int) -> Callable[[int], Any] | None:
+        speed = self.options.speed if self.options.speed is not None else (1.0 if self.live else None)
+        if speed is None:
+            return None
+        clock = self.clock
+        if self.live:
+            return clock.sleep_until
+
+        async def wait(end_ns: int) -> None:
+            await clock.sleep_until(now + int((end_ns - grid.origin_ns) / speed))
+
+        return wait
+
+    async def _run(self, wired: Wired) -> None:
+        async with asyncio.TaskGroup() as group:
+            stages = {group.create_task(self._work(stage), name=stage.name): stage for stage in wired.stages}
+            guards = [
+                group.create_task(self._wait_open(wired, stages), name="spikeflow: connections"),
+                group.create_task(self._drain(wired, stages), name="spikeflow: drain"),
+            ]
+            if self.options.seconds is not None:
+                guards.append(group.create_task(self._limit(self.options.seconds), name="spikeflow: time limit"))
+            if self.live:
+                guards.append(group.create_task(self._watch_lag(wired), name="spikeflow: lag"))
+            await asyncio.wait(stages)
+            for guard in guards:
+                guard.cancel()
+
+    async def _work(self, stage: Stage) -> None:
+        try:
+            await stage.run()
+            self._ended[stage.name] = True
+        except NodeError as error:
+            self._fail(error)
+        except asyncio.CancelledError:
+            if self.error is None and not self.stopping:
+                raise
+        except Exception as error:
+            self._fail(NodeError(stage.name, error))
+        finally:
+            stage.end()
+
+    def _fail(self, error: NodeError | ConnectError) -> None:
+        """Remember the first failure; the rest of the graph drains."""
+        if self.error is None:
+            self.error = error
+        self.stop()
+
+    async def _wait_open(self, wired: Wired, stages: dict[asyncio.Task[None], Stage]) -> None:
+        waits = {
+            stage.name: (stage.outlet if isinstance(stage, SourceStage) else stage.inlet).is_open
+            for stage in wired.stages
+            if isinstance(stage, SourceStage | SinkStage)
+        }
+        deadline = self.clock.now_ns() + int(self.options.connect_timeout * 1e9)
+        timer = asyncio.create_task(self.clock.sleep_until(deadline))
+        opening = asyncio.gather(*(event.wait() for event in waits.values()))
+        try:
+            await asyncio.wait((timer, opening), return_when=asyncio.FIRST_COMPLETED)
+            if not opening.done() and not self.stopping:
+                closed = ", ".join(f'"{name}"' for name, event in waits.items() if not event.is_set())
+                said = f"node {closed}: not connected after {self.options.connect_timeout:g} s"
+                self._fail(ConnectError(f"{said} — is the address right, and does something listen there?"))
+                for task in stages:
+                    task.cancel()
+        finally:
+            timer.cancel()
+            opening.cancel()
+            await asyncio.gather(timer, opening, return_exceptions=True)
+
+    async def _limit(self, seconds: float) -> None:
+        await self.clock.sleep_until(self.clock.now_ns() + int(seconds * 1e9))
+        self.stop()
+
+    async def _drain(self, wired: Wired, stages: dict[asyncio.Task[None], Stage]) -> None:
+        await self._stop.wait()
+        for source in wired.sources:
+            source.stop()
+        done = asyncio.get_running_loop().time() + self.options.drain_timeout
+        await asyncio.wait(stages, timeout=done - asyncio.get_running_loop().time())
+        for task, stage in stages.items():
+            if not task.done():
+                self.options.log(
+                    stage.name, "error", f"did not drain in {self.options.drain_timeout:g} s, and was cut off"
+                )
+                task.cancel()
+
+    async def _watch_lag(self, wired: Wired) -> None:
+        """Say so, once a ten seconds, when the run is behind the clock."""
+        while True:
+            await self.clock.sleep_until(self.clock.now_ns() + 10 * _SECOND_NS)
+            late = max(wired.stages, key=lambda stage: stage.meter.lag_ns)
+            if late.meter.lag_ns > _BEHIND_NS:
+                self.options.log(
+                    late.name, "warning", f"the run is {late.meter.lag_ns / 1e9:.1f} s behind, and catches up"
+                )
+
+    def _release(self, wired: Wired) -> None:
+        for stage in wired.stages:
+            stage.end()
+        for channels in self._taps.values():
+            for channel in channels:
+                channel.close()
+
+    def _report(self, wired: Wired) -> Report:
+        pending = sum(stage.stepper.pending() for stage in wired.stages if isinstance(stage, StepStage))
+        abandoned = sum(context.counters.buffered for context in wired.contexts.values())
+        for stage in wired.stages:
+            if not self._ended.get(stage.name):
+                abandoned += sum(entry.channel.lost for entry in stage.entries)
+        ended = "failed" if self.error else "drained" if self.stopping else "ended"
+        return Report(ended, time.monotonic() - self._began, self.snapshot(), pending, abandoned)
+
+
+class Tap:
+    """Record batches of one outlet, as an async iterator."""
+
+    def __init__(self) -> None:
+        self.channel = Channel(None)  # type: ignore[arg-type] # a tap needs no stream: batches carry their schema
+
+    def __aiter__(self) -> AsyncIterator[pa.RecordBatch]:
+        return self
+
+    async def __anext__(self) -> pa.RecordBatch:
+        batch = await self.channel.receive()
+        if batch is None:
+            raise StopAsyncIteration
+        return batch.record
+
+    def close(self) -> None:
+        """Stop listening, so that the graph goes on."""
+        self.channel.abandon()
+
+
+@contextlib.contextmanager
+def fast_loop() -> Any:
+    """A runner for event loops: uvloop's where it is installed, else asyncio's."""
+    try:
+        import uvloop
+    except ImportError:
+        with asyncio.Runner() as runner:
+            yield runner
+    else:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            yield runner

@@ -1,0 +1,435 @@
+"""Stages: one task a node or block, which takes a batch of every input, and sends a batch on every outlet."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import pyarrow as pa
+
+from spikeflow.errors import NodeError
+from spikeflow.events import Batch, Grid, Stream, Window, merge
+from spikeflow.node import Block, Context, Sink, Source, Stepper
+from spikeflow.runtime.channel import Channel, Fan
+from spikeflow.runtime.meters import Meter
+from spikeflow.runtime.windows import SourceOutlet
+
+HAND_OVER_NS = 500_000
+"""Work (ns) below which a thread is not worth the hand-over, which costs 40 µs."""
+
+_FIRST_WAIT_S = 0.1
+_LONGEST_WAIT_S = 10.0
+
+
+@dataclass(slots=True)
+class Entry:
+    """One input of a stage.
+
+    Attributes:
+        channel: where its batches come from.
+        lag: windows by which a loop's input is behind.
+        inside: True where it comes from the stage's own loop, and so does not keep the stage alive.
+        forgets: the member that goes back to its initial state at this input's events; such an input is not stepped.
+    """
+
+    channel: Channel
+    lag: int = 0
+    inside: bool = False
+    forgets: str | None = None
+
+
+@dataclass(slots=True)
+class Shared:
+    """What all stages of a run share.
+
+    Attributes:
+        grid: origin, dt and window.
+        pool: threads for heavy windows.
+        live: True where the run follows the clock.
+        heavy: how many stages have heavy windows at present.
+        jobs: how many threads work at present.
+    """
+
+    grid: Grid
+    pool: ThreadPoolExecutor
+    live: bool = False
+    heavy: int = 0
+    jobs: int = 0
+
+
+@dataclass(slots=True)
+class Stage:
+    """What every stage has: the name of its task, its members' contexts, its meter."""
+
+    name: str
+    shared: Shared
+    contexts: list[Context]
+    on_error: str = "stop"
+    meter: Meter = field(default_factory=Meter)
+    entries: list[Entry] = field(default_factory=list)
+    fans: list[Fan] = field(default_factory=list)
+
+    async def run(self) -> None:
+        """Work until the stage ends."""
+        raise TypeError(f"{type(self).__name__} does not run")
+
+    def end(self) -> None:
+        """Close the outlets and leave the inlets."""
+        for fan in self.fans:
+            fan.close()
+        for entry in self.entries:
+            entry.channel.abandon()
+
+    async def failed(self, error: Exception, waits: int) -> None:
+        """Count a failure and wait as the `on_error` rule says; raises where it says `stop`."""
+        self.meter.errors += 1
+        context = self.contexts[0]
+        if self.on_error == "stop":
+            raise NodeError(self.name, error) from error
+        said = f"{type(error).__name__}: {error}"
+        if self.on_error == "skip":
+            context.log("error", f"{said}; the window is skipped")
+            return
+        self.meter.restarts += 1
+        wait = min(_FIRST_WAIT_S * 2**waits, _LONGEST_WAIT_S)
+        context.log("error", f"{said}; restarts in {wait:g} s")
+        await context.clock.sleep_until(context.clock.now_ns() + int(wait * 1e9))
+
+
+@dataclass(slots=True)
+class SourceStage(Stage):
+    """Runs `produce`, and closes windows beside it."""
+
+    node: Source = field(kw_only=True)
+    outlet: SourceOutlet = field(kw_only=True)
+    stopping: bool = False
+    _produce: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Produce until the source ends or the run drains, then send what is left."""
+        if not self.node.opens:
+            self.outlet.opened()
+        closer = asyncio.create_task(self.outlet.close_windows(), name=f"{self.name}: windows")
+        try:
+            waits = 0
+            while not self.stopping:
+                began = time.monotonic()
+                self._produce = asyncio.create_task(self.node.produce(self.outlet), name=f"{self.name}: produce")
+                try:
+                    await self._first(self._produce, closer)
+                    break
+                except asyncio.CancelledError:
+                    if not self.stopping:
+                        raise
+                    break
+                except Exception as error:
+                    waits = 0 if time.monotonic() - began > _LONGEST_WAIT_S else waits
+                    await self.failed(error, waits)
+                    waits += 1
+        finally:
+            for task in (self._produce, closer):
+                if task is not None and not task.done():
+                    task.cancel()
+            await asyncio.gather(*(t for t in (self._produce, closer) if t is not None), return_exceptions=True)
+        self.outlet.opened()
+        await self.outlet.finish()
+
+    def stop(self) -> None:
+        """End the source: what it has sent so far still goes through the graph."""
+        self.stopping = self.outlet.stopping = True
+        if self._produce is not None:
+            self._produce.cancel()
+
+    @staticmethod
+    async def _first(produce: asyncio.Task[None], closer: asyncio.Task[None]) -> None:
+        """Wait for `produce`; a closer that fails ends it."""
+        await asyncio.wait((produce, closer), return_when=asyncio.FIRST_COMPLETED)
+        if closer.done() and not produce.done():
+            produce.cancel()
+            await asyncio.gather(produce, return_exceptions=True)
+            closer.result()
+        await produce
+
+
+@dataclass(slots=True)
+class StepStage(Stage):
+    """Steps a node or a block, one window after the other."""
+
+    stepper: Stepper | Block = field(kw_only=True)
+    members: list[Stepper] = field(kw_only=True)
+    _next_tick: int = 0
+    _cost_ns: float = 0.0
+    _is_heavy: bool = False
+    _waits: int = 0
+
+    async def run(self) -> None:
+        """Step until every input from outside the stage's own loop has ended."""
+        channel = self.entries[0].channel if self._is_plain() else None
+        while True:
+            if channel is not None:
+                batch = channel.poll() or await channel.receive()
+                taken = None if batch is None else (batch.window, [batch])
+            else:
+                for entry in self.entries:
+                    await entry.channel.wait()
+                taken = self._poll()
+            if taken is None:
+                return
+            window = await self._hand_over(taken) if self._cost_ns > HAND_OVER_NS / 16 else None
+            if window is None:
+                window, batches = taken
+                began = time.perf_counter_ns()
+                if channel is not None:
+                    sent = self._step(window, batches)
+                else:
+                    sent = await self._careful(window, batches)
+                self._took(time.perf_counter_ns() - began)
+                await self._send(window, batches, sent)
+            if window.last:
+                return
+
+    def _is_plain(self) -> bool:
+        """One input, and nothing to look after: most nodes, on the shortest way."""
+        careful = self.on_error != "stop" or any(member.forget for member in self.members)
+        return not careful and len(self.entries) == 1 and self.entries[0].lag == 0
+
+    def _step(self, window: Window, batches: list[Batch]) -> Sequence[Batch]:
+        try:
+            return self.stepper.step(window, batches)
+        except Exception as error:
+            self.meter.errors += 1
+            raise NodeError(self.name, error) from error
+
+    def _took(self, nanoseconds: int) -> None:
+        self.meter.took(nanoseconds)
+        self._cost_ns += (nanoseconds - self._cost_ns) * 0.1
+
+    async def _send(self, window: Window, batches: Sequence[Batch], sent: Sequence[Batch]) -> None:
+        meter = self.meter
+        for batch in batches:
+            meter.events_in += batch.count
+        for fan, batch in zip(self.fans, sent, strict=True):
+            meter.events_out += batch.count
+            full = fan.offer(batch)
+            if full is not None:
+                for channel in full:
+                    await channel.send(batch)
+        if self.shared.live:
+            meter.lag_ns = max(0, self.contexts[0].clock.now_ns() - window.end_ns)
+
+    def _poll(self) -> tuple[Window, list[Batch]] | None:
+        """One batch of every input, all of which are there or have ended."""
+        outside = [e for e in self.entries if not e.inside] or self.entries
+        here = [e for e in outside if e.channel.queue]
+        if not here:
+            return None
+        grid = self.shared.grid
+        due = [e.channel.queue[0].window for e in here if e.lag == 0]
+        ticks = max((w.ticks for w in due), default=grid.window_ticks)
+        last = all((e.channel.queue and e.channel.queue[0].window.last) or not e.channel.queue for e in outside)
+        first = due[0].first_tick if due else self._next_tick
+        window = due[0] if len(self.entries) == 1 and due else Window.at(grid, first, ticks, last)
+        batches = []
+        for entry in self.entries:
+            batch = entry.channel.poll()
+            batches.append(batch if batch is not None else Batch.none(window, entry.channel.stream.schema(grid)))
+        self._next_tick = window.first_tick + window.ticks
+        return window, batches
+
+    # Failures and forgetting.
+
+    async def _careful(self, window: Window, batches: list[Batch]) -> Sequence[Batch]:
+        """Step one window under the `on_error` rule: a failed one gives empty batches and leaves the state alone."""
+        if self.on_error == "stop":
+            try:
+                return self._forgetful(window, batches)
+            except Exception as error:
+                self.meter.errors += 1
+                raise NodeError(self.name, error) from error
+        before = self.stepper.save()
+        try:
+            sent = self._forgetful(window, batches)
+            self._waits = 0
+            return sent
+        except Exception as error:
+            self.stepper.load(before)
+            self.meter.missed += 1
+            await self.failed(error, self._waits)
+            self._waits += 1
+            return [Batch.none(window, fan.stream.schema(self.shared.grid)) for fan in self.fans]
+
+    def _forgetful(self, window: Window, batches: list[Batch]) -> Sequence[Batch]:
+        """Step one window in parts: each part begins where a member forgets."""
+        given = [batch for entry, batch in zip(self.entries, batches, strict=True) if entry.forgets is None]
+        resets = self._resets(window, batches)
+        if not resets:
+            return self.stepper.step(window, given)
+        grid = self.shared.grid
+        edges = sorted({window.first_tick, *resets, window.first_tick + window.ticks})
+        parts: list[Sequence[Batch]] = []
+        for low, high in pairwise(edges):
+            for name in resets.get(low, ()):
+                self._reset(name)
+            part = Window.at(grid, low, high - low, window.last and high == edges[-1])
+            shifts = [entry.lag * grid.window_ticks for entry in self.entries if entry.forgets is None]
+            cut = [
+                batch.cut(Window.at(grid, low - shift, high - low)) for batch, shift in zip(given, shifts, strict=True)
+            ]
+            parts.append(self.stepper.step(part, cut))
+        schemas = [fan.stream.schema(grid) for fan in self.fans]
+        return [merge(window, schema, [part[k] for part in parts]) for k, schema in enumerate(schemas)]
+
+    def _resets(self, window: Window, batches: list[Batch]) -> dict[int, list[str]]:
+        """Tick to the members that forget before it."""
+        found: dict[int, list[str]] = {}
+        grid = self.shared.grid
+        for member in self.members:
+            every = member.forget.every if member.forget else None
+            if every is not None:
+                step = max(1, every // grid.dt_ns)
+                first = -(-max(window.first_tick, 1) // step) * step
+                for tick in range(first, window.first_tick + window.ticks, step):
+                    found.setdefault(tick, []).append(member.context.name)
+        for entry, batch in zip(self.entries, batches, strict=True):
+            if entry.forgets is not None and batch.count:
+                for tick in dict.fromkeys(grid.ticks(batch.arrays[0]).tolist()):
+                    found.setdefault(tick, []).append(entry.forgets)
+        return found
+
+    def _reset(self, name: str) -> None:
+        if isinstance(self.stepper, Stepper):
+            self.stepper.reset()
+        else:
+            self.stepper.reset(name)
+
+    # Heavy windows.
+
+    async def _hand_over(self, taken: tuple[Window, list[Batch]]) -> Window | None:
+        """Step all queued windows in a thread, where that is worth it: the last one of them; None where it is not."""
+        if self.on_error != "stop":
+            return None
+        if self._is_heavy != (self._cost_ns > HAND_OVER_NS / 4):
+            self._is_heavy = not self._is_heavy
+            self.shared.heavy += 1 if self._is_heavy else -1
+        if not (self.shared.live or self.shared.heavy > 1):
+            return None  # nothing else could run meanwhile
+        ready = 1 + min(len(entry.channel.queue) for entry in self.entries)
+        if ready * self._cost_ns < HAND_OVER_NS:
+            return None
+        queued = [taken]
+        while len(queued) < ready and not queued[-1][0].last and (more := self._poll()) is not None:
+            queued.append(more)
+        self.shared.jobs += 1
+        try:
+            done = await asyncio.get_running_loop().run_in_executor(self.shared.pool, self._steps, queued)
+        except Exception as error:
+            self.meter.errors += 1
+            raise NodeError(self.name, error) from error
+        finally:
+            self.shared.jobs -= 1
+        for (window, batches), (sent, took) in zip(queued, done, strict=True):
+            self._took(took)
+            await self._send(window, batches, sent)
+        return queued[-1][0]
+
+    def _steps(self, queued: list[tuple[Window, list[Batch]]]) -> list[tuple[Sequence[Batch], int]]:
+        done = []
+        for window, batches in queued:
+            began = time.perf_counter_ns()
+            sent = self._forgetful(window, batches)
+            done.append((sent, time.perf_counter_ns() - began))
+        return done
+
+
+class SinkInlet:
+    """What a sink iterates over: the record batches of all its inputs, window by window."""
+
+    def __init__(self, stage: SinkStage) -> None:
+        self._stage = stage
+        self.streams: tuple[Stream, ...] = tuple(entry.channel.stream for entry in stage.entries)
+        self.is_open = asyncio.Event()
+        self._turn = 0
+
+    def opened(self) -> None:
+        """The sink's connection stands."""
+        self.is_open.set()
+
+    def __aiter__(self) -> AsyncIterator[pa.RecordBatch]:
+        return self
+
+    async def __anext__(self) -> pa.RecordBatch:
+        return (await self.take()).record
+
+    async def take(self) -> Batch:
+        """The next batch, in turn of the inputs; StopAsyncIteration once all have ended."""
+        stage = self._stage
+        stage.account()
+        entries = stage.entries
+        for _ in range(len(entries)):
+            channel = entries[self._turn].channel
+            self._turn = (self._turn + 1) % len(entries)
+            batch = channel.poll() or await channel.receive()
+            if batch is not None:
+                stage.took(batch)
+                return batch
+        raise StopAsyncIteration
+
+
+@dataclass(slots=True)
+class SinkStage(Stage):
+    """Runs `consume`."""
+
+    node: Sink = field(kw_only=True)
+    inlet: SinkInlet = field(init=False)
+    _open: Batch | None = None
+    _began_ns: int = 0
+
+    def prepare(self) -> None:
+        """Make the inlet, once the entries are there."""
+        self.inlet = SinkInlet(self)
+        if not self.node.opens:
+            self.inlet.opened()
+
+    async def run(self) -> None:
+        """Consume until every input has ended."""
+        waits = 0
+        while True:
+            try:
+                await self.node.consume(self.inlet)
+                break
+            except Exception as error:
+                self.account("failed")
+                self.meter.missed += 1
+                await self.failed(error, waits)
+                waits += 1
+        self.inlet.opened()
+        self.account()
+        async for _ in self.inlet:  # a sink that returns early still takes what comes, so that the others go on
+            self.account("sink_ended")
+
+    def took(self, batch: Batch) -> None:
+        """Note the batch that is handed out."""
+        self._open, self._began_ns = batch, time.perf_counter_ns()
+        self.contexts[0].counters.accepted += batch.count
+        self.meter.events_in += batch.count
+
+    def account(self, lost: str | None = None) -> None:
+        """The batch that was handed out is done, or lost for a reason."""
+        batch, self._open = self._open, None
+        if batch is None:
+            return
+        self.meter.took(time.perf_counter_ns() - self._began_ns)
+        context = self.contexts[0]
+        if lost is None:
+            context.counters.processed += batch.count
+        elif batch.count:
+            context.counters.drop(lost, batch.count)
+        if self.shared.live:
+            self.meter.lag_ns = max(0, context.clock.now_ns() - batch.window.end_ns)
+
+
+__all__ = ["Entry", "Shared", "SinkInlet", "SinkStage", "SourceStage", "Stage", "StepStage"]

@@ -1,0 +1,180 @@
+"""Wiring: a checked graph to stages, joined by channels."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from spikeflow.events import Batch, Grid, Stream, Window
+from spikeflow.node import Clock, Context, Neuron, Node, Sink, Source, Stepper
+from spikeflow.runtime.channel import Channel, Fan
+from spikeflow.runtime.meters import Meter
+from spikeflow.runtime.stages import Entry, Shared, SinkStage, SourceStage, Stage, StepStage
+from spikeflow.runtime.windows import LiveOutlet, SourceOutlet, TimedOutlet
+from spikeflow.spec import GraphSpec, Link, NodeSpec
+
+Log = Callable[[str, str, str], None]
+"""``log(node, level, text)``."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """How a graph is to be run.
+
+    Attributes:
+        grid: origin, dt and window.
+        clock: the run's clock.
+        shared: what the stages share.
+        capacity: windows that a channel holds.
+        pace: waits until a window may leave a timed source; None where it may at once.
+        ports: ports that are tapped, by node.
+        log: where lines go.
+    """
+
+    grid: Grid
+    clock: Clock
+    shared: Shared
+    capacity: int
+    pace: Callable[[int], Awaitable[None]] | None
+    log: Log
+    ports: Mapping[str, Iterable[str]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Wired:
+    """A graph that is ready to run: stages in the order of the file, outlets and counters by name."""
+
+    stages: list[Stage] = field(default_factory=list)
+    fans: dict[str, Fan] = field(default_factory=dict)
+    contexts: dict[str, Context] = field(default_factory=dict)
+    stage_of: dict[str, Stage] = field(default_factory=dict)
+
+    @property
+    def sources(self) -> list[SourceStage]:
+        """The stages that feed the graph."""
+        return [stage for stage in self.stages if isinstance(stage, SourceStage)]
+
+
+def wire(spec: GraphSpec, plan: Plan) -> Wired:
+    """Bind every node and make its stage, then join them."""
+    wired = Wired()
+    for node_spec in spec.nodes.values():
+        context = _context(spec, node_spec, plan)
+        node_spec.node.bind(context)
+        wired.contexts[node_spec.name] = context
+        for port, stream in context.outlets.items():
+            wired.fans[_outlet_name(node_spec.name, port)] = Fan(stream)
+    for members in _groups(spec):
+        stage = _stage(members, wired, plan)
+        wired.stages.append(stage)
+        for member in members:
+            wired.stage_of[member.name] = stage
+            fans = [_outlet_name(member.name, port) for port in wired.contexts[member.name].outlets]
+            stage.fans += [wired.fans[name] for name in fans]
+    loops = _reachable(spec)
+    for members in _groups(spec):
+        stage = wired.stage_of[members[0].name]
+        for member in members:
+            for link in member.links:
+                if not link.internal:
+                    stage.entries.append(_entry(member, link, wired, plan, loops))
+            if member.forget_link is not None:
+                entry = _entry(member, member.forget_link, wired, plan, loops)
+                entry.forgets = member.name
+                stage.entries.append(entry)
+        if isinstance(stage, SinkStage):
+            stage.prepare()
+    return wired
+
+
+def _outlet_name(node: str, port: str) -> str:
+    return f"{node}.{port}" if port else node
+
+
+def _context(spec: GraphSpec, node_spec: NodeSpec, plan: Plan) -> Context:
+    wanted = {"", *node_spec.wanted, *plan.ports.get(node_spec.name, ())}
+    return Context(
+        name=node_spec.name,
+        grid=plan.grid,
+        clock=plan.clock,
+        inputs=node_spec.inputs,
+        outlets={port: stream for port, stream in node_spec.outlets.items() if port in wanted},
+        internal=frozenset(k for k, link in enumerate(node_spec.links) if link.internal),
+        seed=spec.seed,
+        graph=spec.name,
+        log=lambda level, text: plan.log(node_spec.name, level, text),
+    )
+
+
+def _groups(spec: GraphSpec) -> list[list[NodeSpec]]:
+    """The nodes of each stage: a block's members together, at the place of the first."""
+    blocks: dict[str, list[NodeSpec]] = {}
+    groups = []
+    for node_spec in spec.nodes.values():
+        if node_spec.block is None:
+            groups.append([node_spec])
+        elif node_spec.block in blocks:
+            blocks[node_spec.block].append(node_spec)
+        else:
+            blocks[node_spec.block] = [node_spec]
+            groups.append(blocks[node_spec.block])
+    return groups
+
+
+def _stage(members: list[NodeSpec], wired: Wired, plan: Plan) -> Stage:
+    first: Node = members[0].node
+    contexts = [wired.contexts[member.name] for member in members]
+    name = "+".join(member.name for member in members)
+    meter = Meter()
+    if isinstance(first, Source):
+        outlet = _source_outlet(first, contexts[0], wired.fans[members[0].name], meter, plan)
+        return SourceStage(name, plan.shared, contexts, first.on_error, meter, node=first, outlet=outlet)
+    if isinstance(first, Sink):
+        return SinkStage(name, plan.shared, contexts, first.on_error, meter, node=first)
+    steppers = [member.node for member in members]
+    assert all(isinstance(node, Stepper) for node in steppers)
+    neurons = [node for node in steppers if isinstance(node, Neuron)]
+    stepper = type(neurons[0]).fuse(neurons) if len(members) > 1 else steppers[0]
+    rule = next((node.on_error for node in steppers if node.on_error != "stop"), "stop")
+    return StepStage(name, plan.shared, contexts, rule, meter, stepper=stepper, members=steppers)  # type: ignore[arg-type]
+
+
+def _source_outlet(node: Source, context: Context, fan: Fan, meter: Meter, plan: Plan) -> SourceOutlet:
+    if not node.timed:
+        return LiveOutlet(node, context, fan, meter)
+    own = node.origin_ns()
+    shift = plan.grid.origin_ns - own if plan.shared.live and own is not None else 0
+    return TimedOutlet(node, context, fan, meter, shift_ns=shift, pace=plan.pace)
+
+
+def _entry(member: NodeSpec, link: Link, wired: Wired, plan: Plan, loops: dict[str, set[str]]) -> Entry:
+    fan = wired.fans[_outlet_name(link.node, link.port)]
+    channel = Channel(fan.stream, plan.capacity, _head(fan.stream, link.lag_windows, plan.grid))
+    fan.channels.append(channel)
+    return Entry(channel, link.lag_windows, inside=link.node in loops[member.name])
+
+
+def _head(stream: Stream, windows: int, grid: Grid) -> list[Batch]:
+    """The empty windows that a loop starts with, before tick 0."""
+    ticks = grid.window_ticks
+    return [Batch.none(Window.at(grid, -k * ticks, ticks), stream.schema(grid)) for k in range(windows, 0, -1)]
+
+
+def _reachable(spec: GraphSpec) -> dict[str, set[str]]:
+    """For each node, the nodes of its own loop: those that it reaches and that reach it."""
+    after: dict[str, set[str]] = {name: set() for name in spec.nodes}
+    for node_spec in spec.nodes.values():
+        links = [*node_spec.links, *([node_spec.forget_link] if node_spec.forget_link else [])]
+        for link in links:
+            after[link.node].add(node_spec.name)
+    reached = {}
+    for name in spec.nodes:
+        seen: set[str] = set()
+        todo = list(after[name])
+        while todo:
+            one = todo.pop()
+            if one not in seen:
+                seen.add(one)
+                todo += after[one]
+        reached[name] = seen
+    return {name: {other for other in reached[name] if name in reached[other]} for name in spec.nodes}
