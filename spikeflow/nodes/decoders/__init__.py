@@ -1,0 +1,1 @@
+"""Decoders: how spikes become samples."""

@@ -1,0 +1,1 @@
+"""Encoders: how samples become spikes."""

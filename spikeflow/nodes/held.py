@@ -1,0 +1,77 @@
+"""What encoders share: the value that a channel holds at each tick, and the sample before a sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from spikeflow.events import Grid, Indices, Values, Window, columns
+
+_CELLS = 1 << 18
+
+
+def held_values(samples: pa.RecordBatch, window: Window, grid: Grid, last: Values) -> Iterator[tuple[int, Values]]:
+    """The value of every channel at every tick of a window, in parts of consecutive ticks.
+
+    A sample holds from its own tick on, until the next one; of several in a tick the last one counts. The parts are
+    small enough for the cache, whatever the window's length.
+
+    Args:
+        samples: [n] rows of the window, in time order.
+        last: [size] what the channels held before the window, NaN before their first sample; updated in place.
+
+    Yields:
+        the first tick of a part, and [ticks, size] values of `last`'s type.
+    """
+    t_ns, channel, value = columns(samples)
+    if not len(t_ns):
+        yield from ((tick, np.broadcast_to(last, (part, len(last)))) for tick, part in _parts(window, len(last)))
+        return
+    tick = grid.ticks(t_ns)
+    fits = np.isfinite(value)
+    for first, ticks in _parts(window, len(last)):
+        use = slice(*np.searchsorted(tick, (first, first + ticks)).tolist())
+        rows, where = tick[use][fits[use]] - first + 1, channel[use][fits[use]]
+        found = np.empty((ticks + 1, len(last)), last.dtype)
+        found[0] = last
+        newest = np.zeros((ticks + 1, len(last)), np.int32)
+        newest[rows, where] = rows
+        found[rows, where] = value[use][fits[use]]  # of equal places the last one stays
+        np.maximum.accumulate(newest, axis=0, out=newest)
+        found = np.take_along_axis(found, newest, axis=0)
+        last[:] = found[-1]
+        yield first, found[1:]
+
+
+def _parts(window: Window, size: int) -> Iterator[tuple[int, int]]:
+    """First tick and number of ticks of parts with a bounded number of cells."""
+    most = max(1, _CELLS // max(1, size))
+    end = window.first_tick + window.ticks
+    for first in range(window.first_tick, end, most):
+        yield first, min(most, end - first)
+
+
+def previous_values(channel: Indices, value: Values, last: Values) -> Values:
+    """For each sample the one before it on the same channel.
+
+    Args:
+        channel: [n] channels.
+        value: [n] values, in time order.
+        last: [size] the newest value of each channel, NaN before its first; updated in place.
+
+    Returns:
+        [n] values; NaN where there was none.
+    """
+    order = np.argsort(channel, kind="stable")
+    grouped, sorted_channel = value[order], channel[order]
+    before = np.empty(len(value), last.dtype)
+    before[1:] = grouped[:-1]
+    heads = np.flatnonzero(np.r_[True, sorted_channel[1:] != sorted_channel[:-1]])
+    before[heads] = last[sorted_channel[heads]]
+    tails = np.r_[heads[1:] - 1, len(value) - 1]
+    last[sorted_channel[tails]] = grouped[tails]
+    result = np.empty_like(before)
+    result[order] = before
+    return result

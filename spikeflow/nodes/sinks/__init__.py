@@ -1,0 +1,1 @@
+"""Sinks: where samples and spikes go."""

@@ -1,0 +1,1 @@
+"""Sources: where samples and spikes come from."""

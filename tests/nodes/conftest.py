@@ -1,0 +1,118 @@
+"""Outlets and inlets that keep what they get."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import pyarrow as pa
+
+from spikeflow.events import Batch, Grid, Stream, columns, split
+from spikeflow.node import Context, Node, Source
+
+from .conformance import StillClock
+
+
+class KeepingOutlet:
+    """An outlet that keeps the events of a source, and can wait for them."""
+
+    def __init__(self, clock: StillClock) -> None:
+        self.clock = clock
+        self.batches: list[pa.RecordBatch] = []
+        self.pushed: list[tuple[int, float, int | None]] = []
+        self.rejected: dict[str, int] = {}
+        self.details: list[str] = []
+        self.advanced: list[int] = []
+        self.is_open = asyncio.Event()
+        self._news = asyncio.Condition()
+
+    def now_ns(self) -> int:
+        return self.clock.now_ns()
+
+    async def send(self, events: pa.RecordBatch) -> None:
+        self.batches.append(events)
+        await self._tell()
+
+    async def push(self, index: int, value: float = 1.0, t_ns: int | None = None) -> None:
+        self.pushed.append((index, value, t_ns))
+        await self._tell()
+
+    async def advance(self, t_ns: int) -> None:
+        self.advanced.append(t_ns)
+
+    def reject(self, reason: str, count: int = 1, detail: str = "") -> None:
+        self.rejected[reason] = self.rejected.get(reason, 0) + count
+        self.details.append(detail)
+
+    def opened(self) -> None:
+        self.is_open.set()
+
+    async def _tell(self) -> None:
+        async with self._news:
+            self._news.notify_all()
+
+    async def heard(self, count: int) -> None:
+        """Return once `count` events have been pushed or sent."""
+        async with self._news:
+            await self._news.wait_for(lambda: len(self.pushed) + sum(b.num_rows for b in self.batches) >= count)
+
+    @property
+    def events(self) -> list[tuple[int, int, float]]:
+        """(t_ns, index, value) of everything that was sent."""
+        return [row for batch in self.batches for row in zip(*(c.tolist() for c in columns(batch)), strict=True)]
+
+
+class GivingInlet:
+    """An inlet that gives the windows of records, in turn."""
+
+    def __init__(self, streams: Sequence[Stream], batches: Sequence[Batch]) -> None:
+        self.streams = tuple(streams)
+        self.is_open = asyncio.Event()
+        self._batches = list(batches)
+        self.given = 0
+
+    @classmethod
+    def of(cls, grid: Grid, records: dict[Stream, tuple[pa.RecordBatch, int]]) -> GivingInlet:
+        """The windows of records, each of which ends at a tick of its own."""
+        batches = [
+            (window.first_tick, place, Batch.of(window, stream.schema(grid), part))
+            for place, (stream, (record, end_tick)) in enumerate(records.items())
+            for window, part in split(record, grid, 0, end_tick)
+        ]
+        batches.sort(key=lambda entry: entry[:2])
+        return cls(tuple(records), [entry[2] for entry in batches])
+
+    def opened(self) -> None:
+        self.is_open.set()
+
+    async def take(self) -> Batch:
+        if self.given == len(self._batches):
+            raise StopAsyncIteration
+        self.given += 1
+        return self._batches[self.given - 1]
+
+    def __aiter__(self) -> AsyncIterator[pa.RecordBatch]:
+        return self
+
+    async def __anext__(self) -> pa.RecordBatch:
+        return (await self.take()).record
+
+
+def bind_source(node: Source, grid: Grid, *, name: str = "source", seed: int = 0, now_ns: int = 0) -> KeepingOutlet:
+    """Enter a run with a source; the outlet for its `produce`."""
+    clock = StillClock(now_ns)
+    stream = node.outlets(())[""]
+    named = Stream(name, stream.kind, stream.size, stream.valued, stream.shape, stream.double)
+    node.bind(Context(name, grid, clock, (), {"": named}, seed=seed))
+    return KeepingOutlet(clock)
+
+
+def bind_sink(
+    node: Node, grid: Grid, streams: Sequence[Stream], *, now_ns: int = 0, graph: str = "graph"
+) -> list[tuple[str, str]]:
+    """Enter a run with a sink; what it logs."""
+    said: list[tuple[str, str]] = []
+    clock = StillClock(now_ns)
+    log = said.append
+    node.bind(Context("sink", grid, clock, tuple(streams), graph=graph, log=lambda level, text: log((level, text))))
+    return said

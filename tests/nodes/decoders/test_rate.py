@@ -1,0 +1,73 @@
+"""Rate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikeflow.events import Grid, Stream, columns, spike_batch
+from spikeflow.nodes.decoders.rate import Rate
+from tests.nodes import conformance
+
+GRID = Grid(5_000_000_000, 1_000_000, 10)
+TWO = Stream("x", "spikes", 2)
+
+
+def rates(spikes: list[tuple[int, int]], ticks: int, **fields: Any) -> list[tuple[int, int, float]]:
+    """(tick, channel, rate) from (tick, neuron)."""
+    node = conformance.bind(Rate(**fields), [TWO], GRID)
+    t_ns = [GRID.time(tick) for tick, _ in spikes]
+    record = spike_batch(np.array(t_ns, np.int64), np.array([n for _, n in spikes], np.uint32))
+    t, channel, value = columns(conformance.run(node, record, 0, ticks))
+    return list(zip(GRID.ticks(t).tolist(), channel.tolist(), value.tolist(), strict=True))
+
+
+def test_a_rate_is_given_at_each_multiple_of_its_time_and_holds_the_spikes_before_it() -> None:
+    spikes = [(0, 0), (99, 0), (100, 1), (150, 1), (199, 1)]
+    assert rates(spikes, 201, over="100 ms") == [(100, 0, 20.0), (100, 1, 0.0), (200, 0, 0.0), (200, 1, 30.0)]
+
+
+def test_a_sliding_rate_looks_back_over_its_whole_time() -> None:
+    found = rates([(5, 0), (25, 0)], 51, over="30 ms", every="10 ms")
+    assert [(tick, round(rate * 0.03)) for tick, channel, rate in found if channel == 0] == [
+        (10, 1), (20, 1), (30, 2), (40, 1), (50, 1)
+    ]  # fmt: skip
+
+
+def test_a_step_longer_than_the_time_leaves_out_what_lies_between() -> None:
+    assert [r for _, c, r in rates([(5, 0), (15, 0)], 41, over="10 ms", every="20 ms") if c == 0] == [100.0, 0.0]
+
+
+def test_the_mean_over_a_population_is_one_channel() -> None:
+    assert rates([(0, 0), (1, 0), (2, 1)], 101, over="100 ms", per="population") == [(100, 0, 15.0)]
+
+
+def test_valued_spikes_count_by_their_value() -> None:
+    stream = Stream("x", "spikes", 1, valued=True)
+    node = conformance.bind(Rate(over="10 ms"), [stream], GRID)
+    record = spike_batch([GRID.time(1), GRID.time(2)], [0, 0], np.array([2.5, -0.5], np.float32))
+    assert columns(conformance.run(node, record, 0, 11))[2].tolist() == [200.0]
+
+
+@pytest.mark.parametrize(
+    ("over", "every"), [("100 ms", None), ("30 ms", "10 ms"), ("25 ms", "10 ms"), ("5 ms", "13 ms"), ("7 ms", "1 ms")]
+)
+@pytest.mark.parametrize("per", ["neuron", "population"])
+def test_any_cut_into_windows_gives_the_same_rates(over: str, every: str | None, per: str) -> None:
+    stream = Stream("x", "spikes", 5, valued=True)
+    record = conformance.random_events(stream, GRID, 430, 2000, seed=1)
+
+    def make() -> Rate:
+        return Rate(over=over, every=every, per=per)
+
+    assert conformance.differing_cuts(make, stream, record, GRID, 430) == []
+    assert conformance.state_problems(make, stream, record, GRID, 430) == []
+
+
+def test_times_that_are_not_whole_ticks_are_named_at_check() -> None:
+    problems = list(Rate(over="1500 us", every="10 ms").check([TWO], GRID))
+    assert [str(problem) for problem in problems] == [
+        "over is 1500 us, which is not a multiple of dt, 1 ms — write 2 ms"
+    ]
