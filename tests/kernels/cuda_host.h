@@ -131,20 +131,32 @@ static Outcome run(void (*body)(), unsigned threads, bool reverse) {
 }  // namespace host
 
 // Whole numbers only: the sum of floats in the order of arrival would not be the same twice.
-template <class Whole>
-static Whole atomicOr(Whole *at, Whole bits) {
+template <class Whole, class Change>
+static Whole atomic(Whole *at, Change change) {
     static_assert((Whole)0.5 == 0, "atomics are for whole numbers");
     Whole before = *at;
-    *at = before | bits;
+    *at = change(before);
     return before;
 }
 
 template <class Whole>
 static Whole atomicAdd(Whole *at, Whole more) {
-    static_assert((Whole)0.5 == 0, "atomics are for whole numbers");
-    Whole before = *at;
-    *at = before + more;
-    return before;
+    return atomic(at, [=](Whole old) { return old + more; });
+}
+
+template <class Whole>
+static Whole atomicMin(Whole *at, Whole other) {
+    return atomic(at, [=](Whole old) { return other < old ? other : old; });
+}
+
+template <class Whole>
+static Whole atomicOr(Whole *at, Whole bits) {
+    return atomic(at, [=](Whole old) { return old | bits; });
+}
+
+template <class Whole>
+static Whole atomicAnd(Whole *at, Whole bits) {
+    return atomic(at, [=](Whole old) { return old & bits; });
 }
 
 static int __popc(unsigned bits) { return __builtin_popcount(bits); }

@@ -6,14 +6,20 @@ import ctypes
 import functools
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+
+from spikeflow.kernels.backends import Prepare
+from spikeflow.kernels.cuda_source import cuda_source
+from spikeflow.kernels.network import Program, Run
 
 Kind = TypeVar("Kind", bound=np.generic)
 
@@ -24,13 +30,32 @@ CANARY_BYTES = 256
 CANARY = 0xA5
 
 _TAIL = """
-static const long long *host_table;
-static void host_body() { spikeflow_window(host_table); }
-extern "C" int host_window(const long long *table, unsigned threads, int reverse) {
-    host_table = table;
+static void **host_arguments;
+static void host_body() {{ {call}; }}
+extern "C" int host_run(void **arguments, unsigned threads, int reverse) {{
+    host_arguments = arguments;
     return host::run(host_body, threads, reverse != 0);
-}
+}}
 """
+
+
+def backend(threads: int, *, reverse: bool, edit: Callable[[str], str] = str) -> Prepare:
+    """A backend that runs the CUDA text on this machine, edited first where a test wants that."""
+
+    def prepare(program: Program) -> Run:
+        kernel = HostKernel(edit(cuda_source(program)))
+
+        def run(*arrays: Any) -> None:
+            guarded = Guarded()
+            copies = [guarded.copy(array) for array in arrays]
+            kernel.run(copies, threads=threads, reverse=reverse)
+            guarded.check()
+            for array, copy in zip(arrays, copies, strict=True):
+                array[...] = copy
+
+        return run
+
+    return prepare
 
 
 class KernelError(AssertionError):
@@ -40,17 +65,25 @@ class KernelError(AssertionError):
 class HostKernel:
     """A kernel text, compiled for the host; objects are kept by the hash of everything that goes into them."""
 
-    def __init__(self, text: str) -> None:
-        self._window = ctypes.CDLL(str(_compiled(text))).host_window
-        self._window.argtypes = [ctypes.c_void_p, ctypes.c_uint, ctypes.c_int]
+    def __init__(self, text: str, name: str = "spikeflow_window") -> None:
+        head = re.search(rf"__global__[^;{{]*\b{name}\(([^)]*)\)", text)
+        assert head is not None, f"there is no kernel {name} in the text"
+        types = [parameter.rsplit("*", 1)[0] + "*" for parameter in head[1].split(",")]
+        self._parameters = len(types)
+        given = ", ".join(f"({kind})host_arguments[{k}]" for k, kind in enumerate(types))
+        tail = _TAIL.format(call=f"{name}({given})")
+        self._run = ctypes.CDLL(str(_compiled(text + tail))).host_run
+        self._run.argtypes = [ctypes.c_void_p, ctypes.c_uint, ctypes.c_int]
 
-    def run(self, table: npt.NDArray[np.int64], *, threads: int, reverse: bool) -> None:
-        """Run one block of `threads` threads over `table`.
+    def run(self, arrays: Sequence[npt.NDArray[Any]], *, threads: int, reverse: bool) -> None:
+        """Run one block of `threads` threads on `arrays`, one for each of the kernel's parameters.
 
         Raises:
             KernelError: the block fell apart at a barrier or touched memory that is not there.
         """
-        outcome = self._window(table.ctypes.data, threads, reverse)
+        assert len(arrays) == self._parameters
+        addresses = (ctypes.c_void_p * len(arrays))(*[array.ctypes.data for array in arrays])
+        outcome = self._run(addresses, threads, reverse)
         if outcome:
             raise KernelError({1: "not every thread reaches the same barrier", 2: "a wild access"}[outcome])
 
@@ -81,7 +114,7 @@ class Guarded:
 def _compiled(text: str) -> Path:
     if COMPILER is None:
         raise RuntimeError("there is no g++ on this machine")
-    source = HEADER.read_text() + text + _TAIL
+    source = HEADER.read_text() + text
     key = hashlib.sha256("\0".join((source, *FLAGS, _compiler_version())).encode()).hexdigest()[:24]
     target = folder() / f"{key}.so"
     if target.exists():

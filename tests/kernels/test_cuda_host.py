@@ -10,9 +10,8 @@ from .cuda_host import COMPILER, Guarded, HostKernel, KernelError
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no g++ on this machine")
 
 MIRROR = """
-extern "C" __global__ void spikeflow_window(const long long *table) {
+extern "C" __global__ void mirror(int *out) {
     __shared__ int turned[64];
-    int *out = (int *)table[0];
     turned[threadIdx.x] = (int)threadIdx.x;
     __syncthreads();
     out[threadIdx.x] = turned[blockDim.x - 1 - threadIdx.x];
@@ -23,7 +22,7 @@ extern "C" __global__ void spikeflow_window(const long long *table) {
 def run(text: str, *, reverse: bool, threads: int = 5) -> list[int]:
     arrays = Guarded()
     out = arrays.copy(np.full(threads, -1, np.int32))
-    HostKernel(text).run(np.array([out.ctypes.data]), threads=threads, reverse=reverse)
+    HostKernel(text, "mirror").run([out], threads=threads, reverse=reverse)
     arrays.check()
     return [int(value) for value in out]
 
@@ -40,12 +39,12 @@ def test_a_missing_barrier_changes_the_result(reverse: bool) -> None:
 
 def test_a_missing_barrier_before_a_ticket_shows_in_one_order_only() -> None:
     text = """
-extern "C" __global__ void spikeflow_window(const long long *table) {
+extern "C" __global__ void mirror(int *out) {
     __shared__ int ticket;
     if (threadIdx.x == 0) ticket = 0;
     atomicAdd(&ticket, 1);
     __syncthreads();
-    ((int *)table[0])[threadIdx.x] = ticket;
+    out[threadIdx.x] = ticket;
 }
 """
     assert run(text, reverse=False) == [5, 5, 5, 5, 5]

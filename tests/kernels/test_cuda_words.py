@@ -47,9 +47,8 @@ def kernel(function: Callable[..., Any], real: str) -> str:
     assert isinstance(node, ast.FunctionDef)
     printed = print_function(node, "word", "a test")
     return f"""{WORDS}{printed.text}
-extern "C" __global__ void spikeflow_window(const long long *table) {{
-    const {real} *a = (const {real} *)table[0], *b = (const {real} *)table[1], *c = (const {real} *)table[2];
-    for (long long k = threadIdx.x; k < table[4]; k += blockDim.x) word(a[k], b[k], c[k], (({real} *)table[3])[k]);
+extern "C" __global__ void each({real} *a, {real} *b, {real} *c, {real} *out, const int *size) {{
+    for (int k = threadIdx.x; k < *size; k += blockDim.x) word(a[k], b[k], c[k], out[k]);
 }}
 """
 
@@ -57,8 +56,8 @@ extern "C" __global__ void spikeflow_window(const long long *table) {{
 def run(function: Callable[..., Any], real: str, inputs: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
     arrays = Guarded()
     places = [arrays.copy(each) for each in (*inputs, np.zeros_like(inputs[0]))]
-    table = np.array([place.ctypes.data for place in places] + [inputs[0].size], np.int64)
-    HostKernel(kernel(function, real)).run(table, threads=7, reverse=False)
+    size = np.array([inputs[0].size], np.int32)
+    HostKernel(kernel(function, real), "each").run([*places, size], threads=7, reverse=False)
     arrays.check()
     return places[3]
 

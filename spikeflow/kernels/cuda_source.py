@@ -1,0 +1,141 @@
+"""The CUDA text of a network: the columns of its table, the equations of its models, and what all networks share."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from spikeflow import noise
+from spikeflow.errors import ParameterError
+from spikeflow.kernels import layout, vocabulary
+from spikeflow.kernels.cuda_printer import WORDS, print_function
+from spikeflow.kernels.model import Form
+from spikeflow.kernels.network import Precision, Program
+
+KERNEL = "spikeflow_window"
+"""The kernel's name; its parameters are the arrays of `layout.Arrays`, in order. It is launched with one block."""
+
+COMPILER_OPTIONS = ("--std=c++17", "--fmad=false")
+"""What NVRTC and nvcc must be told: a contracted a * b + c rounds once where every other backend rounds twice."""
+
+_TYPES = {
+    "table": "long long *", "real32": "float *", "real64": "double *",
+    "weight32": "const float *", "weight64": "const double *", "post": "const int *", "start": "const long long *",
+    "time": "long long *", "index": "unsigned *", "value": "double *", "held": "double *", "rest": "unsigned char *",
+    "recorded": "double *",
+}  # fmt: skip
+
+_NOISE = f"""\
+__device__ __forceinline__ unsigned long long mixed(unsigned long long x) {{
+    x = (x ^ (x >> 30)) * {noise.MIX_1:#x}ULL;
+    x = (x ^ (x >> 27)) * {noise.MIX_2:#x}ULL;
+    return x ^ (x >> 31);
+}}
+__device__ __forceinline__ unsigned long long bits(long long key, long long a, long long b) {{
+    const unsigned long long step = {noise.STRIDE:#x}ULL;
+    const unsigned long long row = mixed((unsigned long long)key + step * ((unsigned long long)a + 1));
+    return mixed(row + step * ((unsigned long long)b + 1));
+}}
+__device__ __forceinline__ void uniform(long long key, long long a, long long b, float &draw) {{
+    draw = (float)(bits(key, a, b) >> 40) * (float){2.0**-24!r};
+}}
+__device__ __forceinline__ void uniform(long long key, long long a, long long b, double &draw) {{
+    draw = (double)(bits(key, a, b) >> 11) * {2.0**-53!r};
+}}
+"""
+"""The recipe of `spikeflow.noise` in CUDA C."""
+
+
+def cuda_source(program: Program) -> str:
+    """The CUDA C text that steps `program`; a network's sizes and weights are not part of it.
+
+    Raises:
+        ParameterError: a model's `update` says something that kernels cannot.
+    """
+    columns = ", ".join(f"{name} = {number}" for name, number in layout.CODES.items())
+    fields = " ".join(f"{_TYPES[name]}{name};" for name in layout.ARGUMENTS)
+    parts = [
+        *textwrap.wrap(f"enum {{ {columns} }};", 118),
+        *textwrap.wrap(f"struct Net {{ {fields} }};", 118),
+        WORDS,
+        _NOISE,
+        _shared(vocabulary.hold, ["free"]),
+        _shared(vocabulary.count_down, ["free", "spiked"]),
+        _shared(vocabulary.flush, []),
+        *[_form(form, precision, place) for place, (form, precision) in enumerate(program.forms)],
+        _dispatch(program),
+        Path(__file__).with_name("network.cu").read_text(encoding="utf-8"),
+    ]
+    return "\n".join(parts)
+
+
+def _shared(function: Callable[..., Any], flags: list[str]) -> str:
+    node = ast.parse(inspect.getsource(function)).body[0]
+    assert isinstance(node, ast.FunctionDef)
+    return print_function(node, f"shared_{function.__name__}", f"vocabulary.{function.__name__}", flags).text
+
+
+def _form(form: Form, precision: Precision, place: int) -> str:
+    """`update_<place>`, and `step_<place>`, which moves one neuron and says whether it spikes."""
+    real = "float" if precision == "float32" else "double"
+    model, file, first_line = _origin(form)
+    printed = print_function(form.update, f"update_{place}", f"{model} ({file})", first_line=first_line)
+    expected = ("real",) * len(form.moved) + ("bool",) * form.spikes
+    if printed.results != expected:
+        raise ParameterError(
+            f"{model} ({file}): update returns {', '.join(printed.results)} (bool: a comparison)",
+            f"return the new {', '.join(form.moved)}" + (", then where it spikes" if form.spikes else ""),
+        )
+    states, sums = len(form.states), len(form.receptors)
+    constant = {name: f"constant[{k}]" for k, name in enumerate(form.constants)}
+    constant |= {name: f"cell[{states + sums + k} * TILE]" for k, name in enumerate(form.rows)}
+    named = printed.parameters[len(form.moved) + sums + len(form.noise) :]
+    taken = [f"cell[{k} * TILE]" for k in range(len(form.moved))]
+    taken += [f"cell[{states + k} * TILE]" for k in range(sums)]
+    taken += [f"draw_{k}" for k in range(len(form.noise))]
+    taken += [constant[name] for name in named]
+    given = [f"next_{k}" for k in range(len(form.moved))] + ["spiked"] * form.spikes
+    lines = [f"{real} {', '.join(f'next_{k}' for k in range(states))};", "bool spiked = false;"]
+    lines += [f"{real} draw_{k}; uniform(key[{k}], neuron, tick, draw_{k});" for k in range(len(form.noise))]
+    lines += [f"update_{place}<{real}>({', '.join(taken + given)});"]
+    lines += [f"cell[{states + k} * TILE] = {constant['zero']};" for k in range(sums)]
+    if form.refracts:
+        rho = states - 1
+        lines += [f"const bool free = cell[{rho} * TILE] <= {constant['zero']};", "spiked = spiked && free;"]
+        for k in (form.states.index(name) for name in form.held):
+            lines += [f"shared_hold<{real}>(free, cell[{k} * TILE], next_{k}, next_{k});"]
+        others = ", ".join(constant[name] for name in ("rho_reset", "one", "zero"))
+        lines += [f"shared_count_down<{real}>(cell[{rho} * TILE], free, spiked, {others}, next_{rho});"]
+    for k in range(states):
+        lines += [f"shared_flush<{real}>(next_{k}, {constant['tiny']}, {constant['zero']}, cell[{k} * TILE]);"]
+    head = (
+        f"// {model}, {precision}\n__device__ __forceinline__ bool step_{place}(\n"
+        f"    {real} *cell, const {real} *constant, const long long *key, long long neuron, long long tick) {{"
+    )
+    return printed.text + "\n    ".join([head, *lines, "return spiked;"]) + "\n}\n"
+
+
+def _origin(form: Form) -> tuple[str, str, int]:
+    """A model's name, its file, and the line its `update` starts at."""
+    update = getattr(form.function, "func", form.function)
+    code = inspect.unwrap(update).__code__
+    return form.name, Path(code.co_filename).name, code.co_firstlineno
+
+
+def _dispatch(program: Program) -> str:
+    doubles = " || ".join(f"form == {k}" for k, (_, of) in enumerate(program.forms) if of == "float64") or "false"
+    lines = [
+        f"__device__ __forceinline__ bool is_double(long long form) {{ return {doubles}; }}",
+        "__device__ bool move(const Net &net, const long long *group, long long neuron, long long tick) {",
+        "    const long long at = group[G_BASE] + neuron / TILE * group[G_ROWS] * TILE + neuron % TILE;",
+        "    const long long constant = group[G_CONSTANT], *key = net.table + group[G_KEY];",
+        "    switch (group[G_FORM]) {",
+    ]
+    for k, (_, precision) in enumerate(program.forms):
+        reals = "net.real32" if precision == "float32" else "net.real64"
+        lines.append(f"    case {k}: return step_{k}({reals} + at, {reals} + constant, key, neuron, tick);")
+    return "\n".join([*lines, "    default: return false;", "    }", "}", ""])
