@@ -36,6 +36,7 @@ HEAD = (
     "H_RECORDS",
     "H_RECORD",
     "H_ORDER",  # where the order of the populations within a tick is listed
+    "H_SCRATCH",  # room for a backend's own use: twice the most delays of a projection
 )
 
 # One population.
@@ -108,7 +109,11 @@ CODES |= {"GROUP": len(GROUP), "SOURCE": len(SOURCE), "PROJECTION": len(PROJECTI
 
 @dataclass
 class Arrays:
-    """What a backend gets, in the order of its arguments."""
+    """What a backend gets, in the order of its arguments.
+
+    `real32` and `real64` begin with room for the state of one tile, for a backend's own use.
+    `mask` holds a tile's spikes for a moment, and `words` is the same memory, eight neurons a word.
+    """
 
     table: npt.NDArray[np.int64]
     real32: npt.NDArray[np.float32]
@@ -123,6 +128,8 @@ class Arrays:
     held: npt.NDArray[np.float64]
     rest: npt.NDArray[np.uint8]
     recorded: npt.NDArray[np.float64]
+    mask: npt.NDArray[np.uint8]
+    words: npt.NDArray[np.uint64]
 
 
 ARGUMENTS = tuple(Arrays.__dataclass_fields__)

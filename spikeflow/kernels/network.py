@@ -417,7 +417,8 @@ class _Builder:
 
     def __init__(self, net: Network, seed: int, skip: bool) -> None:
         self.net = net
-        self.real: dict[str, int] = {"float32": 0, "float64": 0}
+        scratch = max((len(decided.states) for decided, _ in net._forms), default=0) * TILE
+        self.real: dict[str, int] = {"float32": scratch, "float64": scratch}
         self.fills: list[tuple[str, int, npt.NDArray[np.float64]]] = []
         self.weights: dict[str, list[npt.NDArray[Any]]] = {"float32": [], "float64": []}
         self.weight_count = {"float32": 0, "float64": 0}
@@ -489,6 +490,7 @@ class _Builder:
             H_PROJECTIONS=len(net.projections), H_PROJECTION=self.projection_at,
             H_RECORDS=sum(len(group.record) for group in net.groups), H_RECORD=self.record_at,
             H_ORDER=self._more(order),
+            H_SCRATCH=self._more([0] * 2 * max((p.synapses.delays.size for p in net.projections), default=1)),
         )  # fmt: skip
 
     def _groups(self, seed: int) -> None:
@@ -629,6 +631,7 @@ class _Builder:
             flat = aligned(max(self.weight_count[of], 1), of, 2048)
             np.concatenate(parts, out=flat) if parts else None
             weights[of] = flat
+        mask = aligned(TILE, np.uint8)
         any_typed: dict[str, Any] = {
             "table": np.array(self.table, np.int64),
             "real32": real["float32"], "real64": real["float64"],
@@ -637,6 +640,7 @@ class _Builder:
             "time": aligned(max(self.event_count, 1), np.int64), "index": aligned(max(self.event_count, 1), np.uint32, 1024),
             "value": aligned(max(self.value_count, 1), np.float64, 3072),
             "held": np.zeros(self.held_count), "rest": np.zeros(self.rest_count, np.uint8), "recorded": np.zeros(1),
+            "mask": mask, "words": mask.view(np.uint64),
         }  # fmt: skip
         return Arrays(**any_typed)
 

@@ -1,0 +1,252 @@
+"""The part of the fused loop that is the same for every program; `numba_backend` copies these functions into its file.
+
+They are plain Python on flat arrays, so that they can be read, checked and stepped through; nothing imports them to run.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from spikeflow.kernels.layout import CODES, GROUP, HEAD, PROJECTION, RECORD, SOURCE
+from spikeflow.noise import MIX_1, MIX_2, STRIDE
+
+A: TypeAlias = Any
+"""An array, or a scalar of an array's type."""
+
+(H_TICK, H_STOP, H_ORIGIN, H_STEP, H_STATUS, H_DETAIL, H_FRESH, H_SKIP, H_GROUPS, H_GROUP, H_SOURCES, H_SOURCE,
+ H_PROJECTIONS, H_PROJECTION, H_RECORDS, H_RECORD, H_ORDER, H_SCRATCH) = range(len(HEAD))  # fmt: skip
+(G_FORM, G_BASE, G_TILES, G_ROWS, G_SIZE, G_STATES, G_INPUTS, G_CONSTANT, G_REST, G_RESTING, G_LIST, G_LISTED,
+ G_KEY) = range(len(GROUP))  # fmt: skip
+S_COUNT, S_CAPACITY, S_OFFSET, S_SIZE, S_VALUE, S_START, S_KEPT = range(len(SOURCE))
+(P_KIND, P_SOURCE, P_TARGET, P_ROW, P_INTO, P_WEIGHT, P_STRIDE, P_PRE, P_DELAYS, P_DELAY, P_START, P_POST, P_MEMBER,
+ P_HELD) = range(len(PROJECTION))  # fmt: skip
+R_GROUP, R_ROW, R_EVERY, R_NEURON, R_NEURONS, R_OUT = range(len(RECORD))
+DENSE, CSR, FULL, UNORDERED, INVALID = (CODES[name] for name in ("DENSE", "CSR", "FULL", "UNORDERED", "INVALID"))
+TILE = 64
+N_SOURCE, N_PROJECTION, N_RECORD = len(SOURCE), len(PROJECTION), len(RECORD)
+
+
+def check(table: A, time: A, index: A, source: int) -> int:
+    """Whether the new events of a train can be read as they are."""
+    offset, size = table[source + S_OFFSET], table[source + S_SIZE]
+    origin, step = table[H_ORIGIN], table[H_STEP]
+    end = origin + table[H_STOP] * step
+    before = origin + table[H_TICK] * step  # the start of the last event's tick
+    after = before  # its end; no event yet
+    last, status = 0, 0
+    for place in range(offset + table[source + S_START], offset + table[source + S_COUNT]):
+        t, neuron = time[place], np.int64(index[place])
+        if t < before or t >= end or neuron >= size:
+            return INVALID
+        if t >= after:
+            before = t - (t - origin) % step
+            after = before + step
+        elif neuron < last:
+            status = UNORDERED
+        last = neuron
+    return status
+
+
+def drop_old(table: A, time: A, index: A, value: A, place: int) -> None:
+    """Let go of the events that every reader has read."""
+    source = table[H_SOURCE] + place * N_SOURCE
+    count, offset, values = table[source + S_COUNT], table[source + S_OFFSET], table[source + S_VALUE]
+    old = count
+    if table[source + S_KEPT] == 0:
+        old = table[source + S_START]  # a train's new events lie behind the old ones already
+    for k in range(table[H_PROJECTIONS]):
+        projection = table[H_PROJECTION] + k * N_PROJECTION
+        if table[projection + P_SOURCE] == place:
+            first = table[projection + P_DELAY]
+            for d in range(table[projection + P_DELAYS]):
+                if table[first + 2 * d + 1] < old:
+                    old = table[first + 2 * d + 1]
+    if old > 0:
+        for k in range(offset, offset + count - old):
+            time[k] = time[k + old]
+            index[k] = index[k + old]
+        if values >= 0:
+            for k in range(values, values + count - old):
+                value[k] = value[k + old]
+        for k in range(table[H_PROJECTIONS]):
+            projection = table[H_PROJECTION] + k * N_PROJECTION
+            if table[projection + P_SOURCE] == place:
+                first = table[projection + P_DELAY]
+                for d in range(table[projection + P_DELAYS]):
+                    table[first + 2 * d + 1] -= old
+    table[source + S_COUNT] = count - old
+    table[source + S_START] = count - old
+
+
+def begin(table: A, time: A, index: A, value: A) -> bool:
+    """Look at what arrived and make room, once a step; False where the host must see to something first."""
+    for place in range(table[H_SOURCES]):
+        source = table[H_SOURCE] + place * N_SOURCE
+        if table[source + S_KEPT] == 0:
+            status = check(table, time, index, source)
+            if status != 0:
+                table[H_STATUS] = status
+                table[H_DETAIL] = place
+                return False
+    for place in range(table[H_SOURCES]):
+        drop_old(table, time, index, value, place)
+    table[H_FRESH] = 0
+    return True
+
+
+def full(table: A) -> bool:
+    """Whether a population's spikes of this tick might not find room."""
+    for place in range(table[H_GROUPS]):
+        source = table[H_SOURCE] + place * N_SOURCE
+        if table[source + S_KEPT] != 0 and table[source + S_CAPACITY] - table[source + S_COUNT] < table[source + S_SIZE]:
+            table[H_STATUS] = FULL
+            table[H_DETAIL] = place
+            return True
+    return False
+
+
+def sift(heap: A, first: int, count: int, k: int) -> None:
+    """Let entry `k` of the heap sink to its place; the least key is on top."""
+    entry = heap[first + k]
+    while 2 * k + 1 < count:
+        child = 2 * k + 1
+        if child + 1 < count and heap[first + child + 1] < heap[first + child]:
+            child += 1
+        if heap[first + child] >= entry:
+            break
+        heap[first + k] = heap[first + child]
+        k = child
+    heap[first + k] = entry
+
+
+def deliver(
+    table: A, real: A, weight: A, post: A, start: A, time: A, index: A, value: A, held: A, p: int, base: int,
+    stride: int, tiles: int,
+) -> int:  # fmt: skip
+    """Everything that acts through one projection in this tick; returns how many arrivals there were.
+
+    Neurons ascending, then delays, which is the order that the sum is defined by: with several delays their next events
+    are kept in a heap. Keys are neuron * 2**20 + delay.
+    """
+    source = table[H_SOURCE] + table[p + P_SOURCE] * N_SOURCE
+    count, offset, values = table[source + S_COUNT], table[source + S_OFFSET], table[source + S_VALUE]
+    first, delays, member = table[p + P_DELAY], table[p + P_DELAYS], table[p + P_MEMBER]
+    kind, weights, pre, hold = table[p + P_KIND], table[p + P_WEIGHT], table[p + P_PRE], table[p + P_HELD]
+    origin, step, tick, heap = table[H_ORIGIN], table[H_STEP], table[H_TICK], table[H_SCRATCH]
+    ends = heap + delays
+    at = base + table[p + P_ROW] * TILE
+    arrived, waiting = 0, 0
+    for d in range(delays):
+        end = origin + (tick - table[first + 2 * d] + 1) * step
+        place = table[first + 2 * d + 1]
+        begins = place
+        while place < count and time[offset + place] < end:
+            if hold >= 0:
+                neuron = np.int64(index[offset + place])
+                if member < 0 or post[member + neuron] == d:
+                    held[hold + d * pre + neuron] = value[values + place] if values >= 0 else 1.0
+            place += 1
+        arrived += place - begins
+        table[ends + d] = place
+        if hold >= 0:
+            table[first + 2 * d + 1] = place
+        elif place > begins:
+            table[heap + waiting] = (np.int64(index[offset + begins]) << 20) | d
+            waiting += 1
+    unsorted = waiting // 2  # entries of the heap that have yet to sink
+    channel, which = 0, 0
+    while True:
+        if hold >= 0:
+            while channel < pre and held[hold + which * pre + channel] == 0:
+                which += 1
+                if which == delays:
+                    channel, which = channel + 1, 0
+            if channel == pre:
+                break
+            neuron, d = channel, which
+            last = held[hold + d * pre + neuron]
+            arrived += 1
+            which += 1
+            if which == delays:
+                channel, which = channel + 1, 0
+        else:
+            if waiting > 1:
+                while unsorted > 0:
+                    unsorted -= 1
+                    sift(table, heap, waiting, unsorted)
+            if waiting == 0:
+                break
+            neuron, d = table[heap] >> 20, table[heap] & 0xFFFFF
+            place = table[first + 2 * d + 1]
+            table[first + 2 * d + 1] = place + 1
+            if place + 1 < table[ends + d]:
+                table[heap] = (np.int64(index[offset + place + 1]) << 20) | d
+            else:
+                waiting -= 1
+                table[heap] = table[heap + waiting]
+            unsorted = 1
+            last = value[values + place] if values >= 0 else 1.0
+        factor = real.dtype.type(last)
+        if kind == CSR:
+            row = table[p + P_START] + d * pre + neuron
+            begins, ended, posts = start[row], start[row + 1], table[p + P_POST]
+            for k in range(begins, ended):
+                target = np.int64(post[posts + k])
+                real[at + (target >> 6) * stride + (target & 63)] += weight[weights + k] * factor
+        elif member >= 0 and post[member + neuron] != d:
+            continue
+        elif kind == DENSE:
+            row = weights + neuron * table[p + P_STRIDE]
+            for tile in range(tiles):
+                into = real[at + tile * stride : at + tile * stride + TILE]
+                part = weight[row + tile * TILE : row + tile * TILE + TILE]
+                for k in range(TILE):
+                    into[k] += part[k] * factor
+        else:
+            real[at + (neuron >> 6) * stride + (neuron & 63)] += weight[weights + neuron] * factor
+    if arrived > 0 and table[p + P_INTO] >= 0:
+        zero = real.dtype.type(0)
+        total = base + table[p + P_INTO] * TILE
+        for tile in range(tiles):
+            for k in range(TILE):
+                real[total + tile * stride + k] += real[at + tile * stride + k]
+                real[at + tile * stride + k] = zero
+    return arrived
+
+
+def record(table: A, real: A, post: A, recorded: A, group: int, base: int, stride: int) -> None:
+    """Write down what is recorded of a population after this tick."""
+    for k in range(table[H_RECORDS]):
+        r = table[H_RECORD] + k * N_RECORD
+        if table[r + R_GROUP] == group and table[H_TICK] % table[r + R_EVERY] == 0:
+            out, first = table[r + R_OUT], table[r + R_NEURON]
+            at = base + table[r + R_ROW] * TILE
+            for n in range(table[r + R_NEURONS]):
+                neuron = np.int64(post[first + n])
+                recorded[out + n] = real[at + (neuron >> 6) * stride + (neuron & 63)]
+            table[r + R_OUT] = out + table[r + R_NEURONS]
+
+
+def mixed(x: A) -> A:
+    """SplitMix64's finaliser, as in `spikeflow.noise`."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(MIX_1)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(MIX_2)
+    return x ^ (x >> np.uint64(31))
+
+
+def draw(key: A, a: int, b: int) -> A:
+    """The random bits of a pair of counters, as in `spikeflow.noise`."""
+    row = mixed(key + np.uint64(STRIDE) * (np.uint64(a) + np.uint64(1)))
+    return mixed(row + np.uint64(STRIDE) * (np.uint64(b) + np.uint64(1)))
+
+
+def uniform32(key: A, a: int, b: int) -> A:
+    """Uniform float32 in [0, 1)."""
+    return np.float32(draw(key, a, b) >> np.uint64(40)) * np.float32(2.0**-24)
+
+
+def uniform64(key: A, a: int, b: int) -> A:
+    """Uniform float64 in [0, 1)."""
+    return np.float64(draw(key, a, b) >> np.uint64(11)) * 2.0**-53
