@@ -5,9 +5,12 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
+import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from spikeflow import noise
 from spikeflow.errors import ParameterError
@@ -19,14 +22,15 @@ from spikeflow.kernels.network import Precision, Program
 KERNEL = "spikeflow_window"
 """The kernel's name; its parameters are the arrays of `layout.Arrays`, in order. It is launched with one block."""
 
+MOST_THREADS = 1024
+"""Threads in the block; any number up to this one gives the same bits."""
+
 COMPILER_OPTIONS = ("--std=c++17", "--fmad=false")
 """What NVRTC and nvcc must be told: a contracted a * b + c rounds once where every other backend rounds twice."""
 
 _TYPES = {
-    "table": "long long *", "real32": "float *", "real64": "double *",
-    "weight32": "const float *", "weight64": "const double *", "post": "const int *", "start": "const long long *",
-    "time": "long long *", "index": "unsigned *", "value": "double *", "held": "double *", "rest": "unsigned char *",
-    "recorded": "double *",
+    np.int64: "long long", np.int32: "int", np.uint32: "unsigned", np.uint8: "unsigned char",
+    np.uint64: "unsigned long long", np.float32: "float", np.float64: "double",
 }  # fmt: skip
 
 _NOISE = f"""\
@@ -57,10 +61,10 @@ def cuda_source(program: Program) -> str:
         ParameterError: a model's `update` says something that kernels cannot.
     """
     columns = ", ".join(f"{name} = {number}" for name, number in layout.CODES.items())
-    fields = " ".join(f"{_TYPES[name]}{name};" for name in layout.ARGUMENTS)
+    parameters = _parameters()
     parts = [
         *textwrap.wrap(f"enum {{ {columns} }};", 118),
-        *textwrap.wrap(f"struct Net {{ {fields} }};", 118),
+        *textwrap.wrap(f"struct Net {{ {' '.join(f'{parameter};' for parameter in parameters)} }};", 118),
         WORDS,
         _NOISE,
         _shared(vocabulary.hold, ["free"]),
@@ -69,8 +73,23 @@ def cuda_source(program: Program) -> str:
         *[_form(form, precision, place) for place, (form, precision) in enumerate(program.forms)],
         _dispatch(program),
         Path(__file__).with_name("network.cu").read_text(encoding="utf-8"),
+        f'extern "C" __global__ void __launch_bounds__({MOST_THREADS}) {KERNEL}(',
+        *textwrap.wrap(f"{', '.join(parameters)}) {{", 110, initial_indent="    ", subsequent_indent="    "),
+        "    __shared__ Shared shared;",
+        *textwrap.wrap(f"const Net net = {{{', '.join(layout.ARGUMENTS)}}};", 110, initial_indent="    "),
+        "    step_window(net, shared);",
+        "}\n",
     ]
     return "\n".join(parts)
+
+
+def _parameters() -> list[str]:
+    """The arrays of a network as C declarations."""
+    found = []
+    for name, annotation in typing.get_type_hints(layout.Arrays).items():
+        kind = typing.get_args(typing.get_args(annotation)[1])[0]
+        found.append(f"{_TYPES[kind]} *{name}")
+    return found
 
 
 def _shared(function: Callable[..., Any], flags: list[str]) -> str:

@@ -309,12 +309,9 @@ __device__ integer full_source(const Net &net) {
     return -1;
 }
 
-extern "C" __global__ void __launch_bounds__(1024) spikeflow_window(
-    integer *table, float *real32, double *real64, const float *weight32, const double *weight64, const int *post,
-    const integer *start, integer *time, unsigned *index, double *value, double *held, unsigned char *rest,
-    double *recorded) {
-    __shared__ Shared shared;
-    const Net net = {table, real32, real64, weight32, weight64, post, start, time, index, value, held, rest, recorded};
+// Steps ticks H_TICK to H_STOP, or stops before a tick that there may be no room for, or before the first with a reason.
+__device__ void step_window(const Net &net, Shared &shared) {
+    integer *table = net.table;
     if (table[H_FRESH]) {
         const integer refused = check_events(net, shared);
         if (refused >= 0) {

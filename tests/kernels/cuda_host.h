@@ -4,7 +4,9 @@
 // it meets a barrier or returns, then the next one runs, in ascending or in descending order. A race that a barrier
 // should prevent is thus played out the same way every time, in one of the two orders.
 //
-// What this cannot show: races between two barriers inside a warp, memory ordering, occupancy and launch limits.
+// Compiled after cuda_races.h, which also tells of a race that leaves no trace in the results.
+//
+// What this cannot show: memory ordering, occupancy and launch limits.
 
 #undef _FORTIFY_SOURCE  // its check takes a jump to another fibre's stack for a fault
 
@@ -32,7 +34,7 @@ struct Dim {
 };
 
 enum { FINISHED = -1, NEW = 0 };  // any other state is the line of the barrier at which a thread waits
-enum Outcome { DONE = 0, DIVERGED = 1, FAULT = 2 };
+enum Outcome { DONE = 0, DIVERGED = 1, FAULT = 2, RACE = 3 };
 
 constexpr unsigned MOST_THREADS = 1024;
 constexpr size_t STACK_BYTES = 64 * 1024;
@@ -61,26 +63,26 @@ namespace host {
 
 static void (*thread_body)();
 
-__attribute__((noinline)) static void barrier(int line) {
+UNWATCHED static void barrier(int line) {
     Fibre &own = fibres[threadIdx.x];
     own.state = line;
     if (_setjmp(own.here) == 0) _longjmp(scheduler, 1);
 }
 
-static void thread() {
+UNWATCHED static void thread() {
     thread_body();
     fibres[threadIdx.x].state = FINISHED;
     _longjmp(scheduler, 1);
 }
 
-static void turn(Fibre &fibre) {
+UNWATCHED static void turn(Fibre &fibre) {
     if (_setjmp(scheduler) != 0) return;
     if (fibre.state == NEW) swapcontext(&scheduler_start, &fibre.start);
     _longjmp(fibre.here, 1);
 }
 
 // One block of `threads` threads runs `body` to its end, or to the first barrier that not all of them reach.
-static Outcome run_block(void (*body)(), unsigned threads, bool reverse) {
+UNWATCHED static Outcome run_block(void (*body)(), unsigned threads, bool reverse) {
     if (stacks == nullptr) stacks = (char *)malloc(MOST_THREADS * STACK_BYTES);
     thread_body = body;
     memset(&__start_cuda_shared, 0xA5, &__stop_cuda_shared - &__start_cuda_shared);  // a launch finds rubbish there
@@ -98,14 +100,15 @@ static Outcome run_block(void (*body)(), unsigned threads, bool reverse) {
         }
         for (unsigned k = 1; k < threads; k++)
             if (fibres[k].state != fibres[0].state) return DIVERGED;
+        races::epoch++;
         if (fibres[0].state == FINISHED) return DONE;
     }
 }
 
-static void on_fault(int) { siglongjmp(escape, 1); }
+UNWATCHED static void on_fault(int) { siglongjmp(escape, 1); }
 
 // As run_block; a wild access ends the run with FAULT instead of ending the process.
-static Outcome run(void (*body)(), unsigned threads, bool reverse) {
+UNWATCHED static Outcome run(void (*body)(), unsigned threads, bool reverse) {
     static char alternate[64 * 1024];
     stack_t fresh = {}, former;
     fresh.ss_sp = alternate;
@@ -119,21 +122,25 @@ static Outcome run(void (*body)(), unsigned threads, bool reverse) {
     sigaction(SIGFPE, &guard, &fpe);
     blockDim = {threads, 1, 1};
     gridDim = {1, 1, 1};
+    races::thread = &threadIdx.x;
+    races::found = 0;
+    races::epoch++;
     blockIdx = {0, 0, 0};
     Outcome outcome = sigsetjmp(escape, 1) == 0 ? run_block(body, threads, reverse) : FAULT;
     sigaction(SIGSEGV, &segv, nullptr);
     sigaction(SIGBUS, &bus, nullptr);
     sigaction(SIGFPE, &fpe, nullptr);
     sigaltstack(&former, nullptr);
-    return outcome;
+    return outcome == DONE && races::found != 0 ? RACE : outcome;
 }
 
 }  // namespace host
 
 // Whole numbers only: the sum of floats in the order of arrival would not be the same twice.
 template <class Whole, class Change>
-static Whole atomic(Whole *at, Change change) {
+UNWATCHED static Whole atomic(Whole *at, Change change) {
     static_assert((Whole)0.5 == 0, "atomics are for whole numbers");
+    races::see(at, sizeof(Whole), races::ATOMIC);
     Whole before = *at;
     *at = change(before);
     return before;

@@ -1,4 +1,4 @@
-"""CUDA text on a CPU: compiled as C++ after `cuda_host.h`, one fibre per thread, every array between canaries."""
+"""CUDA text on a CPU: compiled as C++ after two headers, one fibre per thread, every array between canaries."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,20 +19,24 @@ import numpy as np
 import numpy.typing as npt
 
 from spikeflow.kernels.backends import Prepare
-from spikeflow.kernels.cuda_source import cuda_source
+from spikeflow.kernels.cuda_source import KERNEL, cuda_source
 from spikeflow.kernels.network import Program, Run
 
 Kind = TypeVar("Kind", bound=np.generic)
 
-HEADER = Path(__file__).with_name("cuda_host.h")
-FLAGS = ("-std=c++17", "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-U_FORTIFY_SOURCE")
+HEADERS = [Path(__file__).with_name(name) for name in ("cuda_races.h", "cuda_host.h")]
+FLAGS = ("-std=c++17", "-O1", "-ffp-contract=off", "-fPIC", "-U_FORTIFY_SOURCE")
+WATCH = "-fsanitize=thread"  # has the compiler call cuda_races.h at each access, at ten times the time
 COMPILER = shutil.which("g++")
 CANARY_BYTES = 256
 CANARY = 0xA5
 
+_ONE_AT_A_TIME = threading.Lock()  # a kernel's threads and signal handlers belong to the process
+
 _TAIL = """
 static void **host_arguments;
 static void host_body() {{ {call}; }}
+extern "C" unsigned long host_race() {{ return races::found; }}
 extern "C" int host_run(void **arguments, unsigned threads, int reverse) {{
     host_arguments = arguments;
     return host::run(host_body, threads, reverse != 0);
@@ -39,11 +44,11 @@ extern "C" int host_run(void **arguments, unsigned threads, int reverse) {{
 """
 
 
-def backend(threads: int, *, reverse: bool, edit: Callable[[str], str] = str) -> Prepare:
+def backend(threads: int, *, reverse: bool, watch: bool = False, edit: Callable[[str], str] = str) -> Prepare:
     """A backend that runs the CUDA text on this machine, edited first where a test wants that."""
 
     def prepare(program: Program) -> Run:
-        kernel = HostKernel(edit(cuda_source(program)))
+        kernel = HostKernel(edit(cuda_source(program)), watch=watch)
 
         def run(*arrays: Any) -> None:
             guarded = Guarded()
@@ -59,33 +64,49 @@ def backend(threads: int, *, reverse: bool, edit: Callable[[str], str] = str) ->
 
 
 class KernelError(AssertionError):
-    """What the host found while a kernel ran: a barrier not all threads reach, a wild access, a dead canary."""
+    """What the host found while a kernel ran: a barrier not all threads reach, a race, a wild access, a dead canary."""
 
 
 class HostKernel:
-    """A kernel text, compiled for the host; objects are kept by the hash of everything that goes into them."""
+    """A kernel text, compiled for the host; objects are kept by the hash of everything that goes into them.
 
-    def __init__(self, text: str, name: str = "spikeflow_window") -> None:
+    With `watch`, a race between its threads is an error.
+    """
+
+    def __init__(self, text: str, name: str = KERNEL, *, watch: bool = False) -> None:
         head = re.search(rf"__global__[^;{{]*\b{name}\(([^)]*)\)", text)
         assert head is not None, f"there is no kernel {name} in the text"
         types = [parameter.rsplit("*", 1)[0] + "*" for parameter in head[1].split(",")]
-        self._parameters = len(types)
+        self._names = [parameter.rsplit("*", 1)[1].strip() for parameter in head[1].split(",")]
         given = ", ".join(f"({kind})host_arguments[{k}]" for k, kind in enumerate(types))
         tail = _TAIL.format(call=f"{name}({given})")
-        self._run = ctypes.CDLL(str(_compiled(text + tail))).host_run
-        self._run.argtypes = [ctypes.c_void_p, ctypes.c_uint, ctypes.c_int]
+        self._library = ctypes.CDLL(str(_compiled(text + tail, (*FLAGS, WATCH) if watch else FLAGS)))
+        self._library.host_run.argtypes = [ctypes.c_void_p, ctypes.c_uint, ctypes.c_int]
+        self._library.host_race.restype = ctypes.c_ulong
 
     def run(self, arrays: Sequence[npt.NDArray[Any]], *, threads: int, reverse: bool) -> None:
         """Run one block of `threads` threads on `arrays`, one for each of the kernel's parameters.
 
         Raises:
-            KernelError: the block fell apart at a barrier or touched memory that is not there.
+            KernelError: the block fell apart at a barrier, touched memory that is not there, or had a race.
         """
-        assert len(arrays) == self._parameters
+        assert len(arrays) == len(self._names)
         addresses = (ctypes.c_void_p * len(arrays))(*[array.ctypes.data for array in arrays])
-        outcome = self._run(addresses, threads, reverse)
-        if outcome:
-            raise KernelError({1: "not every thread reaches the same barrier", 2: "a wild access"}[outcome])
+        with _ONE_AT_A_TIME:
+            outcome = self._library.host_run(addresses, threads, reverse)
+            place = self._library.host_race()
+        if outcome == 1:
+            raise KernelError("not every thread reaches the same barrier")
+        if outcome == 2:
+            raise KernelError("a wild access")
+        if outcome == 3:
+            raise KernelError(f"a race between two barriers at {self._named(place, arrays)}")
+
+    def _named(self, place: int, arrays: Sequence[npt.NDArray[Any]]) -> str:
+        for name, array in zip(self._names, arrays, strict=True):
+            if 0 <= (byte := place - array.ctypes.data) < array.nbytes:
+                return f"{name}[{byte // array.itemsize}]"
+        return "shared memory"
 
 
 class Guarded:
@@ -111,20 +132,20 @@ class Guarded:
 
 
 @functools.cache
-def _compiled(text: str) -> Path:
+def _compiled(text: str, flags: tuple[str, ...]) -> Path:
     if COMPILER is None:
         raise RuntimeError("there is no g++ on this machine")
-    source = HEADER.read_text() + text
-    key = hashlib.sha256("\0".join((source, *FLAGS, _compiler_version())).encode()).hexdigest()[:24]
+    source = "".join(header.read_text() for header in HEADERS) + text
+    key = hashlib.sha256("\0".join((source, *flags, _compiler_version())).encode()).hexdigest()[:24]
     target = folder() / f"{key}.so"
     if target.exists():
         return target
     with tempfile.TemporaryDirectory(dir=target.parent) as place:
         (Path(place) / "kernel.cpp").write_text(source)
-        command = [COMPILER, *FLAGS, "kernel.cpp", "-o", "kernel.so"]
-        done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise AssertionError(f"the kernel is not C++ that g++ takes:\n{done.stderr}")
+        for command in ([*flags, "-c", "kernel.cpp"], ["-shared", "kernel.o", "-o", "kernel.so"]):
+            done = subprocess.run([COMPILER, *command], cwd=place, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise AssertionError(f"the kernel is not C++ that g++ takes:\n{done.stderr}")
         (Path(place) / "kernel.so").replace(target)
     return target
 

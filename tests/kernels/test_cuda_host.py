@@ -18,11 +18,21 @@ extern "C" __global__ void mirror(int *out) {
 }
 """
 
+TICKET = """
+extern "C" __global__ void mirror(int *out) {
+    __shared__ int ticket;
+    if (threadIdx.x == 0) ticket = 0;
+    atomicAdd(&ticket, 1);
+    __syncthreads();
+    out[threadIdx.x] = ticket;
+}
+"""
 
-def run(text: str, *, reverse: bool, threads: int = 5) -> list[int]:
+
+def run(text: str, *, reverse: bool, threads: int = 5, watch: bool = True) -> list[int]:
     arrays = Guarded()
     out = arrays.copy(np.full(threads, -1, np.int32))
-    HostKernel(text, "mirror").run([out], threads=threads, reverse=reverse)
+    HostKernel(text, "mirror", watch=watch).run([out], threads=threads, reverse=reverse)
     arrays.check()
     return [int(value) for value in out]
 
@@ -34,21 +44,25 @@ def test_threads_meet_at_a_barrier(reverse: bool) -> None:
 
 @pytest.mark.parametrize("reverse", [False, True])
 def test_a_missing_barrier_changes_the_result(reverse: bool) -> None:
-    assert run(MIRROR.replace("__syncthreads();", ""), reverse=reverse) != [4, 3, 2, 1, 0]
+    assert run(MIRROR.replace("__syncthreads();", ""), reverse=reverse, watch=False) != [4, 3, 2, 1, 0]
 
 
-def test_a_missing_barrier_before_a_ticket_shows_in_one_order_only() -> None:
-    text = """
-extern "C" __global__ void mirror(int *out) {
-    __shared__ int ticket;
-    if (threadIdx.x == 0) ticket = 0;
-    atomicAdd(&ticket, 1);
-    __syncthreads();
-    out[threadIdx.x] = ticket;
-}
-"""
-    assert run(text, reverse=False) == [5, 5, 5, 5, 5]
-    assert run(text, reverse=True) != [5, 5, 5, 5, 5]
+def test_a_missing_barrier_before_a_ticket_changes_the_result_in_one_order_only() -> None:
+    assert run(TICKET, reverse=False, watch=False) == [5, 5, 5, 5, 5]
+    assert run(TICKET, reverse=True, watch=False) != [5, 5, 5, 5, 5]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("text", [TICKET, MIRROR.replace("__syncthreads();", "")])
+def test_a_race_is_an_error_even_where_the_result_is_right(text: str, reverse: bool) -> None:
+    with pytest.raises(KernelError, match="a race between two barriers at shared memory"):
+        run(text, reverse=reverse)
+
+
+def test_a_race_is_named_by_its_array() -> None:
+    text = MIRROR.replace("out[threadIdx.x] =", "out[3] =")
+    with pytest.raises(KernelError, match=r"at out\[3\]"):
+        run(text, reverse=False)
 
 
 def test_a_barrier_that_not_every_thread_reaches_is_an_error() -> None:
