@@ -1,0 +1,87 @@
+"""Event files, written: one writer a stream, whatever the format."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from spikeflow.nodes.event_files import FORMATS
+
+Compression = Literal["none", "lz4", "zstd"]
+
+
+class EventWriter:
+    """Writes record batches of one schema to a file; all of it blocks.
+
+    An IPC stream (`.arrows`), and all of an IPC file but its list of batches, is on its way to the disk after each
+    `write`: a killed process loses nothing of it.
+
+    Args:
+        path: where; its ending is the format, and an earlier file of this name goes.
+        schema: of the batches, with the metadata of the stream.
+        compression: of the batches; CSV has none.
+
+    Raises:
+        OSError: the file cannot be written; says which and why.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema, compression: Compression = "none") -> None:
+        self.path, self.schema = path, schema
+        self._kind = FORMATS[path.suffix]
+        packing = None if compression == "none" else compression
+        self._file: Any = None
+        with self._named():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = pa.OSFile(str(path), "wb")
+            options = pa.ipc.IpcWriteOptions(compression=packing)
+            self._writer: Any
+            if self._kind == "arrows":
+                self._writer = pa.ipc.new_stream(self._file, schema, options=options)
+            elif self._kind == "arrow":
+                self._writer = pa.ipc.new_file(self._file, schema, options=options)
+            elif self._kind == "parquet":
+                self._writer = pq.ParquetWriter(self._file, schema, compression=packing or "none")
+            else:
+                self._writer = pa_csv.CSVWriter(self._file, schema.remove_metadata())
+
+    def write(self, batches: list[pa.RecordBatch]) -> None:
+        """Write batches as one."""
+        table = pa.Table.from_batches(batches, self.schema).combine_chunks()
+        with self._named():
+            for batch in table.to_batches():
+                self._writer.write_batch(batch)
+
+    def close(self, length_ns: int | None = None) -> None:
+        """Complete the file, with the stream's length (ns from the origin) where the format can hold it."""
+        with self._named():
+            if length_ns is not None:
+                told = {"length": str(length_ns)}
+                if self._kind in ("arrows", "arrow"):
+                    nothing = pa.RecordBatch.from_arrays(
+                        [pa.array([], f.type) for f in self.schema], schema=self.schema
+                    )
+                    self._writer.write_batch(nothing, custom_metadata=told)
+                elif self._kind == "parquet":
+                    self._writer.add_key_value_metadata(told)
+            self._writer.close()
+            self._file.close()
+
+    def abandon(self) -> None:
+        """Let go of a file that cannot be completed, without another word."""
+        with contextlib.suppress(OSError, pa.ArrowException):
+            self._file.close()
+
+    @contextlib.contextmanager
+    def _named(self) -> Any:
+        """Errors say which file, and in words."""
+        try:
+            yield
+        except OSError as error:
+            why = os.strerror(error.errno) if error.errno else str(error).strip()
+            raise OSError(f"{self.path} cannot be written: {why}") from None
