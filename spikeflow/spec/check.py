@@ -1,0 +1,342 @@
+"""What is wrong between the nodes of a graph: who listens to whom, sizes, kinds, and loops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from spikeflow.catalog import article
+from spikeflow.errors import ParameterError, nearest
+from spikeflow.events import Grid, Stream
+from spikeflow.node import Neuron, Node
+from spikeflow.spec.loops import BadLoop, Edge, Loops, analyse
+from spikeflow.spec.model import DT_NS, WINDOW_NS
+from spikeflow.spec.phrases import locate
+from spikeflow.spec.tree import Item, Place, Report
+from spikeflow.units import format_ns
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Wish:
+    """An input as the file names it.
+
+    Attributes:
+        text: `node` or `node.port`.
+        item: where it stands.
+        settled: the stream, once it is known to be there.
+    """
+
+    text: str
+    item: Item
+    settled: Stream | None = None
+
+    @property
+    def node(self) -> str:
+        """The node's name, without the port."""
+        return self.text.partition(".")[0]
+
+    @property
+    def port(self) -> str:
+        """The port's name; ``""`` is the default outlet."""
+        return self.text.partition(".")[2]
+
+
+@dataclass(slots=True)
+class Draft:
+    """A node while it is checked; what could not be found out is None."""
+
+    name: str
+    item: Item
+    place: Place
+    role: str = ""
+    kind: str = ""
+    cls: type[Node] | None = None
+    node: Node | None = None
+    wishes: list[Wish] = field(default_factory=list)
+    forget: Wish | None = None
+    outlets: dict[str, Stream] | None = None
+    faulty: bool = False
+
+    @property
+    def inputs(self) -> list[Stream] | None:
+        """The streams that arrive; None while one of them is unknown."""
+        found = [wish.settled for wish in self.wishes if wish.settled is not None]
+        return found if len(found) == len(self.wishes) else None
+
+
+class Checker:
+    """Checks a graph of drafts, and fills their outlets and inputs in."""
+
+    def __init__(self, drafts: Mapping[str, Draft], dt_ns: int | None, window_ns: int | None, report: Report) -> None:
+        self.drafts, self.report = drafts, report
+        self.dt_known, self.window_known = dt_ns is not None, window_ns is not None
+        dt_ns = dt_ns or DT_NS
+        self.grid = Grid(0, dt_ns, window_ns // dt_ns if window_ns else WINDOW_NS // DT_NS)
+
+    def run(self) -> tuple[Loops, list[Edge]]:
+        """Check everything that can be checked; what is wrong is in the report."""
+        for draft in self.drafts.values():
+            self._names(draft)
+            self._count(draft)
+        self._sizes()
+        for draft in self.drafts.values():
+            self._takes(draft)
+            if self.dt_known:
+                self._own(draft)
+        edges = self._edges() if self.dt_known and self.window_known else []
+        loops = analyse(list(self.drafts), edges, self.grid.window_ticks)
+        for bad in loops.bad:
+            self._loop(bad)
+        self._reach()
+        self._unused()
+        return loops, edges
+
+    def _fault(self, draft: Draft, at: Item | Place, found: str, hint: str) -> None:
+        draft.faulty = True
+        self.report.add(at, found, hint, node=draft.name)
+
+    def _guarded(self, draft: Draft, doing: str, call: Callable[[], T]) -> T | None:
+        """What a node's own code says; whatever it raises becomes one error of the node."""
+        try:
+            return call()
+        except ParameterError as error:
+            self._fault(draft, draft.place, error.found, error.hint)
+        except OSError as error:
+            self._fault(
+                draft, draft.place, f"{error.filename or draft.kind}: {error.strerror or error}", "mend the path"
+            )
+        except (
+            Exception
+        ) as error:  # third parties' classes run here; a bug of theirs is no bug of the graph's other nodes
+            said = f"{type(error).__name__}: {error}"
+            self._fault(draft, draft.place, f"{doing} of {draft.kind!r} failed: {said}", "mend the class")
+        return None
+
+    # Who listens to whom.
+
+    def _names(self, draft: Draft) -> None:
+        for wish in [*draft.wishes, *([draft.forget] if draft.forget else [])]:
+            sender = self.drafts.get(wish.node)
+            if sender is None:
+                hint = nearest(wish.node, [name for name in self.drafts if name != draft.name] or self.drafts)
+                self._fault(draft, wish.item, f"unknown node {wish.node!r}", hint)
+            elif sender.cls is not None and sender.role == "sink":
+                self._fault(draft, wish.item, f"{wish.node!r} is a sink, which gives nothing", "listen to another node")
+            elif wish.text.endswith("."):
+                self._fault(draft, wish.item, f"no port after the dot in {wish.text!r}", f"write {wish.node!r}")
+
+    def _count(self, draft: Draft) -> None:
+        cls = draft.cls
+        if cls is None:
+            return
+        most = cls.most_inputs
+        if most is not None and len(draft.wishes) > most:
+            kept = f"{article(draft.role)} takes {['none', 'one'][most] if most < 2 else most}"
+            many = f"{len(draft.wishes)} inputs" if len(draft.wishes) > 1 else "an input"
+            self._fault(draft, draft.wishes[most].item, many, f"{kept}; remove {'it' if most == 0 else 'the others'}")
+        elif most != 0 and not draft.wishes and draft.item.get("input") is draft.item.get("inputs") is None:
+            self._fault(draft, draft.place, "listens to nothing", "add an input, such as 'input: name_of_a_node'")
+        elif most != 0 and not draft.wishes and draft.node is not None:
+            at = draft.item.get("input") or draft.item.get("inputs") or draft.item
+            self._fault(draft, at, "listens to nothing", "name a node")
+
+    # Sizes.
+
+    def _sizes(self) -> None:
+        """Ask every node for its outlets, along the graph; what declares its size resolves loops."""
+        waiting = [draft for draft in self.drafts.values() if draft.node is not None]
+        while waiting:
+            ready = [draft for draft in waiting if self._settle(draft)]
+            for draft in ready:
+                self._outlets(draft, draft.inputs or [])
+            if not ready:
+                ready = [draft for draft in waiting if isinstance(draft.node, Neuron)][:1]
+                if not ready:
+                    return
+                self._declared(ready[0])
+            waiting = [draft for draft in waiting if draft not in ready]
+
+    def _settle(self, draft: Draft) -> bool:
+        """Look up the streams of a node's inputs; a port that is not there is reported."""
+        for wish in draft.wishes:
+            sender = self.drafts.get(wish.node)
+            if wish.settled is None and sender is not None and sender.outlets is not None:
+                wish.settled = sender.outlets.get(wish.port)
+                if wish.settled is None and not wish.text.endswith(".") and sender.role != "sink":
+                    self._no_port(draft, wish, sender.outlets)
+        return draft.inputs is not None and (bool(draft.wishes) or draft.role == "source")
+
+    def _no_port(self, draft: Draft, wish: Wish, outlets: Mapping[str, Stream]) -> None:
+        ports = [f"{wish.node}.{port}" if port else wish.node for port in outlets]
+        if wish.port:
+            self._fault(draft, wish.item, f"{wish.node!r} has no port {wish.port!r}", nearest(wish.text, ports))
+        else:
+            self._fault(draft, wish.item, f"{wish.node!r} has no default port", nearest(wish.text, ports))
+
+    def _declared(self, draft: Draft) -> None:
+        """The outlets of neurons on a loop, or behind a faulty node, from what they declare."""
+        assert draft.node is not None
+        before = len(self.report)
+        try:
+            found = draft.node.outlets(())
+        except Exception:  # a class that needs its inputs: on a loop their sizes cannot be known
+            if len(self.report) == before and not any(self._lost(wish) for wish in draft.wishes):
+                self._fault(draft, draft.place, "its size is not known", "declare it: on a loop it cannot be derived")
+            return
+        self._fill(draft, found)
+
+    def _lost(self, wish: Wish) -> bool:
+        sender = self.drafts.get(wish.node)
+        return sender is None or sender.faulty or sender.node is None
+
+    def _outlets(self, draft: Draft, inputs: list[Stream]) -> None:
+        node = draft.node
+        assert node is not None
+        found = self._guarded(draft, "outlets", lambda: node.outlets(inputs))
+        if found is not None:
+            self._fill(draft, found)
+
+    def _fill(self, draft: Draft, outlets: Mapping[str, Stream]) -> None:
+        draft.outlets = {
+            port: replace(stream, name=f"{draft.name}.{port}" if port else draft.name, _schemas={})
+            for port, stream in outlets.items()
+        }
+        for stream in draft.outlets.values():
+            if stream.size < 1:
+                self._fault(draft, draft.place, f"{stream.name!r} has the size {stream.size}", "a size is at least 1")
+
+    # Each node.
+
+    def _takes(self, draft: Draft) -> None:
+        node = draft.node
+        if node is None:
+            return
+        if draft.forget is not None and not draft.faulty:
+            sender = self.drafts[draft.forget.node]
+            if sender.outlets is not None:
+                draft.forget.settled = sender.outlets.get(draft.forget.port)
+                if draft.forget.settled is None:
+                    self._no_port(draft, draft.forget, sender.outlets)
+        self._settle(draft)
+        for wish in draft.wishes:
+            stream = wish.settled
+            if stream is not None and stream.kind not in node.takes and node.takes:
+                between = "an encoder" if stream.kind == "samples" else "a decoder"
+                what = f"{draft.role} {draft.kind!r} takes {' or '.join(node.takes)}"
+                self._fault(
+                    draft, wish.item, f"{what}; {wish.text!r} gives {stream.kind}", f"put {between} between them"
+                )
+
+    def _own(self, draft: Draft) -> None:
+        """What the node itself finds wrong."""
+        node, inputs = draft.node, draft.inputs
+        if node is None or inputs is None or draft.faulty:
+            return
+        problems = self._guarded(draft, "check", lambda: list(node.check(inputs, self.grid)))
+        for problem in problems or ():
+            item, place, _ = locate(draft.item, problem.path)
+            at = draft.place if item is draft.item else place
+            self.report.add(at, problem.found, problem.hint, node=draft.name, warning=problem.warning)
+            draft.faulty |= not problem.warning
+
+    # Loops.
+
+    def _edges(self) -> list[Edge]:
+        """The inputs between nodes that could be read, and the hidden ones of `forget`."""
+        edges: list[Edge] = []
+        for draft in self.drafts.values():
+            if draft.node is None:
+                continue
+            for index, wish in enumerate(draft.wishes):
+                sender = self.drafts.get(wish.node)
+                if sender is not None and sender.node is not None:
+                    edge = self._edge(draft, index, wish, sender)
+                    if edge is not None:
+                        edges.append(edge)
+            if draft.forget is not None and draft.forget.node in self.drafts:
+                edges.append(Edge(draft.forget.node, draft.name, -1))
+        return edges
+
+    def _edge(self, draft: Draft, index: int, wish: Wish, sender: Draft) -> Edge | None:
+        node, other = draft.node, sender.node
+        assert node is not None and other is not None
+        delay = self._delay(draft, index)
+        if delay is None:
+            return None
+        both = isinstance(node, Neuron) and isinstance(other, Neuron)
+        stream = sender.outlets.get(wish.port) if sender.outlets is not None else None
+        fuses = both and not wish.port and _fuse(node) is _fuse(other) and (stream is None or stream.kind == "spikes")
+        return Edge(wish.node, draft.name, index, delay, fuses, isinstance(node, Neuron))
+
+    def _delay(self, draft: Draft, index: int) -> int | None:
+        node = draft.node
+        assert node is not None
+        if not draft.faulty:
+            return self._guarded(draft, "delays", lambda: node.least_delay(index, self.grid.dt_ns))
+        try:
+            return node.least_delay(index, self.grid.dt_ns)
+        except Exception:  # what is wrong with the node has been reported; its delays may not be known
+            return None
+
+    def _loop(self, bad: BadLoop) -> None:
+        edge = bad.edges[0]
+        draft = self.drafts[edge.target]
+        wish = draft.forget if edge.index < 0 else draft.wishes[edge.index]
+        assert wish is not None
+        tick, window = format_ns(self.grid.dt_ns), format_ns(self.grid.window_ns)
+        if bad.needs == "tick":
+            found, hint = f"the loop {bad} has no delay", f"give this input a delay of one tick ({tick}) or more"
+        else:
+            most = max(edge.delay for edge in bad.edges)
+            has = f"delays an input by {format_ns(most * self.grid.dt_ns)} at most" if most else "has no delay"
+            found = f"the loop {bad} {has}"
+            if any(edge.delays for edge in bad.edges):
+                hint = f"give this input a delay of one window ({window}) or more"
+            else:
+                hint = f"put a population with a delay of one window ({window}) or more on it, or cut it"
+            if most:
+                hint += f", or take a window of at most {format_ns(most * self.grid.dt_ns)}"
+        self._fault(draft, wish.item, found, hint)
+
+    # What reaches whom.
+
+    def _reach(self) -> None:
+        """Report loops that no source feeds; the consumers of a faulty node are left alone."""
+        fed = {
+            d.name for d in self.drafts.values() if d.role == "source" or d.cls is None or d.node is None or d.faulty
+        }
+        grown = True
+        while grown:
+            new = {
+                d.name
+                for d in self.drafts.values()
+                if d.name not in fed
+                and (any(w.node in fed or w.node not in self.drafts for w in d.wishes) or not d.wishes)
+            }
+            fed |= new
+            grown = bool(new)
+        dry = [draft for draft in self.drafts.values() if draft.name not in fed]
+        if dry:
+            self._fault(dry[0], dry[0].place, "no source reaches this node", "let its loop listen to a source")
+
+    def _unused(self) -> None:
+        """Warn of work that nobody sees, in graphs that show something."""
+        used = {wish.node for draft in self.drafts.values() for wish in _all_wishes(draft)}
+        if not any(draft.role == "sink" for draft in self.drafts.values()):
+            return
+        for draft in self.drafts.values():
+            if draft.role in ("source", "encoder", "decoder") and draft.name not in used:
+                hint = "let a node listen to it, or remove it"
+                self.report.add(draft.place, "nobody listens to it", hint, node=draft.name, warning=True)
+
+
+def _fuse(node: Node) -> object:
+    """What steps a node in a block; populations of the same make can share one."""
+    return getattr(type(node).fuse, "__func__", None) if isinstance(node, Neuron) else None
+
+
+def _all_wishes(draft: Draft) -> Iterable[Wish]:
+    return [*draft.wishes, draft.forget] if draft.forget is not None else draft.wishes
