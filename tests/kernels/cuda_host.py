@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from spikeflow.kernels import layout, register
 from spikeflow.kernels.backends import Prepare
 from spikeflow.kernels.cuda_source import KERNEL, cuda_source
 from spikeflow.kernels.network import Program, Run
@@ -61,6 +62,24 @@ def backend(threads: int, *, reverse: bool, watch: bool = False, edit: Callable[
         return run
 
     return prepare
+
+
+def both_orders(program: Program) -> Run:
+    """The backend "cuda_host": every call in ascending and in descending order of threads, which must agree."""
+    forward, backward = backend(8, reverse=False)(program), backend(13, reverse=True)(program)
+
+    def run(*arrays: Any) -> None:
+        others = [array.copy() for array in arrays]
+        forward(*arrays)
+        backward(*others)
+        for name, array, other in zip(layout.ARGUMENTS, arrays, others, strict=True):
+            if array.tobytes() != other.tobytes():
+                raise KernelError(f"the order of the threads shows in {name!r}")
+
+    return run
+
+
+register("cuda_host", both_orders)
 
 
 class KernelError(AssertionError):

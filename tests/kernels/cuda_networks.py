@@ -1,0 +1,132 @@
+"""Small networks that use all of the kernel, and what comes of them, for comparison bit by bit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from spikeflow.kernels import Events, Group, Network, Projection, Result, Synapses, Train
+from spikeflow.kernels import synapses as build
+from spikeflow.kernels.models.li import Li
+from spikeflow.kernels.models.lif import Lif
+
+TICKS = 42
+DT = 1e-3
+
+Outcome: TypeAlias = dict[str, bytes]
+Drive: TypeAlias = dict[str, Events]
+
+
+def scattered(rng: np.random.Generator, pre: int, post: int, count: int, delay: npt.ArrayLike) -> Synapses:
+    """`count` random synapses, several of them between the same two neurons."""
+    weights = rng.normal(0.3, 0.8, count)
+    return build.sparse(pre, post, rng.integers(0, pre, count), rng.integers(0, post, count), weights, delay)
+
+
+def everything(backend: str, **options: Any) -> Network:
+    """Each kind of synapses, delay, precision and record; sizes that are no multiple of a block, a tile or a batch.
+
+    `alone` fires without input, so that nothing but the end of a tick lies between its record and its next move.
+    """
+    rng = np.random.default_rng(7)
+    some = np.array([76, 3, 3, 40, 11, 0, 68], np.int64)
+    groups = [
+        Group("alone", Lif(v_leak=1.4, tau_mem=np.linspace(3e-3, 20e-3, 77)), 77, record={"v": (some, 1)}),
+        Group("a", Lif(refractory=1.5, v_th=np.linspace(0.5, 1.5, 101)), 101, record={"i": (np.arange(101), 4)}),
+        Group("b", Lif(refractory=2, tau_mem=8e-3, v_th=0.8), 70, "float64", initial={"v": np.linspace(0, 1, 70)}),
+        Group("out", Li(tau_syn=2e-3), 5, "float64", record={"v": (np.arange(5), 1)}),
+    ]
+    trains = [Train("x", 90, True), Train("y", 101), Train("z", 40, True)]
+    wide = rng.normal(0.05, 0.3, (90, 101))
+    projections = [
+        Projection("x", "a", build.dense(wide, rng.integers(0, 4, 90))),
+        Projection("x", "a", build.dense(wide[:, ::-1], 1)),
+        Projection("y", "a", build.one_to_one(rng.normal(0.5, 0.5, 101), rng.integers(1, 6, 101))),
+        Projection("a", "b", scattered(rng, 101, 70, 900, rng.integers(0, 5, 900))),
+        Projection("alone", "b", scattered(rng, 77, 70, 500, 0)),
+        Projection("b", "a", scattered(rng, 70, 101, 700, 1)),
+        Projection("b", "b", build.dense(rng.normal(0, 0.1, (70, 70)), 2)),
+        Projection("z", "b", build.dense(rng.normal(0, 0.05, (40, 70)), 3), hold=True),
+        Projection("z", "a", scattered(rng, 40, 101, 400, rng.integers(0, 3, 400)), hold=True),
+        Projection("b", "out", build.dense(rng.normal(0, 0.3, (70, 5)))),
+        Projection("a", "out", build.dense(rng.normal(0, 0.3, (101, 5)))),
+    ]
+    return Network(groups, trains, projections, dt=DT, seed=3, backend=backend, origin_ns=500, dt_ns=10, **options)
+
+
+def drive(net: Network, ticks: int = TICKS, events: int = 700, seed: int = 11) -> Drive:
+    """Random events for each train, some of them several in a tick of one channel, and a burst of all channels."""
+    rng = np.random.default_rng(seed)
+    found = {}
+    for train in net.trains:
+        tick = np.concatenate([rng.integers(0, ticks, events), np.full(train.size, ticks // 3)])
+        index = np.concatenate([rng.integers(0, train.size, events), np.arange(train.size)]).astype(np.uint32)
+        order = np.lexsort((index, tick))
+        t = net.origin_ns + tick[order] * net.dt_ns + rng.integers(0, net.dt_ns)
+        value = rng.normal(1, 1, order.size) if train.valued else None
+        found[train.name] = Events(t, index[order], value)
+    return found
+
+
+def within(net: Network, arriving: Drive, first: int, stop: int) -> Drive:
+    """The events of ticks `first` to `stop`."""
+    found = {}
+    for name, (t, index, value) in arriving.items():
+        inside = (t >= net.origin_ns + first * net.dt_ns) & (t < net.origin_ns + stop * net.dt_ns)
+        found[name] = Events(t[inside], index[inside], None if value is None else value[inside])
+    return found
+
+
+def by_falling_index(arriving: Drive) -> Drive:
+    """The same events, out of order within each tick."""
+    return {name: _sorted(events, -events.index.astype(np.int64)) for name, events in arriving.items()}
+
+
+def pairs_swapped(arriving: Drive) -> Drive:
+    """The same events, a few neighbours of one tick in the wrong order: for most threads all looks well."""
+    found = {}
+    for name, (t, index, value) in arriving.items():
+        first = np.flatnonzero((t[1:] == t[:-1]) & (index[1:] > index[:-1]))[3::200]
+        order = np.arange(t.size)
+        order[first], order[first + 1] = first + 1, first
+        found[name] = Events(t[order], index[order], None if value is None else value[order])
+    return found
+
+
+def by_rising_index(arriving: Drive) -> Drive:
+    """The same events in order; several of one channel and tick keep theirs."""
+    return {name: _sorted(events, events.index) for name, events in arriving.items()}
+
+
+def _sorted(events: Events, within_tick: npt.NDArray[Any]) -> Events:
+    order = np.lexsort((within_tick, events.t))
+    return Events(events.t[order], events.index[order], None if events.value is None else events.value[order])
+
+
+def windows(net: Network, arriving: Drive, ticks: int, window: int) -> Iterator[Mapping[str, Result]]:
+    """Steps `net` over `ticks` in windows of `window`."""
+    for first in range(0, ticks, window):
+        count = min(window, ticks - first)
+        yield net.step(first, count, within(net, arriving, first, first + count))
+
+
+def outcome(net: Network, arriving: Drive | None = None, ticks: int = TICKS, window: int = TICKS) -> Outcome:
+    """All that can be seen of a run, as bytes: spikes, records and the state at its end."""
+    parts: dict[str, list[npt.NDArray[Any]]] = {}
+    for results in windows(net, drive(net, ticks) if arriving is None else arriving, ticks, window):
+        for group, result in results.items():
+            columns = {f"{group} spikes t": result.t, f"{group} spikes neuron": result.neuron}
+            for variable, recorded in result.recorded.items():
+                columns |= {f"{group} {variable} {k}": column for k, column in enumerate(recorded)}
+            for name, column in columns.items():
+                parts.setdefault(name, []).append(np.asarray(column))
+    found = {name: np.concatenate(columns).tobytes() for name, columns in parts.items()}
+    return found | {f"saved {name}": np.asarray(value).tobytes() for name, value in net.save().items()}
+
+
+def differences(left: Outcome, right: Outcome) -> list[str]:
+    """What two runs do not share."""
+    return sorted(name for name in left.keys() | right.keys() if left.get(name) != right.get(name))

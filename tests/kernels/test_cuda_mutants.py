@@ -1,0 +1,118 @@
+"""A kernel text with a fault in it must not pass: each barrier that goes missing, each bound, order and offset."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from spikeflow.errors import SpikeflowError
+from spikeflow.kernels import cuda_source, register
+
+from .cuda_host import COMPILER, KernelError, backend
+from .cuda_networks import Outcome, differences, drive, everything, outcome, pairs_swapped
+
+pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no g++ on this machine")
+
+THREADS = 40  # two words of bits, the second one not full; no size is a multiple
+WINDOW = 14
+TEXT = Path(cuda_source.__file__).with_name("network.cu").read_text()
+BARRIERS = re.findall(r"__syncthreads\(\);  // ([A-Z]):", TEXT)
+
+FAULTS = {
+    "a neuron too many moves": ("n < group[G_SIZE] && move", "n <= group[G_SIZE] && move"),
+    "the last neuron gets no input": (
+        "n < group[G_SIZE]; n += blockDim.x) {\n        real *cell",
+        "n + 1 < group[G_SIZE]; n += blockDim.x) {\n        real *cell",
+    ),
+    "a row is read one synapse too short": ("s < row[1]; s += blockDim.x", "s + 1 < row[1]; s += blockDim.x"),
+    "spikes are written one place too late": (
+        "source[S_OFFSET] + before + __popc",
+        "source[S_OFFSET] + before + 1 + __popc",
+    ),
+    "a spike counts itself": ("spiked[w] & (bit - 1)", "spiked[w] & (bit - 1 + bit)"),
+    "the last word of bits is not counted": ("words = (blockDim.x + 31) / 32", "words = blockDim.x / 32"),
+    "bits stay set": ("if (spikes) atomicAnd(&spiked[word], ~bit);", ""),
+    "bits are not cleared at the start": ("shared.spiked[w] = 0;", ";"),
+    "spikes of one block of neurons replace the last": ("count = before;", ""),
+    "projections in the opposite order": ("group[G_LIST] + k]", "group[G_LIST] + group[G_LISTED] - 1 - k]"),
+    "a projection's sum does not start from zero": (
+        "real *cell = cell_of(reals, group, projection[P_ROW], n);",
+        "real *cell = cell_of(reals, group, projection[P_INTO] < 0 ? projection[P_ROW] : projection[P_INTO], n);",
+    ),
+    "the spare sum is not cleared": ("*spare = 0;", ""),
+    "presynaptic neurons descending": ("neuron < least", "neuron > least"),
+    "the longest delay first": ("neuron < least", "neuron <= least"),
+    "delays a tick too long": ("(tick - delay[0] + 1)", "(tick - delay[0])"),
+    "every delay for every neuron": ("projection[P_MEMBER] < 0 ||", "true ||"),
+    "events count 1": ("source[S_VALUE] >= 0 ? net.value[source[S_VALUE] + event] : 1.0", "1.0"),
+    "several synapses between two neurons count anew": ("if (s > row[0] && post[s - 1] == post[s]) continue;", ""),
+    "only the first arrivals count": ("many == PICKS;)", "many == PICKS; many = 0)"),
+    "held values begin again with each batch": ("Arrival{from / delays", "Arrival{(from + 1) / delays"),
+    "a record too late": ("(tick + every - 1) / every", "(tick + every) / every"),
+    "records of the wrong neurons": ("net.post[row[R_NEURON] + k]", "net.post[row[R_NEURON] + k / 2]"),
+    "events are let go of unread": ("if (next < first) first = next;", "if (next > first) first = next;"),
+    "events move one place too few": ("kept = column[k + by]", "kept = column[k + by - 1]"),
+    "values stay where they were": ("if (source[S_VALUE] >= 0) move_down", "if (false) move_down"),
+    "order within a tick is not looked at": ("index[k - 1] <= index[k]", "true"),
+}
+
+
+@functools.cache
+def reference() -> Outcome:
+    return outcome(everything("numpy"))
+
+
+def found(edit: Callable[[str], str], *, reverse: bool, watch: bool) -> bool:
+    """Whether a run of the edited text, on events of which a few are out of order, differs from the reference."""
+    name = f"mutant {next(_counter)}"
+    register(name, backend(THREADS, reverse=reverse, watch=watch, edit=edit))
+    net = everything(name)
+    try:
+        return differences(outcome(net, pairs_swapped(drive(net)), window=WINDOW), reference()) != []
+    except (KernelError, SpikeflowError, IndexError, ValueError):
+        return True
+
+
+_counter = itertools.count()
+
+
+def replaced(old: str, new: str) -> Callable[[str], str]:
+    def edit(text: str) -> str:
+        assert text.count(old) == 1, f"the text has {text.count(old)} times {old!r}"
+        return text.replace(old, new)
+
+    return edit
+
+
+def without_barrier(letter: str) -> Callable[[str], str]:
+    return replaced(f"__syncthreads();  // {letter}:", f"// {letter}:")
+
+
+@pytest.mark.parametrize(("reverse", "watch"), [(False, False), (True, False), (False, True), (True, True)])
+def test_the_text_as_it_is_passes(reverse: bool, watch: bool) -> None:
+    assert not found(str, reverse=reverse, watch=watch)
+
+
+def test_every_barrier_has_a_letter() -> None:
+    assert len(BARRIERS) == len(set(BARRIERS)) == TEXT.count("__syncthreads();")
+
+
+@pytest.mark.parametrize("letter", BARRIERS)
+def test_each_missing_barrier_is_found(letter: str) -> None:
+    assert found(without_barrier(letter), reverse=False, watch=True)
+    assert found(without_barrier(letter), reverse=True, watch=True)
+
+
+@pytest.mark.parametrize("letter", [letter for letter in BARRIERS if letter not in "D"])
+def test_a_missing_barrier_shows_in_the_results_of_an_order(letter: str) -> None:
+    assert any(found(without_barrier(letter), reverse=reverse, watch=False) for reverse in (False, True))
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_fault_is_found(fault: str) -> None:
+    assert any(found(replaced(*FAULTS[fault]), reverse=reverse, watch=False) for reverse in (False, True))

@@ -1,0 +1,216 @@
+"""The whole kernel text on a CPU: the reference's bits, whatever the block, the order of threads and the windows."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from spikeflow.errors import EventError, ParameterError
+from spikeflow.kernels import Events, Group, Network, NeuronModel, Projection, Train, register
+from spikeflow.kernels import synapses as build
+from spikeflow.kernels.models.li import Li
+from spikeflow.kernels.models.lif import Lif
+from spikeflow.kernels.models.lif_current import LifCurrent
+from spikeflow.kernels.models.lif_exc_inh import LifExcInh
+from spikeflow.kernels.vocabulary import where
+
+from .cuda_host import COMPILER, backend
+from .cuda_networks import (
+    DT,
+    TICKS,
+    Outcome,
+    by_falling_index,
+    by_rising_index,
+    differences,
+    drive,
+    everything,
+    outcome,
+    within,
+)
+
+pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no g++ on this machine")
+
+BLOCKS = [(threads, reverse) for threads in (1, 7, 32, 64, 101, 128) for reverse in (False, True)]
+
+
+@functools.cache
+def reference() -> Outcome:
+    return outcome(everything("numpy"))
+
+
+def host(threads: int, reverse: bool, *, watch: bool = False) -> str:
+    name = f"cuda_host {threads} {reverse} {watch}"
+    register(name, backend(threads, reverse=reverse, watch=watch))
+    return name
+
+
+@pytest.mark.parametrize(("threads", "reverse"), BLOCKS)
+def test_any_block_in_either_order_gives_the_bits_of_the_reference(threads: int, reverse: bool) -> None:
+    assert differences(outcome(everything(host(threads, reverse))), reference()) == []
+
+
+def test_the_reference_run_is_a_lively_one() -> None:
+    counts = {group: len(reference()[f"{group} spikes neuron"]) // 4 for group in ("alone", "a", "b", "out")}
+    assert counts["out"] == 0
+    assert min(counts[group] for group in ("alone", "a", "b")) > 200
+    assert max(counts[group] for group in ("alone", "a", "b")) < TICKS * 60
+
+
+@pytest.mark.parametrize("window", [1, 5, 10])
+def test_any_windows_give_the_same_bits(window: int) -> None:
+    assert differences(outcome(everything(host(32, reverse=True)), window=window), reference()) == []
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_no_two_threads_race(reverse: bool) -> None:
+    net = everything(host(33, reverse, watch=True))
+    assert differences(outcome(net, window=20), reference()) == []
+
+
+def models() -> list[NeuronModel]:
+    """Every model in each of its options, with and without a refractory period and values for each neuron."""
+    found: list[NeuronModel] = []
+    for model, own in ((Lif, {}), (LifExcInh, {"v_leak": -52.0}), (Li, {}), (LifCurrent, {})):
+        choices = [
+            [("integrator", choice) for choice in model.integrators],
+            [("input_order", choice) for choice in model.input_orders],
+            [("reset_by", choice) for choice in model.resets or ("value",)],
+        ]
+        for chosen in itertools.product(*choices):
+            options: dict[str, Any] = {
+                name: choice for name, choice in chosen if (name, choice) != ("reset_by", "value")
+            }
+            found.append(model(**own, **options))
+            if model.refracts:
+                found.append(model(**own, **options, refractory=2.5, tau_mem=np.linspace(3e-3, 25e-3, 37)))
+    return found
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_every_model_in_every_option_gives_the_bits_of_the_reference(precision: Any) -> None:
+    def net(backend: str) -> Network:
+        rng = np.random.default_rng(5)
+        groups = [
+            Group(f"g{k}", model, 37, precision, record={"v": (np.arange(37), 1)}) for k, model in enumerate(models())
+        ]
+        projections = []
+        for group in groups:
+            strength = 6.0 if isinstance(group.model, LifExcInh) else 3.0
+            for receptor in group.model.receptors:
+                weights = rng.normal(0.3, 1, (20, 37)) * strength
+                projections.append(Projection("x", group.name, build.dense(weights), receptor))
+        return Network(groups, [Train("x", 20)], projections, dt=DT, backend=backend)
+
+    expected = outcome(net("numpy"), ticks=30)
+    silent = [name for name in expected if name.endswith("spikes t") and not expected[name]]
+    assert len(silent) == sum(not model.spikes for model in models())
+    for threads, reverse in ((16, False), (40, True)):
+        assert differences(outcome(net(host(threads, reverse)), ticks=30), expected) == []
+
+
+class Noisy(NeuronModel):
+    """Fires where a uniform draw exceeds a threshold that decays."""
+
+    state: ClassVar = ("v", "w")
+    receptors: ClassVar = ("drive",)
+    noise: ClassVar = ("first", "second")
+
+    def constants(self, dt: float) -> dict[str, float]:
+        return {"half": 0.5}
+
+    @staticmethod
+    def update(v: Any, w: Any, drive: Any, first: Any, second: Any, half: Any) -> Any:
+        v = v * half + first * second + drive
+        w = where(first > second, second - first, w)
+        return v, w, v > half
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_noise_has_the_bits_of_the_reference(precision: Any) -> None:
+    def net(backend: str) -> Network:
+        group = Group("n", Noisy(), 300, precision, record={"v": (np.arange(300), 1), "w": (np.arange(300), 1)})
+        return Network([group], [], [], dt=DT, seed=9, backend=backend)
+
+    expected = outcome(net("numpy"), ticks=20)
+    assert len(expected["n spikes t"]) > 100 * 8
+    assert differences(outcome(net(host(64, reverse=True)), ticks=20, window=3), expected) == []
+
+
+def test_a_window_that_overflows_goes_on_where_it_stopped() -> None:
+    def net(backend: str) -> Network:
+        groups = [Group("many", Lif(v_leak=30.0), 900), Group("late", Li(), 3)]
+        synapses = build.dense(np.full((900, 3), 0.01), 4)
+        return Network(groups, [], [Projection("many", "late", synapses)], dt=DT, backend=backend)
+
+    expected = outcome(net("numpy"), ticks=30)
+    assert len(expected["many spikes t"]) > 10_000 * 8
+    for reverse in (False, True):
+        assert differences(outcome(net(host(256, reverse)), ticks=30), expected) == []
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_events_out_of_order_within_a_tick_are_put_in_order(reverse: bool) -> None:
+    net = everything(host(16, reverse, watch=True))
+    shuffled = by_falling_index(drive(net))
+    expected = outcome(everything("numpy"), by_rising_index(shuffled))
+    assert differences(outcome(net, shuffled, window=14), expected) == []
+
+
+@pytest.mark.parametrize(
+    ("t", "index", "found"),
+    [
+        ([500, 505], [3, 40], "index 40 in 'z', whose size is 40"),
+        ([499, 505], [3, 4], "lie in ticks -1 to 0"),
+        ([500, 920], [3, 4], "lie in ticks 0 to 42"),
+        ([520, 505], [3, 4], "not in time order"),
+    ],
+)
+@pytest.mark.parametrize("backend", ["numpy", "cuda_host"])
+def test_events_that_cannot_be_are_refused_as_by_the_reference(
+    backend: str, t: list[int], index: list[int], found: str
+) -> None:
+    net = everything(backend)
+    bad = Events(np.array(t), np.array(index, np.uint32), np.ones(2))
+    with pytest.raises(EventError, match=found):
+        net.step(0, TICKS, drive(net) | {"z": bad})
+
+
+def test_a_saved_state_goes_from_one_backend_to_the_other() -> None:
+    first, second = everything("numpy"), everything(host(32, reverse=False))
+    arriving = drive(first)
+    outcome(first, arriving, ticks=22)
+    second.load(first.save())
+    second.reset(["b"])
+    first.reset(["b"])
+    rest = within(first, arriving, 22, TICKS)
+    one, other = first.step(22, TICKS - 22, rest), second.step(22, TICKS - 22, rest)
+    for group in one:
+        np.testing.assert_array_equal(one[group].neuron, other[group].neuron)
+    saved = second.save()
+    assert all(np.array_equal(value, saved[name]) for name, value in first.save().items())
+
+
+class Rooted(NeuronModel):
+    """A model with a word that no kernel knows."""
+
+    state: ClassVar = ("v",)
+    receptors: ClassVar = ("i",)
+
+    @staticmethod
+    def update(v: Any, i: Any) -> Any:
+        v = v + i
+        v = np.sqrt(v)
+        return v, v > i
+
+
+def test_a_model_outside_the_vocabulary_is_named_with_its_file_and_line() -> None:
+    line = Rooted.update.__code__.co_firstlineno + 3
+    with pytest.raises(ParameterError) as error:
+        Network([Group("n", Rooted(), 3)], [], [], dt=DT, backend="cuda_host")
+    assert str(error.value).startswith(
+        f"Rooted (test_cuda_network.py), line {line}: `np.sqrt(v)` is outside the vocabulary of kernels — "
+    )
