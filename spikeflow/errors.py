@@ -103,8 +103,9 @@ class NodeError(SpikeflowError):
 def nearest(name: str, valid: Iterable[str], *, most: int = 12) -> str:
     """What would work instead of `name`: the nearest valid name, else the valid ones."""
     names = sorted(set(valid))
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(name, names, n=5, cutoff=0.6)
     if close:
+        close.sort(key=lambda found: sorted(found) != sorted(name))  # swapped letters are the commonest slip
         return f"did you mean {close[0]!r}?"
     if not names:
         return "there is nothing to choose from"

@@ -121,12 +121,19 @@ class Checker:
         for wish in [*draft.wishes, *([draft.forget] if draft.forget else [])]:
             sender = self.drafts.get(wish.node)
             if sender is None:
-                hint = nearest(wish.node, [name for name in self.drafts if name != draft.name] or self.drafts)
-                self._fault(draft, wish.item, f"unknown node {wish.node!r}", hint)
+                self._fault(draft, wish.item, f"unknown node {wish.node!r}", nearest(wish.node, self._senders(draft)))
             elif sender.cls is not None and sender.role == "sink":
                 self._fault(draft, wish.item, f"{wish.node!r} is a sink, which gives nothing", "listen to another node")
             elif wish.text.endswith("."):
                 self._fault(draft, wish.item, f"no port after the dot in {wish.text!r}", f"write {wish.node!r}")
+
+    def _senders(self, draft: Draft) -> list[str]:
+        """The nodes that this one could listen to."""
+        return [
+            other.name
+            for other in self.drafts.values()
+            if other.role != "sink" and (other is not draft or draft.role == "neuron")
+        ]
 
     def _count(self, draft: Draft) -> None:
         cls = draft.cls
@@ -268,6 +275,8 @@ class Checker:
             return None
         both = isinstance(node, Neuron) and isinstance(other, Neuron)
         stream = sender.outlets.get(wish.port) if sender.outlets is not None else None
+        if (stream is None and sender.outlets is not None) or wish.text.endswith("."):
+            return None
         fuses = both and not wish.port and _fuse(node) is _fuse(other) and (stream is None or stream.kind == "spikes")
         return Edge(wish.node, draft.name, index, delay, fuses, isinstance(node, Neuron))
 
@@ -286,20 +295,29 @@ class Checker:
         draft = self.drafts[edge.target]
         wish = draft.forget if edge.index < 0 else draft.wishes[edge.index]
         assert wish is not None
+        loop = " → ".join([*(self._sent_by(edge) for edge in bad.edges), bad.edges[-1].target])
         tick, window = format_ns(self.grid.dt_ns), format_ns(self.grid.window_ns)
         if bad.needs == "tick":
-            found, hint = f"the loop {bad} has no delay", f"give this input a delay of one tick ({tick}) or more"
+            found, hint = f"the loop {loop} has no delay", f"give this input a delay of one tick ({tick}) or more"
         else:
             most = max(edge.delay for edge in bad.edges)
             has = f"delays an input by {format_ns(most * self.grid.dt_ns)} at most" if most else "has no delay"
-            found = f"the loop {bad} {has}"
+            found = f"the loop {loop} {has}"
             if any(edge.delays for edge in bad.edges):
                 hint = f"give this input a delay of one window ({window}) or more"
+            elif any(edge.index < 0 for edge in bad.edges):
+                hint = "forget on a node outside of it"
             else:
                 hint = f"put a population with a delay of one window ({window}) or more on it, or cut it"
             if most:
                 hint += f", or take a window of at most {format_ns(most * self.grid.dt_ns)}"
         self._fault(draft, wish.item, found, hint)
+
+    def _sent_by(self, edge: Edge) -> str:
+        """The sender of an edge with its port."""
+        draft = self.drafts[edge.target]
+        wish = draft.forget if edge.index < 0 else draft.wishes[edge.index]
+        return wish.text if wish is not None else edge.source
 
     # What reaches whom.
 
@@ -318,6 +336,8 @@ class Checker:
             }
             fed |= new
             grown = bool(new)
+        if not any(d.role in ("source", "") for d in self.drafts.values()):
+            return  # that there is no source at all has been said
         dry = [draft for draft in self.drafts.values() if draft.name not in fed]
         if dry:
             self._fault(dry[0], dry[0].place, "no source reaches this node", "let its loop listen to a source")

@@ -174,14 +174,14 @@ class _Builder:
             self.report.add(self.root, "'nodes' is missing", "add 'nodes:' with a node under each name")
         elif nodes.broken:
             return
+        elif nodes.value is None or nodes.value == {}:
+            self.report.add(at, "no nodes", "add a source, and what listens to it")
         elif not isinstance(nodes.value, dict):
             self.report.add(
-                nodes if nodes.value is not None else at,
+                nodes,
                 f"nodes: {show(plain(nodes))}",
                 "must be names of nodes, each with what it is",
             )
-        elif not nodes.value:
-            self.report.add(at, "no nodes", "add a source, and what listens to it")
         else:
             for name, item in nodes.value.items():
                 self.drafts[name] = self._draft(name, item, nodes.keys[name])
@@ -197,6 +197,10 @@ class _Builder:
                 found = "is empty" if item.value is None else f"is {show(plain(item))}"
                 self._fault(draft, place, found, f"write what it is under it: one of {_ROLES}, with its kind")
             return draft
+        if "input" in item.value and "inputs" in item.value:
+            second = max(item.keys["input"], item.keys["inputs"])
+            self._fault(draft, second, "both 'input' and 'inputs'", "keep one of them")
+            draft.item = item = Item({k: v for k, v in item.value.items() if k != "inputs"}, item.place, item.keys)
         draft.wishes = list(_wishes(item))
         forget = item.get("forget")
         on = forget.get("on") if forget is not None else None
@@ -225,7 +229,7 @@ class _Builder:
             for key, hint in near[:1]:
                 self._fault(draft, item.keys[key], f"unknown key {key!r}", hint)
             if not near:
-                self._fault(draft, draft.place, "says not what it is", f"add one of {_ROLES}, with its kind")
+                self._fault(draft, draft.place, "does not say what it is", f"add one of {_ROLES}, with its kind")
             return
         for role in roles[1:]:
             self._fault(

@@ -41,9 +41,6 @@ class BadLoop:
     edges: tuple[Edge, ...]
     needs: Literal["window", "tick"]
 
-    def __str__(self) -> str:
-        return " → ".join([self.edges[0].source, *(edge.target for edge in self.edges)])
-
 
 @dataclass(slots=True)
 class Loops:

@@ -145,7 +145,7 @@ class Header(BaseModel):
 
     spikeflow: Literal[1] = Field(1, description="the version of this format: 1")
     name: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^/\\\x00-\x1f]*$")] | None = Field(
-        None, description="the graph's name; that of the file unless set"
+        None, description="a name without slashes; that of the file unless set"
     )
     params: dict[str, Any] = Field(default_factory=dict, description="values for ${params.name}")
     time: TimeSection = Field(default_factory=TimeSection, description="one tick (dt) and one window")

@@ -30,6 +30,13 @@ _NOUNS = {
     "iterable": "a list",
     "none_required": "nothing",
 }
+_OURS = [
+    ("Input should ", "must "),
+    ("List should ", "must "),
+    ("String should ", "must "),
+    ("greater than or equal to", "at least"),
+    ("less than or equal to", "at most"),
+]
 _TYPE = re.compile(r"(\w+?)(?:_type|_parsing|_from_float|_parsing_size|_attributes_type|_required)")
 _QUOTED = re.compile(r"'([^']*)'")
 
@@ -195,7 +202,7 @@ def rephrased(
         elif len(chosen) > 1:
             yield first.place, first.name, f"{first.name}: {show(_value_of(first))}", _one_of(chosen)
         else:
-            yield first.place, first.name, *_said(first)
+            yield first.place, first.name, *_said(first, model)
 
 
 def _follows(error: _Error) -> bool:
@@ -257,14 +264,16 @@ def _is_type(error: _Error) -> bool:
 
 
 def _add(model: type[BaseModel], error: _Error) -> str:
-    for found in _models_at(model, error.path):
-        field = field_of(found, error.name)
-        if field is not None and field.description:
-            return f"add it: {field.description}"
-    return "add it"
+    description = _description(model, error.path, error.name)
+    return f"add it: {description}" if description else "add it"
 
 
-def _said(error: _Error) -> tuple[str, str]:
+def _description(model: type[BaseModel], path: Sequence[str | int], name: str) -> str:
+    fields = [field_of(found, name) for found in _models_at(model, path)]
+    return next((field.description for field in fields if field is not None and field.description), "")
+
+
+def _said(error: _Error, model: type[BaseModel]) -> tuple[str, str]:
     """What was found and what would work, of one error."""
     cause = error.context.get("error")
     if isinstance(cause, ParameterError):
@@ -278,8 +287,12 @@ def _said(error: _Error) -> tuple[str, str]:
     if noun:
         quotes = "; put it in quotes" if error.type == "string_type" and isinstance(error.value, int | float) else ""
         return found, f"must be {noun}{quotes}"
+    if error.type == "string_pattern_mismatch" and error.path:
+        description = _description(model, error.path[:-1], str(error.path[-1]))
+        if description:
+            return found, f"write {description}"
     hint = error.message
-    for theirs, ours in (("Input should ", "must "), ("List should ", "must "), ("String should ", "must ")):
+    for theirs, ours in _OURS:
         hint = hint.replace(theirs, ours)
     return found, hint[:1].lower() + hint[1:]
 

@@ -92,7 +92,7 @@ def _broken(error: YAMLError, text: str) -> tuple[Place, str, str]:
     if isinstance(error, ReaderError):
         before = text[: error.position]
         place = (before.count("\n") + 1, len(before) - before.rfind("\n"))
-        return place, f"the character {error.character!r}", "remove it; YAML takes printable characters"
+        return place, f"the character U+{ord(text[error.position]):04X}", "remove it; YAML takes printable characters"
     problem = str(getattr(error, "problem", None) or error)
     context = getattr(error, "context", None) or ""
     mark = getattr(error, "problem_mark", None)

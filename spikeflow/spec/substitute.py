@@ -30,7 +30,11 @@ class _FaultyParamError(Exception):
 
 
 class _EndlessError(ParameterError):
-    """Parameters that are defined by each other, or grow without end."""
+    """Parameters that grow without end."""
+
+
+class _LoopError(_EndlessError):
+    """Parameters that are defined by each other, which is reported where they stand."""
 
 
 def _parts(text: str) -> list[str | _Reference]:
@@ -80,6 +84,7 @@ class Substitution:
         self._done: dict[int, Item] = {}
         self._open: list[str] = []
         self._filled = 0
+        self._in_params = False
         self._node: str | None = None
 
     def graph(self, root: Item) -> Item:
@@ -91,7 +96,9 @@ class Substitution:
             if key == "nodes" and isinstance(child.value, dict):
                 filled.value[key] = self._nodes(child)
             else:
+                self._in_params = key == "params"
                 filled.value[key] = self.item(child)
+                self._in_params = False
         return filled
 
     def _nodes(self, nodes: Item) -> Item:
@@ -120,7 +127,8 @@ class Substitution:
         try:
             return self._text(item)
         except ParameterError as error:
-            self.report.add(item, error.found, error.hint, node=self._node)
+            if self._in_params or not isinstance(error, _LoopError):
+                self.report.add(item, error.found, error.hint, node=self._node)
         except _FaultyParamError:
             pass
         return Item(item.value, item.place, broken=True)
@@ -171,7 +179,7 @@ class Substitution:
         """The value of a parameter, itself filled in; None where there is none."""
         name, opened = reference.name, self._open
         if name in opened:
-            raise _EndlessError(
+            raise _LoopError(
                 f"{' → '.join([*opened[opened.index(name) :], name])} is defined by itself", "give it a value"
             )
         opened.append(name)
@@ -203,8 +211,7 @@ class Substitution:
         for key in name.split(".")[1:-1]:
             found = found.get(key) if found is not None else None
         known = list(found.value) if found is not None and isinstance(found.value, dict) else []
-        parent = name.rpartition(".")[0]
-        return nearest(name, [f"{parent}.{key}" for key in known]) if known else "define it under 'params'"
+        return nearest(name.rpartition(".")[2], known) if known else "define it under 'params'"
 
 
 def override(root: Item, changes: Mapping[str, Any], report: Report) -> Item:
