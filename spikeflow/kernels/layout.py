@@ -36,7 +36,7 @@ HEAD = (
     "H_RECORDS",
     "H_RECORD",
     "H_ORDER",  # where the order of the populations within a tick is listed
-    "H_SCRATCH",  # room for a backend's own use: twice the most delays of a projection
+    "H_SCRATCH",  # room for a backend's own use: twice the most delays, or 8 numbers a tile
 )
 
 # One population.
@@ -112,7 +112,7 @@ class Arrays:
     """What a backend gets, in the order of its arguments.
 
     `real32` and `real64` begin with room for the state of one tile, for a backend's own use.
-    `mask` holds a tile's spikes for a moment, and `words` is the same memory, eight neurons a word.
+    `mask` holds the spikes of a tick, one byte a neuron, and `words` is the same memory, eight neurons a word.
     """
 
     table: npt.NDArray[np.int64]

@@ -490,8 +490,13 @@ class _Builder:
             H_PROJECTIONS=len(net.projections), H_PROJECTION=self.projection_at,
             H_RECORDS=sum(len(group.record) for group in net.groups), H_RECORD=self.record_at,
             H_ORDER=self._more(order),
-            H_SCRATCH=self._more([0] * 2 * max((p.synapses.delays.size for p in net.projections), default=1)),
+            H_SCRATCH=self._more([0] * self._scratch()),
         )  # fmt: skip
+
+    def _scratch(self) -> int:
+        delays = max((projection.synapses.delays.size for projection in self.net.projections), default=1)
+        words = max((8 * tiles_of(group.size) for group in self.net.groups), default=1)
+        return max(2 * delays, words + 1)
 
     def _groups(self, seed: int) -> None:
         net = self.net
@@ -631,7 +636,7 @@ class _Builder:
             flat = aligned(max(self.weight_count[of], 1), of, 2048)
             np.concatenate(parts, out=flat) if parts else None
             weights[of] = flat
-        mask = aligned(TILE, np.uint8)
+        mask = aligned(max(self.rest_count, 1) * TILE, np.uint8)
         any_typed: dict[str, Any] = {
             "table": np.array(self.table, np.int64),
             "real32": real["float32"], "real64": real["float64"],

@@ -26,7 +26,10 @@ from spikeflow.kernels.layout import ARGUMENTS, CODES
 from spikeflow.kernels.model import Form
 from spikeflow.kernels.network import Program, Run
 
-_HELPERS = ("check", "drop_old", "begin", "full", "sift", "deliver", "record", "mixed", "draw", "uniform32", "uniform64")
+_HELPERS = (
+    "check", "drop_old", "begin", "full", "sift", "deliver", "quiet", "keep", "same", "silent", "wake", "spike", "record",
+     "mixed", "draw", "uniform32", "uniform64",
+)
 _SHARED = ("flush", "hold", "count_down")
 _TYPES = {
     "table": "int64", "real32": "float32", "real64": "float64", "weight32": "float32", "weight64": "float64",
@@ -96,7 +99,8 @@ def text(program: Program) -> str:
     parts += [_plain(getattr(vocabulary, name), "_inlined") for name in _SHARED]
     for number, (form, precision) in enumerate(program.forms):
         parts.append(_equations(form, number))
-        parts.append(_step(form, number, 32 if precision == "float32" else 64))
+        parts.append(_sweep(form, number, 32 if precision == "float32" else 64))
+        parts.append(_step(form, number))
     parts.append(_run(program))
     return "\n\n".join(parts)
 
@@ -123,115 +127,93 @@ def _equations(form: Form, number: int) -> str:
     return f"@_inlined\n{form.text.replace('def update(', f'def update_{number}(', 1)}\n"
 
 
-def _step(form: Form, number: int, bits: int) -> str:
-    """One tick of one population: what arrives, the equations, what all models share, the spikes in order."""
+def _sweep(form: Form, number: int, bits: int) -> str:
+    """The equations over every tile, and which neurons spike: no branches, so that it becomes vector code."""
     states, inputs, noise = form.states, form.receptors, form.noise
-    fixed = [name for name in form.constants if name not in form.rows]
     taken = [argument.arg for argument in form.update.args.args[len(form.moved) + len(inputs) + len(noise) :]]
-    rows = {name: k for k, name in enumerate(states)}
-    row_at = {name: len(states) + len(inputs) + k for k, name in enumerate(form.rows)}
+    given = {name: len(states) + len(inputs) + k for k, name in enumerate(form.rows)}
     height = len(states) + len(inputs) + len(form.rows)
-    lines = [
-        "@_njit",
-        f"def step_{number}(table, real, weight, post, start, time, index, value, held, rest, recorded, mask, words, place):",
-        f"    g = table[H_GROUP] + place * {CODES['GROUP']}",
-        "    base, tiles, stride = table[g + G_BASE], table[g + G_TILES], table[g + G_ROWS] * TILE",
-        "    tick, skip, resting = table[H_TICK], table[H_SKIP], table[g + G_RESTING]",
-        "    arrived = 0",
-        "    for k in range(table[g + G_LIST], table[g + G_LIST] + table[g + G_LISTED]):",
-        f"        p = table[H_PROJECTION] + table[k] * {CODES['PROJECTION']}",
-        "        arrived += deliver(table, real, weight, post, start, time, index, value, held, p, base, stride, tiles)",
-        "    if arrived == 0 and resting == tiles:",
-        "        if table[H_RECORDS] > 0:",
-        "            record(table, real, post, recorded, place, base, stride)",
-        "        return",
-        "    c = table[g + G_CONSTANT]",
-        *[f"    c_{name} = real[c + {form.constants.index(name)}]" for name in fixed],
-        *[f"    key_{name} = np.uint64(table[table[g + G_KEY] + {k}])" for k, name in enumerate(noise)],
-        "    first_rest = table[g + G_REST]",
-        f"    source = table[H_SOURCE] + place * {CODES['SOURCE']}",
-        "    out, size = table[source + S_OFFSET] + table[source + S_COUNT], table[g + G_SIZE]",
-        "    now = table[H_ORIGIN] + tick * table[H_STEP]",
-        # looking for rest costs as much as a tick, so it is done now and then; when, does not depend on windows
-        f"    look = {'False' if noise else 'skip != 0 and tick % 16 == 0'}",
-        "    for tile in range(tiles):",
-        f"        x = real[base + tile * stride : base + tile * stride + {height} * TILE]",
-        "        asleep = rest[first_rest + tile] != 0",
-        "        if asleep and arrived == 0:",
-        "            continue",
-        "        quiet = False",
-        "        if asleep or look:",
-        "            loud = 0",
-        f"            for k in range({len(states)} * TILE, {len(states) + len(inputs)} * TILE):",
-        "                loud += x[k] != c_zero",
-        "            quiet = loud == 0",
-        "        if asleep:",
-        "            if quiet:",
-        "                continue",
-        "            rest[first_rest + tile] = 0",
-        "            resting -= 1",
-        "        if look and quiet:",
-        f"            for k in range({len(states)} * TILE):",
-        "                real[k] = x[k]",
-        "        for k in range(TILE):",
-        *[f"            {name} = x[{row} * TILE + k]" for name, row in rows.items()],
-        *[f"            r_{name} = x[{row} * TILE + k]" for name, row in row_at.items()],
-        *[
-            f"            n_{name} = uniform{bits}(key_{name}, tile * TILE + k, tick)"
-            for name in noise
-        ],
-    ]
     arguments = [
         *form.moved,
         *[f"a_{name}" for name in inputs],
         *[f"n_{name}" for name in noise],
         *[f"r_{name}" if name in form.rows else f"c_{name}" for name in taken],
     ]
-    lines += [f"            a_{name} = x[{len(states) + k} * TILE + k]" for k, name in enumerate(inputs)]
-    lines += [f"            x[{len(states) + k} * TILE + k] = c_zero" for k in range(len(inputs))]
     results = [f"new_{name}" for name in form.moved] + (["spiked"] if form.spikes else [])
-    lines.append(f"            {', '.join(results)}{',' if len(results) == 1 else ''} = update_{number}({', '.join(arguments)})")
+    body = [f"{name} = x[{row} * TILE + k]" for row, name in enumerate(states)]
+    body += [f"a_{name} = x[{len(states) + k} * TILE + k]" for k, name in enumerate(inputs)]
+    body += [f"r_{name} = x[{row} * TILE + k]" for name, row in given.items()]
+    body += [f"n_{name} = uniform{bits}(key_{name}, tile * TILE + k, tick)" for name in noise]
+    body += [f"x[{len(states) + k} * TILE + k] = c_zero" for k in range(len(inputs))]
+    body += [f"({', '.join(results)},) = update_{number}({', '.join(arguments)})"]
     if form.refracts:
         reset = "r_rho_reset" if "rho_reset" in form.rows else "c_rho_reset"
-        lines += [
-            "            free = rho <= c_zero",
-            "            spiked = spiked & free",
-            *[f"            new_{name} = hold(free, {name}, new_{name})" for name in form.held],
-            f"            new_rho = count_down(rho, free, spiked, {reset}, c_one, c_zero)",
+        body += [
+            "free = rho <= c_zero",
+            "spiked = spiked & free",
+            *[f"new_{name} = hold(free, {name}, new_{name})" for name in form.held],
+            f"new_rho = count_down(rho, free, spiked, {reset}, c_one, c_zero)",
         ]
-    lines += [f"            x[{row} * TILE + k] = flush(new_{name}, c_tiny, c_zero)" for name, row in rows.items()]
-    spoken = "True"
+    body += [f"x[{row} * TILE + k] = flush(new_{name}, c_tiny, c_zero)" for row, name in enumerate(states)]
     if form.spikes:
-        spoken = "found == 0"
-        lines += [
-            "            mask[k] = spiked",
-            "        found = words[0] | words[1] | words[2] | words[3] | words[4] | words[5] | words[6] | words[7]",
-            "        if found != 0:",
-            "            for w in range(8):",
-            "                word = words[w]",
-            "                while word != 0:",
-            "                    neuron = tile * TILE + w * 8 + (np.int64(trailing_zeros(word)) >> 3)",
-            "                    word &= word - np.uint64(1)",
-            "                    if neuron < size:",
-            "                        time[out] = now",
-            "                        index[out] = neuron",
-            "                        out += 1",
-        ]
-    lines += [
-        f"        if look and quiet and {spoken}:",
-        # state is never -0 after the flush, so what compares equal has the same bits
-        "            moving = 0",
-        f"            for k in range({len(states)} * TILE):",
-        "                moving += real[k] != x[k]",
-        "            if moving == 0:",
-        "                rest[first_rest + tile] = 1",
-        "                resting += 1",
-        "    table[g + G_RESTING] = resting",
-        "    table[source + S_COUNT] = out - table[source + S_OFFSET]",
-        "    if table[H_RECORDS] > 0:",
-        "        record(table, real, post, recorded, place, base, stride)",
-    ]
-    return "\n".join(lines) + "\n"
+        body += ["m[k] = spiked"]
+    return "\n".join([
+        "@_njit",
+        f"def sweep_{number}(table, real, mask, g, tile, last):",
+        "    base, stride, tick = table[g + G_BASE], table[g + G_ROWS] * TILE, table[H_TICK]",
+        "    c, first = table[g + G_CONSTANT], table[g + G_REST] * TILE",
+        *[f"    c_{name} = real[c + {k}]" for k, name in enumerate(form.constants) if name not in form.rows],
+        *[f"    key_{name} = np.uint64(table[table[g + G_KEY] + {k}])" for k, name in enumerate(noise)],
+        "    for tile in range(tile, last):",
+        f"        x = real[base + tile * stride : base + tile * stride + {height} * TILE]",
+        "        m = mask[first + tile * TILE : first + tile * TILE + TILE]",
+        "        for k in range(TILE):",
+        *[f"            {line}" for line in body],
+    ]) + "\n"  # fmt: skip
+
+
+_STEP = '''\
+@_njit
+def step_{n}(table, real, weight, post, start, time, index, value, held, rest, recorded, mask, words, place):
+    g = table[H_GROUP] + place * {group}
+    base, tiles, stride = table[g + G_BASE], table[g + G_TILES], table[g + G_ROWS] * TILE
+    tick, resting, first_rest = table[H_TICK], table[g + G_RESTING], table[g + G_REST]
+    arrived = 0
+    for k in range(table[g + G_LIST], table[g + G_LIST] + table[g + G_LISTED]):
+        p = table[H_PROJECTION] + table[k] * N_PROJECTION
+        arrived += deliver(table, real, weight, post, start, time, index, value, held, p, base, stride, tiles)
+    if resting > 0 and arrived > 0:
+        resting -= wake(real, rest, base + {states} * TILE, stride, first_rest, tiles, {inputs})
+    if {looks} and tick % 16 == 0 and table[H_SKIP] != 0 and resting < tiles:
+        for tile in range(tiles):
+            if rest[first_rest + tile] == 0:
+                at = base + tile * stride
+                calm = quiet(real, at + {states} * TILE, {inputs})
+                keep(real, at, {states})
+                sweep_{n}(table, real, mask, g, tile, tile + 1)
+                if calm and same(real, at, {states}) and silent(words, first_rest + tile):
+                    rest[first_rest + tile] = 1
+                    resting += 1
+    elif resting == 0:
+        sweep_{n}(table, real, mask, g, np.int64(0), tiles)
+    elif resting < tiles:
+        for tile in range(tiles):
+            if rest[first_rest + tile] == 0:
+                sweep_{n}(table, real, mask, g, tile, tile + 1)
+    if {spikes} and resting < tiles:
+        spike(table, time, index, words, table[H_SOURCE] + place * N_SOURCE, first_rest * 8, tiles * 8)
+    table[g + G_RESTING] = resting
+    if table[H_RECORDS] > 0:
+        record(table, real, post, recorded, place, base, stride)
+'''
+
+
+def _step(form: Form, number: int) -> str:
+    """One tick of one population: what arrives, the equations, the spikes in order, what has come to rest."""
+    return _STEP.format(
+        n=number, group=CODES["GROUP"], states=len(form.states), inputs=len(form.receptors), spikes=form.spikes,
+        looks=not form.noise,
+    )  # fmt: skip
 
 
 def _run(program: Program) -> str:

@@ -33,16 +33,17 @@ def check(table: A, time: A, index: A, source: int) -> int:
     offset, size = table[source + S_OFFSET], table[source + S_SIZE]
     origin, step = table[H_ORIGIN], table[H_STEP]
     end = origin + table[H_STOP] * step
-    before = origin + table[H_TICK] * step  # the start of the last event's tick
-    after = before  # its end; no event yet
+    after = origin + table[H_TICK] * step  # the end of the last event's tick; no event yet
+    before = after  # its start
     last, status = 0, 0
     for place in range(offset + table[source + S_START], offset + table[source + S_COUNT]):
         t, neuron = time[place], np.int64(index[place])
         if t < before or t >= end or neuron >= size:
             return INVALID
         if t >= after:
-            before = t - (t - origin) % step
-            after = before + step
+            while t >= after:
+                before = after
+                after += step
         elif neuron < last:
             status = UNORDERED
         last = neuron
@@ -152,11 +153,12 @@ def deliver(
         table[ends + d] = place
         if hold >= 0:
             table[first + 2 * d + 1] = place
-        elif place > begins:
+        elif delays > 1 and place > begins:
             table[heap + waiting] = (np.int64(index[offset + begins]) << 20) | d
             waiting += 1
     unsorted = waiting // 2  # entries of the heap that have yet to sink
     channel, which = 0, 0
+    place, ended = table[first + 1], table[ends]
     while True:
         if hold >= 0:
             while channel < pre and held[hold + which * pre + channel] == 0:
@@ -171,6 +173,13 @@ def deliver(
             which += 1
             if which == delays:
                 channel, which = channel + 1, 0
+        elif delays == 1:
+            if place == ended:
+                table[first + 1] = place
+                break
+            neuron, d = np.int64(index[offset + place]), 0
+            last = value[values + place] if values >= 0 else 1.0
+            place += 1
         else:
             if waiting > 1:
                 while unsorted > 0:
@@ -191,8 +200,8 @@ def deliver(
         factor = real.dtype.type(last)
         if kind == CSR:
             row = table[p + P_START] + d * pre + neuron
-            begins, ended, posts = start[row], start[row + 1], table[p + P_POST]
-            for k in range(begins, ended):
+            posts = table[p + P_POST]
+            for k in range(start[row], start[row + 1]):
                 target = np.int64(post[posts + k])
                 real[at + (target >> 6) * stride + (target & 63)] += weight[weights + k] * factor
         elif member >= 0 and post[member + neuron] != d:
@@ -214,6 +223,72 @@ def deliver(
                 real[total + tile * stride + k] += real[at + tile * stride + k]
                 real[at + tile * stride + k] = zero
     return arrived
+
+
+def quiet(real: A, at: int, rows: int) -> bool:
+    """Whether `rows` rows of a tile hold nothing but zeros."""
+    part, found = real[at : at + rows * TILE], 0
+    for k in range(rows * TILE):
+        found += part[k] != 0
+    return found == 0
+
+
+def keep(real: A, at: int, rows: int) -> None:
+    """Copy a tile's state to the room at the start of the array."""
+    for k in range(rows * TILE):
+        real[k] = real[at + k]
+
+
+def same(real: A, at: int, rows: int) -> bool:
+    """Whether a tile's state is what was kept of it; state is never -0 after a flush, so equal means the same bits."""
+    moved = 0
+    for k in range(rows * TILE):
+        moved += real[k] != real[at + k]
+    return moved == 0
+
+
+def silent(words: A, tile: int) -> bool:
+    """Whether no neuron of a tile spiked."""
+    found = words[8 * tile]
+    for k in range(8):
+        found |= words[8 * tile + k]
+    return bool(found == 0)
+
+
+def wake(real: A, rest: A, at: int, stride: int, first: int, tiles: int, rows: int) -> int:
+    """Tiles that rest and have input rest no more; returns how many."""
+    woken = 0
+    for tile in range(tiles):
+        if rest[first + tile] != 0 and not quiet(real, at + tile * stride, rows):
+            rest[first + tile] = 0
+            woken += 1
+    return woken
+
+
+def spike(table: A, time: A, index: A, words: A, source: int, first: int, count: int) -> None:
+    """Append the neurons that spiked, ascending: which words have any, without branches, then their bytes."""
+    listed, found = table[H_SCRATCH], 0
+    for k in range(count):
+        table[listed + found] = k
+        found += words[first + k] != 0
+    out, size = table[source + S_OFFSET] + table[source + S_COUNT], table[source + S_SIZE]
+    begins, now = out, table[H_ORIGIN] + table[H_TICK] * table[H_STEP]
+    for k in range(found):
+        at = table[listed + k]
+        word = words[first + at]
+        while word != 0:
+            neuron = 8 * at + (np.int64(trailing_zeros(word)) >> 3)
+            word &= word - np.uint64(1)
+            if neuron < size:
+                time[out] = now
+                index[out] = neuron
+                out += 1
+    table[source + S_COUNT] += out - begins
+
+
+def trailing_zeros(word: A) -> A:
+    """How many bits below the lowest one that is set; Numba has an instruction for it."""
+    return (word & -word).bit_length() - 1
 
 
 def record(table: A, real: A, post: A, recorded: A, group: int, base: int, stride: int) -> None:
