@@ -1,10 +1,26 @@
 """Neuron models and synapses on arrays: what steps populations, whatever the backend."""
 
 from spikeflow.kernels.backends import backends, register
+from spikeflow.kernels.connect import Connect, Delay, Layout, Weights, build, check
 from spikeflow.kernels.model import NeuronModel
 from spikeflow.kernels.network import Events, Group, Network, Projection, Result, Train
 from spikeflow.kernels.synapses import Synapses
 
 __all__ = [
-    "Events", "Group", "Network", "NeuronModel", "Projection", "Result", "Synapses", "Train", "backends", "register",
-]  # fmt: skip
+    "Connect",
+    "Delay",
+    "Events",
+    "Group",
+    "Layout",
+    "Network",
+    "NeuronModel",
+    "Projection",
+    "Result",
+    "Synapses",
+    "Train",
+    "Weights",
+    "backends",
+    "build",
+    "check",
+    "register",
+]

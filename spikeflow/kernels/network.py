@@ -63,10 +63,10 @@ class Projection:
 
 
 class Events(NamedTuple):
-    """Events in time order: time, index and, where the train is valued, a number each."""
+    """Events in time order: time, neuron or channel and, where the train is valued, a number each."""
 
     t: npt.NDArray[np.int64]
-    index: npt.NDArray[np.uint32]
+    neuron: npt.NDArray[np.uint32]
     value: npt.NDArray[np.floating] | None = None
 
 
@@ -117,6 +117,7 @@ class Network:
         from spikeflow.kernels.backends import prepare  # the backends know this module
 
         self.groups, self.trains, self.projections = tuple(groups), tuple(trains), tuple(projections)
+        self.members: tuple[Group | Train, ...] = (*self.groups, *self.trains)
         self.dt, self.origin_ns, self.dt_ns = dt, origin_ns, dt_ns
         self._names = [group.name for group in groups] + [train.name for train in trains]
         if len(set(self._names)) < len(self._names):
@@ -371,7 +372,7 @@ class Network:
                 saved[f"state/{group.name}/{variable}"] = self.read(group.name, variable)
         for place, name in enumerate(self._names):
             waiting = self._waiting(place)
-            saved[f"waiting/{name}/t"], saved[f"waiting/{name}/index"] = waiting.t, waiting.index
+            saved[f"waiting/{name}/t"], saved[f"waiting/{name}/index"] = waiting.t, waiting.neuron
             if waiting.value is not None:
                 saved[f"waiting/{name}/value"] = waiting.value
             left = int(self._table[self._sources[place] + _COUNT]) - waiting.t.size
@@ -467,7 +468,7 @@ class _Builder:
 
     def _check(self, projection: Projection) -> None:
         net, synapses = self.net, projection.synapses
-        sizes = {member.name: member.size for member in (*net.groups, *net.trains)}
+        sizes = {member.name: member.size for member in net.members}
         if projection.source not in sizes:
             raise ParameterError(f"there is no {projection.source!r}", nearest(projection.source, sizes))
         target = net.groups[net._group(projection.target)]
@@ -542,7 +543,7 @@ class _Builder:
     def _sources(self) -> None:
         net = self.net
         self.event_count = self.value_count = 0
-        for place, member in enumerate((*net.groups, *net.trains)):
+        for place, member in enumerate(net.members):
             silent = isinstance(member, Group) and not member.model.spikes
             capacity = 0 if silent else max(2 * member.size, 4096)
             valued = isinstance(member, Train) and member.valued

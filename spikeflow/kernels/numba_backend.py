@@ -27,8 +27,23 @@ from spikeflow.kernels.model import Form
 from spikeflow.kernels.network import Program, Run
 
 _HELPERS = (
-    "check", "drop_old", "begin", "full", "sift", "deliver", "quiet", "keep", "same", "silent", "wake", "spike", "record",
-     "mixed", "draw", "uniform32", "uniform64",
+    "check",
+    "drop_old",
+    "begin",
+    "full",
+    "sift",
+    "deliver",
+    "quiet",
+    "keep",
+    "same",
+    "silent",
+    "wake",
+    "spike",
+    "record",
+    "mixed",
+    "draw",
+    "uniform32",
+    "uniform64",
 )
 _SHARED = ("flush", "hold", "count_down")
 _TYPES = {
@@ -93,7 +108,9 @@ def text(program: Program) -> str:
     """The source file of a program."""
     parts = [_HEAD.format(version=_version())]
     parts.append("\n".join(f"{name} = {number}" for name, number in CODES.items()))
-    parts.append("\n".join(f"{name} = {getattr(numba_text, name)}" for name in ("N_SOURCE", "N_PROJECTION", "N_RECORD")))
+    parts.append(
+        "\n".join(f"{name} = {getattr(numba_text, name)}" for name in ("N_SOURCE", "N_PROJECTION", "N_RECORD"))
+    )
     parts.append(f"MIX_1, MIX_2, STRIDE = {numba_text.MIX_1}, {numba_text.MIX_2}, {numba_text.STRIDE}\n")
     parts += [_plain(getattr(numba_text, name), "_njit") for name in _HELPERS]
     parts += [_plain(getattr(vocabulary, name), "_inlined") for name in _SHARED]
@@ -172,7 +189,7 @@ def _sweep(form: Form, number: int, bits: int) -> str:
     ]) + "\n"  # fmt: skip
 
 
-_STEP = '''\
+_STEP = """\
 @_njit
 def step_{n}(table, real, weight, post, start, time, index, value, held, rest, recorded, mask, words, place):
     g = table[H_GROUP] + place * {group}
@@ -205,7 +222,7 @@ def step_{n}(table, real, weight, post, start, time, index, value, held, rest, r
     table[g + G_RESTING] = resting
     if table[H_RECORDS] > 0:
         record(table, real, post, recorded, place, base, stride)
-'''
+"""
 
 
 def _step(form: Form, number: int) -> str:
@@ -255,7 +272,13 @@ def load(source: str) -> ModuleType:
     import llvmlite
     import numba
 
-    made_by = (numba.__version__, llvmlite.__version__, np.__version__, sys.version, llvmlite.binding.get_host_cpu_name())
+    made_by = (
+        numba.__version__,
+        llvmlite.__version__,
+        np.__version__,
+        sys.version,
+        llvmlite.binding.get_host_cpu_name(),
+    )
     name = "loop_" + hashlib.sha256("\n".join((*made_by, source)).encode()).hexdigest()[:24]
     with _lock:
         if name not in _loaded:

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from spikeflow import noise
 from spikeflow.kernels.layout import CODES, GROUP, HEAD, PROJECTION, RECORD, SOURCE
-from spikeflow.noise import MIX_1, MIX_2, STRIDE
 
 A: TypeAlias = Any
 """An array, or a scalar of an array's type."""
@@ -25,6 +25,7 @@ S_COUNT, S_CAPACITY, S_OFFSET, S_SIZE, S_VALUE, S_START, S_KEPT = range(len(SOUR
 R_GROUP, R_ROW, R_EVERY, R_NEURON, R_NEURONS, R_OUT = range(len(RECORD))
 DENSE, CSR, FULL, UNORDERED, INVALID = (CODES[name] for name in ("DENSE", "CSR", "FULL", "UNORDERED", "INVALID"))
 TILE = 64
+MIX_1, MIX_2, STRIDE = noise.MIX_1, noise.MIX_2, noise.STRIDE
 N_SOURCE, N_PROJECTION, N_RECORD = len(SOURCE), len(PROJECTION), len(RECORD)
 
 
@@ -35,7 +36,7 @@ def check(table: A, time: A, index: A, source: int) -> int:
     end = origin + table[H_STOP] * step
     after = origin + table[H_TICK] * step  # the end of the last event's tick; no event yet
     before = after  # its start
-    last, status = 0, 0
+    last, status = np.int64(0), 0
     for place in range(offset + table[source + S_START], offset + table[source + S_COUNT]):
         t, neuron = time[place], np.int64(index[place])
         if t < before or t >= end or neuron >= size:
@@ -62,8 +63,7 @@ def drop_old(table: A, time: A, index: A, value: A, place: int) -> None:
         if table[projection + P_SOURCE] == place:
             first = table[projection + P_DELAY]
             for d in range(table[projection + P_DELAYS]):
-                if table[first + 2 * d + 1] < old:
-                    old = table[first + 2 * d + 1]
+                old = min(old, table[first + 2 * d + 1])
     if old > 0:
         for k in range(offset, offset + count - old):
             time[k] = time[k + old]
@@ -101,7 +101,10 @@ def full(table: A) -> bool:
     """Whether a population's spikes of this tick might not find room."""
     for place in range(table[H_GROUPS]):
         source = table[H_SOURCE] + place * N_SOURCE
-        if table[source + S_KEPT] != 0 and table[source + S_CAPACITY] - table[source + S_COUNT] < table[source + S_SIZE]:
+        if (
+            table[source + S_KEPT] != 0
+            and table[source + S_CAPACITY] - table[source + S_COUNT] < table[source + S_SIZE]
+        ):
             table[H_STATUS] = FULL
             table[H_DETAIL] = place
             return True
@@ -139,6 +142,7 @@ def deliver(
     ends = heap + delays
     at = base + table[p + P_ROW] * TILE
     arrived, waiting = 0, 0
+    neuron: A
     for d in range(delays):
         end = origin + (tick - table[first + 2 * d] + 1) * step
         place = table[first + 2 * d + 1]

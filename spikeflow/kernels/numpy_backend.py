@@ -130,7 +130,7 @@ class _Pass:
             state[:, into, :] += row.reshape(tiles, TILE)
         spiked = self._update(form, group, state, real)
         if spiked is not None:
-            neurons = np.flatnonzero(spiked.reshape(-1)[: group["G_SIZE"]])
+            neurons: Tiles = np.flatnonzero(spiked.reshape(-1)[: group["G_SIZE"]])
             source = self.sources[place]
             start = source["S_OFFSET"] + source["S_COUNT"]
             self.arrays.index[start : start + neurons.size] = neurons

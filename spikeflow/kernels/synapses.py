@@ -46,7 +46,7 @@ class Synapses:
 def ticks(delay: npt.ArrayLike) -> Ints:
     """Delays as whole ticks, not negative."""
     values = np.asarray(delay)
-    whole = np.rint(values).astype(np.int64)
+    whole: Ints = np.rint(values).astype(np.int64)
     if values.dtype.kind == "f" and not np.array_equal(values, whole):
         worst = float(values[values != whole].flat[0]) if values.ndim else float(values)
         raise ParameterError(f"a delay of {worst:g} ticks", "delays are whole ticks")

@@ -1,0 +1,518 @@
+"""What a graph file says of a projection, as pydantic types, and the synapses that it means."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema, model_validator
+
+from spikeflow import noise
+from spikeflow.errors import ParameterError, nearest
+from spikeflow.kernels import synapses
+from spikeflow.kernels.model import load_array, resolved
+from spikeflow.kernels.synapses import Synapses
+from spikeflow.units import Seconds, format_seconds, parse_seconds
+
+Floats: TypeAlias = npt.NDArray[np.floating]
+Ints: TypeAlias = npt.NDArray[np.int64]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+# ---- which neurons
+
+
+class Probability(_Part):
+    """Each pair of neurons is connected with this probability, once."""
+
+    probability: float = Field(ge=0, le=1)
+
+
+class Indegree(_Part):
+    """Each neuron gets this many synapses, from neurons drawn with replacement."""
+
+    indegree: int = Field(ge=0)
+
+
+class Outdegree(_Part):
+    """Each neuron or channel gives this many synapses, to neurons drawn with replacement."""
+
+    outdegree: int = Field(ge=0)
+
+
+_CONNECT: dict[str, type[_Part]] = {"probability": Probability, "indegree": Indegree, "outdegree": Outdegree}
+_CONNECTS = ("all", "one_to_one", *_CONNECT)
+
+
+def _connect(value: Any) -> Any:
+    return _one_of(value, _CONNECT, ("all", "one_to_one"), "connect")
+
+
+def _one_of(value: Any, kinds: dict[str, type[_Part]], plain: tuple[str, ...], what: str) -> Any:
+    """The part that a mapping with one key, or a plain word, names."""
+    if isinstance(value, _Part) or value in plain:
+        return value
+    shown = (*plain, *(f"{{{name}: …}}" for name in kinds))
+    if isinstance(value, str):
+        raise ParameterError(f"{what}: {value!r} is not known", nearest(value, (*plain, *kinds)))
+    if not isinstance(value, dict) or len(value) != 1:
+        raise ParameterError(f"{what} is {value!r}", f"write one of {', '.join(shown)}")
+    (name,) = value
+    if name not in kinds:
+        raise ParameterError(f"{what}: {name!r} is not known", nearest(str(name), (*plain, *kinds)))
+    return kinds[name].model_validate(value)
+
+
+Connect = Annotated[
+    Literal["all", "one_to_one"] | Probability | Indegree | Outdegree,
+    BeforeValidator(_connect),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": ["all", "one_to_one"]},
+                *(
+                    {"type": "object", "properties": {name: {"type": "number"}}, "required": [name]}
+                    for name in _CONNECT
+                ),
+            ]
+        }
+    ),
+]
+"""Which neurons a projection joins: all, one_to_one, {probability: p}, {indegree: k} or {outdegree: k}."""
+
+
+# ---- how strongly
+
+
+class Range(_Part):
+    """Uniform weights."""
+
+    low: float
+    high: float
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Range:
+        if not self.low <= self.high:
+            raise ParameterError(f"low {self.low:g} is above high {self.high:g}", "swap them")
+        return self
+
+
+class Moments(_Part):
+    """Normal weights."""
+
+    mean: float
+    std: float = Field(ge=0)
+
+
+class Normal(_Part):
+    """Weights from a normal distribution, one draw a synapse."""
+
+    normal: Moments
+
+
+class Uniform(_Part):
+    """Weights from a uniform distribution, one draw a synapse."""
+
+    uniform: Range
+
+
+class Constant(_Part):
+    """The same weight everywhere."""
+
+    constant: float
+
+
+class File(_Part):
+    """Numbers in a file: `.npy`, `.npz#key`, or SciPy's sparse `.npz`."""
+
+    path: Path
+    key: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.path}#{self.key}" if self.key else str(self.path)
+
+
+_WEIGHTS: dict[str, type[_Part]] = {"normal": Normal, "uniform": Uniform, "constant": Constant}
+
+
+def _file(value: str, info: ValidationInfo) -> File:
+    path, _, key = value.partition("#")
+    if not path.endswith((".npy", ".npz")):
+        raise ParameterError(f"{value!r} is no file of weights", "name a .npy, a .npz#key or a sparse .npz file")
+    return File(path=resolved(path, info), key=key or None)
+
+
+def _weights(value: Any, info: ValidationInfo) -> Any:
+    if isinstance(value, np.ndarray):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if not np.isfinite(value):
+            raise ParameterError(f"a weight of {value}", "write a finite number")
+        return float(value)
+    if isinstance(value, str):
+        return _file(value, info)
+    return _one_of(value, _WEIGHTS, (), "weights")
+
+
+Weights = Annotated[
+    float | Normal | Uniform | Constant | File | npt.NDArray[Any],
+    BeforeValidator(_weights),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number"},
+                {"type": "string", "pattern": r"\.np[yz](#.+)?$"},
+                *({"type": "object", "required": [name], "properties": {name: {}}} for name in _WEIGHTS),
+            ]
+        }
+    ),
+]
+"""How strong synapses are: a number, a generator, or a file; from Python also an array [post, pre]."""
+
+
+# ---- how late
+
+
+def _delay(value: Any, info: ValidationInfo) -> Any:
+    if isinstance(value, np.ndarray):
+        return value
+    if isinstance(value, str) and value.partition("#")[0].endswith((".npy", ".npz")):
+        return _file(value, info)
+    if isinstance(value, str):
+        value = parse_seconds(value)
+    elif isinstance(value, bool) or not isinstance(value, int | float):
+        raise ParameterError(f"a delay of {value!r}", "write a time such as 2 ms, or a .npy file in seconds")
+    elif value and (info.context or {}).get("units") == "required":
+        raise ParameterError(f"a delay of {value} has no unit", f"write '{value} ms'")
+    if not 0 <= value < float("inf"):
+        raise ParameterError(f"a delay of {format_seconds(value)}", "a delay is not negative")
+    return float(value)
+
+
+Delay = Annotated[
+    float | File | npt.NDArray[Any],
+    BeforeValidator(_delay),
+    WithJsonSchema(
+        {"type": "string", "examples": ["2 ms"], "description": "a time, or a .npy or .npz file in seconds"}
+    ),
+]
+"""How late a spike acts: one time, or a file in seconds with one per presynaptic neuron or one per synapse."""
+
+Layout: TypeAlias = Literal["post_pre", "pre_post"]
+
+
+# ---- reading files
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a file's header says, without its numbers; `key` is the one that is meant."""
+
+    shape: tuple[int, ...]
+    sparse: bool = False
+
+
+def shape_of(file: File) -> Shape:
+    """The shape of a weight file from its header.
+
+    Raises:
+        ParameterError: no such file, an unreadable one, or no such key.
+    """
+    hint = "write it with numpy.save, numpy.savez or scipy.sparse.save_npz"
+    try:
+        if file.path.suffix == ".npy":
+            with file.path.open("rb") as stream:
+                return Shape(_header(stream))
+        with zipfile.ZipFile(file.path) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+            if file.key is None and {"format", "shape", "data"} <= set(names):
+                with archive.open("shape.npy") as stream:
+                    return Shape(tuple(int(n) for n in np.lib.format.read_array(stream, allow_pickle=False)), True)
+            with archive.open(f"{_key(file, names)}.npy") as stream:
+                return Shape(_header(stream))
+    except FileNotFoundError:
+        raise ParameterError(f"there is no file {str(file.path)!r}", hint) from None
+    except ParameterError:
+        raise
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise ParameterError(f"{str(file.path)!r} cannot be read: {error}", hint) from None
+
+
+def _header(stream: Any) -> tuple[int, ...]:
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(stream)
+    if dtype.kind not in "fiub":
+        raise ParameterError(f"numbers of type {dtype}", "store float32, float64 or whole numbers")
+    return tuple(int(n) for n in shape)
+
+
+def _key(file: File, names: list[str]) -> str:
+    if file.key is None and len(names) == 1:
+        return names[0]
+    if file.key is None:
+        raise ParameterError(
+            f"{str(file.path)!r} holds {', '.join(names)}", f"name one, as {file.path.name}#{names[0]}"
+        )
+    if file.key not in names:
+        raise ParameterError(f"{str(file.path)!r} has no {file.key!r}", nearest(file.key, names))
+    return file.key
+
+
+@dataclass(frozen=True, eq=False)
+class _Loaded:
+    """Weights as a matrix [post, pre], or as single synapses in the order of the file."""
+
+    shape: tuple[int, ...]
+    values: Floats
+    row: Ints | None = None
+    column: Ints | None = None
+
+
+def _load(file: File) -> _Loaded:
+    found = shape_of(file)
+    if found.sparse:
+        import scipy.sparse
+
+        try:
+            matrix: Any = scipy.sparse.coo_array(scipy.sparse.load_npz(file.path))
+        except (OSError, ValueError, KeyError) as error:
+            raise ParameterError(
+                f"{str(file.path)!r} cannot be read: {error}", "write it with scipy.sparse.save_npz"
+            ) from None
+        values = _numbers(np.asarray(matrix.data), file)
+        return _Loaded(matrix.shape, values, matrix.row.astype(np.int64), matrix.col.astype(np.int64))
+    if file.path.suffix == ".npy":
+        array = load_array(file.path, "weights")
+    else:
+        with np.load(file.path, allow_pickle=False) as archive:
+            array = archive[_key(file, list(archive.files))]
+    return _Loaded(array.shape, _numbers(array, file))
+
+
+def _numbers(array: npt.NDArray[Any], what: object) -> Floats:
+    if array.dtype.kind not in "fiub":
+        raise ParameterError(f"{what} holds {array.dtype}", "store float32, float64 or whole numbers")
+    numbers: Floats = array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
+    if not np.isfinite(numbers).all():
+        raise ParameterError(f"{what} holds values that are not finite", "write finite numbers")
+    return numbers
+
+
+# ---- building
+
+
+def check(
+    pre_size: int,
+    post_size: int,
+    *,
+    connect: Any = None,
+    weights: Any = None,
+    layout: Layout = "post_pre",
+    delay: Any = 0.0,
+) -> None:
+    """Raise what `build` would raise for sizes and files, reading headers only."""
+    connect = _default(connect, weights)
+    if connect == "one_to_one" and pre_size != post_size:
+        raise ParameterError(
+            f"connect: one_to_one from {pre_size} to {post_size} neurons", "make the sizes agree, or give weights"
+        )
+    if not isinstance(weights, File | np.ndarray):
+        if isinstance(delay, File):
+            _delay_shape(shape_of(delay).shape, pre_size, None)
+        return
+    _refuse_random(connect, weights)
+    found = shape_of(weights) if isinstance(weights, File) else Shape(weights.shape)
+    _fit(found.shape, pre_size, post_size, connect, layout)
+    if isinstance(delay, File):
+        _delay_shape(shape_of(delay).shape, pre_size, found.shape)
+
+
+def _default(connect: Any, weights: Any) -> Any:
+    if connect is not None:
+        return connect
+    return "one_to_one" if weights is None else "all"
+
+
+def _refuse_random(connect: Any, weights: Any) -> None:
+    if isinstance(connect, Probability | Indegree | Outdegree):
+        (name,) = connect.model_dump()
+        what = f"the file {weights}" if isinstance(weights, File) else "an array"
+        raise ParameterError(
+            f"connect: {name} with weights from {what}",
+            "leave connect out, or give the weights by a number or generator",
+        )
+
+
+def _fit(shape: tuple[int, ...], pre: int, post: int, connect: Any, layout: Layout) -> None:
+    if connect == "one_to_one":
+        if shape != (pre,):
+            raise ParameterError(f"weights of shape {list(shape)} for one_to_one", f"give [{pre}]")
+        return
+    want, other = ((post, pre), "pre_post") if layout == "post_pre" else ((pre, post), "post_pre")
+    names = "[post, pre]" if layout == "post_pre" else "[pre, post]"
+    if shape == want:
+        return
+    if shape == want[::-1]:
+        raise ParameterError(
+            f"weights of shape {list(shape)}, but {names} is {list(want)}: they fit only transposed",
+            f"write layout: {other}, or transpose the file",
+        )
+    raise ParameterError(f"weights of shape {list(shape)}", f"{names} is {list(want)} here")
+
+
+def _delay_shape(shape: tuple[int, ...], pre: int, weights: tuple[int, ...] | None) -> None:
+    if shape != (pre,) and (weights is None or shape != weights):
+        each = f", or {list(weights)} for one per synapse" if weights else ""
+        raise ParameterError(f"delays of shape {list(shape)}", f"give [{pre}] for one per presynaptic neuron{each}")
+
+
+def build(
+    pre_size: int,
+    post_size: int,
+    *,
+    dt: Seconds,
+    connect: Any = None,
+    weights: Any = None,
+    delay: Any = 0.0,
+    layout: Layout = "post_pre",
+    autapses: bool = True,
+    seed: int = 0,
+    name: str | int = "",
+) -> Synapses:
+    """The synapses that a projection's fields mean.
+
+    Args:
+        weights: a number, a generator, a file, an array [post, pre], or None for 1.
+        delay: seconds, an array or file of seconds per presynaptic neuron, or per synapse in the shape of the weights.
+        autapses: False leaves out synapses from a neuron to the one with its own number.
+        seed, name: what random connections and weights are drawn by: the graph's seed and the projection's name.
+
+    Raises:
+        ParameterError: something does not fit, with what would.
+    """
+    connect = _default(connect, weights)
+    check(pre_size, post_size, connect=connect, weights=weights, layout=layout)
+    if isinstance(weights, File | np.ndarray):
+        return _from_numbers(pre_size, post_size, connect, weights, delay, layout, autapses, dt)
+    late = _ticks(delay, dt)
+    if connect == "one_to_one":
+        _delay_shape(late.shape or (pre_size,), pre_size, None)
+        if not autapses:
+            empty = np.zeros(0, np.int64)
+            return synapses.sparse(pre_size, post_size, empty, empty, np.zeros(0))
+        pre = np.arange(pre_size)
+        return synapses.one_to_one(_drawn(weights, pre, pre, seed, name), late)
+    if late.ndim:
+        _delay_shape(late.shape, pre_size, None)
+    if connect == "all" and autapses:
+        wide = np.empty((pre_size, post_size))
+        for p in range(pre_size):
+            wide[p] = _drawn(weights, np.full(post_size, p), np.arange(post_size), seed, name)
+        return synapses.dense(wide, late)
+    pre, post = _pairs(connect, pre_size, post_size, seed, name)
+    if not autapses:
+        kept = pre != post
+        pre, post = pre[kept], post[kept]
+    strength = _drawn(
+        weights, pre, post, seed, name, repeated=not isinstance(connect, Probability) and connect != "all"
+    )
+    return synapses.sparse(pre_size, post_size, pre, post, strength, late[pre] if late.ndim else late)
+
+
+def _ticks(delay: Any, dt: Seconds) -> Ints:
+    """Delays in whole ticks, from seconds."""
+    if isinstance(delay, File):
+        loaded = _load(delay)
+        if loaded.row is not None:
+            raise ParameterError(
+                f"the delays in {delay} are sparse", "give one per synapse in the order of the weights"
+            )
+        delay = loaded.values
+    seconds = np.asarray(delay, np.float64)
+    exact = seconds / dt
+    whole = np.rint(exact)
+    if (apart := np.abs(exact - whole) > 1e-6).any():
+        worst = float(seconds[apart].flat[0]) if seconds.ndim else float(seconds)
+        raise ParameterError(
+            f"a delay of {format_seconds(worst)} is not a whole number of ticks",
+            f"write a multiple of {format_seconds(dt)}",
+        )
+    return synapses.ticks(whole)
+
+
+def _from_numbers(
+    pre_size: int, post_size: int, connect: Any, weights: Any, delay: Any, layout: Layout, autapses: bool, dt: Seconds
+) -> Synapses:
+    loaded = _load(weights) if isinstance(weights, File) else _Loaded(weights.shape, _numbers(weights, "the array"))
+    late = _ticks(delay, dt)
+    if late.ndim:
+        _delay_shape(late.shape, pre_size, loaded.values.shape if loaded.row is not None else loaded.shape)
+    if connect == "one_to_one":
+        kept = loaded.values if autapses else np.zeros_like(loaded.values)
+        return synapses.one_to_one(kept, late)
+    if loaded.row is not None and loaded.column is not None:
+        pre, post = (loaded.column, loaded.row) if layout == "post_pre" else (loaded.row, loaded.column)
+        kept = np.ones(pre.size, bool) if autapses else pre != post
+        each = late if late.ndim == 0 else (late if late.shape == loaded.values.shape else late[pre])
+        each = each[kept] if each.ndim else each
+        return synapses.sparse(pre_size, post_size, pre[kept], post[kept], loaded.values[kept], each)
+    matrix = loaded.values.T if layout == "post_pre" else loaded.values
+    if late.ndim == 2 and layout == "post_pre":
+        late = late.T
+    if not autapses:
+        matrix = matrix.copy()
+        np.fill_diagonal(matrix, 0.0)
+    return synapses.dense(np.ascontiguousarray(matrix), late)
+
+
+def _pairs(connect: Any, pre_size: int, post_size: int, seed: int, name: str | int) -> tuple[Ints, Ints]:
+    """Who is connected to whom, by presynaptic neuron; drawn by counters, so the same on every machine."""
+    if connect == "all":
+        pre, post = np.divmod(np.arange(pre_size * post_size), post_size)
+        return pre, post
+    of = noise.key(seed, name, "connect")
+    if isinstance(connect, Probability):
+        posts = np.arange(post_size)
+        rows = [np.flatnonzero(noise.uniform(of, p, posts) < connect.probability) for p in range(pre_size)]
+        pre = np.repeat(np.arange(pre_size), [row.size for row in rows])
+        return pre, np.concatenate(rows) if rows else np.zeros(0, np.int64)
+    if isinstance(connect, Indegree):
+        post = np.repeat(np.arange(post_size), connect.indegree)
+        pre = noise.integers(of, post, np.tile(np.arange(connect.indegree), post_size), pre_size)
+        order = np.argsort(pre, kind="stable")
+        return pre[order], post[order]
+    pre = np.repeat(np.arange(pre_size), connect.outdegree)
+    return pre, noise.integers(of, pre, np.tile(np.arange(connect.outdegree), pre_size), post_size)
+
+
+def _drawn(weights: Any, pre: Ints, post: Ints, seed: int, name: str | int, repeated: bool = False) -> Floats:
+    """One weight per synapse; the draw of a synapse depends on its neurons alone, and on which of several it is."""
+    if weights is None:
+        return np.ones(pre.size)
+    if isinstance(weights, Constant | int | float):
+        return np.full(pre.size, weights.constant if isinstance(weights, Constant) else float(weights))
+    second = post.astype(np.uint64)
+    if repeated:
+        order = np.lexsort((post, pre))
+        p, q = pre[order], post[order]
+        new = np.ones(p.size, bool)
+        new[1:] = (p[1:] != p[:-1]) | (q[1:] != q[:-1])
+        place = np.arange(p.size)
+        turn = np.empty(p.size, np.uint64)
+        turn[order] = place - np.maximum.accumulate(np.where(new, place, 0))
+        second = second + (turn << np.uint64(32))
+    of = noise.key(seed, name, "weights")
+    if isinstance(weights, Normal):
+        drawn: Floats = weights.normal.mean + weights.normal.std * noise.normal(of, pre, second)
+        return drawn
+    low, high = weights.uniform.low, weights.uniform.high
+    spread: Floats = low + (high - low) * noise.uniform(of, pre, second)
+    return spread
