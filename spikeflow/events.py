@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -67,8 +67,7 @@ class Grid:
         return (t_ns - self.origin_ns) // self.dt_ns
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(NamedTuple):
     """Consecutive ticks that travel together.
 
     Attributes:
@@ -88,7 +87,9 @@ class Window:
     @staticmethod
     def at(grid: Grid, first_tick: int, ticks: int, last: bool = False) -> Window:
         """The window of `ticks` ticks from `first_tick` on."""
-        return Window(first_tick, ticks, grid.time(first_tick), grid.time(first_tick + ticks), last)
+        dt_ns = grid.dt_ns
+        start_ns = grid.origin_ns + first_tick * dt_ns
+        return Window(first_tick, ticks, start_ns, start_ns + ticks * dt_ns, last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,10 +223,22 @@ def _numpy(column: pa.Array, dtype: type[np.generic]) -> npt.NDArray[Any]:
     return np.frombuffer(column.buffers()[1], dtype, count=len(column), offset=column.offset * np.dtype(dtype).itemsize)
 
 
+_bare = object.__new__
+_known: dict[int, tuple[pa.Schema, pa.KeyValueMetadata]] = {}
+
+
+def _key_values(schema: pa.Schema) -> pa.KeyValueMetadata:
+    """The metadata of a schema, made once: making them costs five times as much as putting them on a batch."""
+    found = _known.get(id(schema))
+    if found is None:
+        found = _known[id(schema)] = schema, pa.KeyValueMetadata(schema.metadata or {})  # keeps the schema, so its id
+    return found[1]
+
+
 class Batch:
     """The events of one stream in one window: arrays, a record batch, or both, each made on the first look."""
 
-    __slots__ = ("_arrays", "_record", "_schema", "count", "window")
+    __slots__ = ("_arrays", "_record", "_schema", "_seen", "count", "window")
 
     def __init__(self, window: Window, schema: pa.Schema, t_ns: Times, index: Indices, value: Values | None) -> None:
         self.window = window
@@ -233,17 +246,26 @@ class Batch:
         self._schema = schema
         self._arrays: tuple[Times, Indices, Values | None] | None = (t_ns, index, value)
         self._record: pa.RecordBatch | None = None
+        self._seen = True
 
-    @classmethod
-    def of(cls, window: Window, schema: pa.Schema, record: pa.RecordBatch) -> Batch:
+    @staticmethod
+    def of(window: Window, schema: pa.Schema, record: pa.RecordBatch) -> Batch:
         """A batch over a record batch, whose metadata become those of `schema` on the first look."""
-        self = cls.__new__(cls)
-        self.window = window
-        self.count = record.num_rows
-        self._schema = schema
-        self._arrays = None
-        self._record = record
-        return self
+        batch = _bare(Batch)
+        batch.window = window
+        batch.count = record.num_rows
+        batch._schema = schema
+        batch._arrays = None
+        batch._record = record
+        batch._seen = False
+        return batch
+
+    def named(self, schema: pa.Schema) -> Batch:
+        """The same events as those of another stream."""
+        batch = _bare(Batch)
+        batch.window, batch.count, batch._schema = self.window, self.count, schema
+        batch._arrays, batch._record, batch._seen = self._arrays, self._record, False
+        return batch
 
     @classmethod
     def none(cls, window: Window, schema: pa.Schema) -> Batch:
@@ -257,8 +279,9 @@ class Batch:
         if record is None:
             assert self._arrays is not None
             record = self._record = build(self._schema, *self._arrays)
-        elif record.schema is not self._schema and record.schema.metadata != self._schema.metadata:
-            record = self._record = record.replace_schema_metadata(self._schema.metadata)
+        elif not self._seen:
+            self._seen = True
+            record = self._record = record.replace_schema_metadata(_key_values(self._schema))
         return record
 
     @property

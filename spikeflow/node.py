@@ -80,6 +80,7 @@ class Context:
         inputs: the streams that arrive, in the order of the graph file.
         outlets: port name to stream, for the default outlet ``""`` and every port that somebody listens to.
         internal: the inputs that a block of neurons serves itself.
+        lags: by how many windows each input is behind; above zero only where it closes a loop.
         seed: the graph's seed.
         graph: the graph's name.
         clock: the run's clock.
@@ -93,6 +94,7 @@ class Context:
     inputs: tuple[Stream, ...] = ()
     outlets: dict[str, Stream] = field(default_factory=dict)
     internal: frozenset[int] = frozenset()
+    lags: tuple[int, ...] = ()
     seed: int = 0
     graph: str = "graph"
     counters: Counters = field(default_factory=Counters)
@@ -135,6 +137,9 @@ class Inlet(Protocol):
     def opened(self) -> None:
         """Say that the connection stands; the run waits for it where the class says `opens = True`."""
 
+    async def take(self) -> Batch:
+        """The next batch with its window, in turn of the inputs; StopAsyncIteration once all have ended."""
+
     def __aiter__(self) -> AsyncIterator[pa.RecordBatch]: ...
 
 
@@ -148,7 +153,12 @@ class Input(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _from_name(cls, data: Any) -> Any:
-        return {"from": data} if isinstance(data, str) else data
+        if isinstance(data, str):
+            return {"from": data}
+        if not isinstance(data, Mapping | Input):
+            found = "nothing" if data is None else repr(data)
+            raise ParameterError(f"an input that is {found}", "write the name of a node, or {from: node}")
+        return data
 
     @property
     def node(self) -> str:
@@ -259,11 +269,17 @@ class Node(BaseModel):
         found: Context = self.__dict__["_context"]
         return found
 
+    @property
+    def node_name(self) -> str:
+        """The node's name in its graph."""
+        name: str = self.__dict__.get("_name", type(self).__name__)
+        return name
+
     def bind(self, context: Context) -> None:
         """Enter a run: keep the context, start, and remember the initial state."""
         for name in [n for n in self.__dict__ if n not in type(self).__pydantic_fields__]:
             del self.__dict__[name]
-        self.__dict__["_context"] = context
+        self.__dict__["_name"], self.__dict__["_context"] = context.name, context
         size = context.inputs[0].size if context.inputs else 0
         if not context.inputs and context.outlets:
             size = context.outlet.size
@@ -359,14 +375,21 @@ class _Mapper(Stepper):
 
     def step(self, window: Window, arriving: Sequence[Batch]) -> Sequence[Batch]:
         """Hand the record batch to the one method of the role, and hold the answer to the stream's rules."""
-        context = self.context
-        context.window = window
-        given = arriving[0].bare
+        own = self.__dict__
+        own["_context"].window = window
+        batch = arriving[0]
+        given = batch.bare
         record = self._map(given)
-        stream = context.outlets[""]
+        if record is given and batch.window is window:
+            return (batch.named(own["_schema"]),)
         if record is not given and not self.trusted:
-            verify(record, stream, window)
-        return (Batch.of(window, stream.schema(context.grid), record),)
+            verify(record, own["_context"].outlet, window)
+        return (Batch.of(window, own["_schema"], record),)
+
+    def bind(self, context: Context) -> None:
+        """Enter a run."""
+        super().bind(context)
+        self.__dict__["_schema"] = context.outlet.schema(context.grid)
 
     def _map(self, record: pa.RecordBatch) -> pa.RecordBatch:
         raise TypeError(f"{type(self).__name__} has no method to map a window")

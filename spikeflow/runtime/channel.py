@@ -22,20 +22,21 @@ class Channel:
         ended: True once the sender has closed it.
         fullest: the most windows it has held.
         waits: how often the sender had to wait.
+        sender: what the sender waits on while the channel is full.
         lost: events that came after the receiver had gone, or that it left behind.
     """
 
     __slots__ = (
         "_receiver",
-        "_sender",
         "abandoned",
         "capacity",
         "ended",
         "fullest",
+        "lost",
         "queue",
+        "sender",
         "stream",
         "waits",
-        "windows",
     )
 
     def __init__(self, stream: Stream, capacity: int = CAPACITY, head: Iterable[Batch] = ()) -> None:
@@ -48,7 +49,7 @@ class Channel:
         self.waits = 0
         self.lost = 0
         self._receiver: asyncio.Future[None] | None = None
-        self._sender: asyncio.Future[None] | None = None
+        self.sender: asyncio.Future[None] | None = None
 
     def offer(self, batch: Batch) -> bool:
         """Put a batch in, unless the channel is full. One without a receiver takes all and keeps none."""
@@ -59,8 +60,6 @@ class Channel:
             self.lost += batch.count
             return True
         queue.append(batch)
-        if len(queue) > self.fullest:  # noqa: PLR1730 - a call of max() costs more than the hop can spare
-            self.fullest = len(queue)
         receiver = self._receiver
         if receiver is not None:
             self._receiver = None
@@ -73,9 +72,10 @@ class Channel:
         if self.offer(batch):
             return
         self.waits += 1
+        self.fullest = self.capacity
         while not self.offer(batch):
-            self._sender = asyncio.get_running_loop().create_future()
-            await self._sender
+            self.sender = asyncio.get_running_loop().create_future()
+            await self.sender
 
     def close(self) -> None:
         """End the stream; the receiver still gets what is in the channel."""
@@ -87,15 +87,15 @@ class Channel:
         self.abandoned = True
         self.lost += sum(batch.count for batch in self.queue)
         self.queue.clear()
-        self._made_room()
+        self.made_room()
 
     def poll(self) -> Batch | None:
         """The oldest batch, if there is one."""
         if not self.queue:
             return None
         batch = self.queue.popleft()
-        if self._sender is not None:
-            self._made_room()
+        if self.sender is not None:
+            self.made_room()
         return batch
 
     async def wait(self) -> None:
@@ -103,14 +103,16 @@ class Channel:
         while not self.queue and not self.ended:
             self._receiver = asyncio.get_running_loop().create_future()
             await self._receiver
+        self.fullest = max(self.fullest, len(self.queue))
 
     async def receive(self) -> Batch | None:
         """The oldest batch; None once the stream has ended."""
         await self.wait()
         return self.poll()
 
-    def _made_room(self) -> None:
-        sender, self._sender = self._sender, None
+    def made_room(self) -> None:
+        """Let the waiting sender go on."""
+        sender, self.sender = self.sender, None
         if sender is not None and not sender.done():
             sender.set_result(None)
 
@@ -146,7 +148,7 @@ class Fan:
         full: list[Channel] | None = None
         for channel in self.channels:
             if not channel.offer(batch):
-                full = [*full, channel] if full else [channel]
+                full = [channel] if full is None else [*full, channel]
         return full
 
     async def send(self, batch: Batch) -> None:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from spikeflow.errors import ConnectError, NodeError, ParameterError, nearest
 from spikeflow.events import Batch, Grid
 from spikeflow.node import Clock, Source
-from spikeflow.runtime.channel import CAPACITY, Channel
+from spikeflow.runtime.channel import CAPACITY, Channel, Fan
 from spikeflow.runtime.clock import WallClock
 from spikeflow.runtime.stages import Shared, SinkStage, SourceStage, Stage, StepStage
 from spikeflow.runtime.wiring import Plan, Wired, wire
@@ -145,8 +145,8 @@ class Engine:
                 "role": node.role,
                 "kind": node.kind,
                 "windows": meter.windows,
-                "events_in": meter.events_in,
-                "events_out": meter.events_out if len(stage.contexts) == 1 else self._sent(name),
+                "events_in": self._received(name),
+                "events_out": sum(fan.events for fan in self._fans(name)),
                 "window_p50_us": round(p50 / 1e3, 1),
                 "window_p99_us": round(p99 / 1e3, 1),
                 "queue": max((fill for fill, _ in queues), default=0),
@@ -161,9 +161,18 @@ class Engine:
             found[name] = one
         return found
 
-    def _sent(self, name: str) -> int:
+    def _fans(self, name: str) -> list[Fan]:
         assert self.wired is not None
-        return sum(self.wired.fans[s].events for s in self.wired.fans if s.partition(".")[0] == name)
+        return [fan for outlet, fan in self.wired.fans.items() if outlet.partition(".")[0] == name]
+
+    def _received(self, name: str) -> int:
+        """Events that a node took out of its channels: what was sent, less what is still in them."""
+        assert self.wired is not None
+        links = [link for link in self.spec.nodes[name].links if not link.internal]
+        sent = sum(self.wired.fans[f"{link.node}.{link.port}" if link.port else link.node].events for link in links)
+        stage = self.wired.stage_of[name]
+        waiting = sum(batch.count for entry in stage.entries for batch in list(entry.channel.queue))
+        return max(0, sent - waiting)
 
     # Running.
 

@@ -15,12 +15,13 @@ from spikeflow.errors import NodeError
 from spikeflow.events import Batch, Grid, Stream, Window, merge
 from spikeflow.node import Block, Context, Sink, Source, Stepper
 from spikeflow.runtime.channel import Channel, Fan
-from spikeflow.runtime.meters import Meter
+from spikeflow.runtime.meters import RECENT, Meter
 from spikeflow.runtime.windows import SourceOutlet
 
 HAND_OVER_NS = 500_000
 """Work (ns) below which a thread is not worth the hand-over, which costs 40 µs."""
 
+_HEAVY_NS = HAND_OVER_NS // 16
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 10.0
 
@@ -168,58 +169,79 @@ class StepStage(Stage):
 
     async def run(self) -> None:
         """Step until every input from outside the stage's own loop has ended."""
-        channel = self.entries[0].channel if self._is_plain() else None
+        if self._is_plain() and await self._run_plain(self.entries[0].channel, self.fans[0]):
+            return
         while True:
-            if channel is not None:
-                batch = channel.poll() or await channel.receive()
-                taken = None if batch is None else (batch.window, [batch])
-            else:
-                for entry in self.entries:
-                    await entry.channel.wait()
-                taken = self._poll()
+            for entry in self.entries:
+                await entry.channel.wait()
+            taken = self._poll()
             if taken is None:
                 return
-            window = await self._hand_over(taken) if self._cost_ns > HAND_OVER_NS / 16 else None
+            window = await self._hand_over(taken) if self._cost_ns > _HEAVY_NS else None
             if window is None:
                 window, batches = taken
                 began = time.perf_counter_ns()
-                if channel is not None:
-                    sent = self._step(window, batches)
-                else:
-                    sent = await self._careful(window, batches)
+                sent = await self._careful(window, batches)
                 self._took(time.perf_counter_ns() - began)
-                await self._send(window, batches, sent)
+                await self._send(window, sent)
             if window.last:
                 return
 
     def _is_plain(self) -> bool:
-        """One input, and nothing to look after: most nodes, on the shortest way."""
+        """One input, one outlet, and nothing to look after: most nodes."""
         careful = self.on_error != "stop" or any(member.forget for member in self.members)
-        return not careful and len(self.entries) == 1 and self.entries[0].lag == 0
+        return not careful and len(self.entries) == len(self.fans) == 1 and self.entries[0].lag == 0
 
-    def _step(self, window: Window, batches: list[Batch]) -> Sequence[Batch]:
-        try:
-            return self.stepper.step(window, batches)
-        except Exception as error:
-            self.meter.errors += 1
-            raise NodeError(self.name, error) from error
+    async def _run_plain(self, channel: Channel, fan: Fan) -> bool:
+        """The shortest way: True at the end, False once windows are so heavy that they may be better off in a thread.
+
+        Every call counts here: a hop of a light node costs a microsecond.
+        """
+        step, offer, queue, meter, clock = self.stepper.step, fan.offer, channel.queue, self.meter, time.perf_counter_ns
+        recent, now_ns, live = meter.recent, self.contexts[0].clock.now_ns, self.shared.live
+        while True:
+            if not queue:
+                await channel.wait()
+                if not queue:
+                    return True
+            began = clock()
+            while queue:
+                batch = queue.popleft()
+                if channel.sender is not None:
+                    channel.made_room()
+                window = batch.window
+                try:
+                    sent = step(window, (batch,))[0]
+                except Exception as error:
+                    meter.errors += 1
+                    raise NodeError(self.name, error) from error
+                ended = clock()
+                recent[meter.windows & (RECENT - 1)] = took = ended - began
+                began = ended
+                meter.windows += 1
+                full = offer(sent)
+                if full is not None:
+                    for other in full:
+                        await other.send(sent)
+                    began = clock()
+                if live:
+                    meter.lag_ns = now_ns() - window.end_ns
+                if window.last:
+                    return True
+                if took > _HEAVY_NS:
+                    self._cost_ns += (took - self._cost_ns) * 0.1
+                    if self._cost_ns > _HEAVY_NS:
+                        return False
 
     def _took(self, nanoseconds: int) -> None:
         self.meter.took(nanoseconds)
         self._cost_ns += (nanoseconds - self._cost_ns) * 0.1
 
-    async def _send(self, window: Window, batches: Sequence[Batch], sent: Sequence[Batch]) -> None:
-        meter = self.meter
-        for batch in batches:
-            meter.events_in += batch.count
+    async def _send(self, window: Window, sent: Sequence[Batch]) -> None:
         for fan, batch in zip(self.fans, sent, strict=True):
-            meter.events_out += batch.count
-            full = fan.offer(batch)
-            if full is not None:
-                for channel in full:
-                    await channel.send(batch)
+            await fan.send(batch)
         if self.shared.live:
-            meter.lag_ns = max(0, self.contexts[0].clock.now_ns() - window.end_ns)
+            self.meter.lag_ns = self.contexts[0].clock.now_ns() - window.end_ns
 
     def _poll(self) -> tuple[Window, list[Batch]] | None:
         """One batch of every input, all of which are there or have ended."""
@@ -312,7 +334,7 @@ class StepStage(Stage):
         """Step all queued windows in a thread, where that is worth it: the last one of them; None where it is not."""
         if self.on_error != "stop":
             return None
-        if self._is_heavy != (self._cost_ns > HAND_OVER_NS / 4):
+        if self._is_heavy != (self._cost_ns > 4 * _HEAVY_NS):
             self._is_heavy = not self._is_heavy
             self.shared.heavy += 1 if self._is_heavy else -1
         if not (self.shared.live or self.shared.heavy > 1):
@@ -331,9 +353,9 @@ class StepStage(Stage):
             raise NodeError(self.name, error) from error
         finally:
             self.shared.jobs -= 1
-        for (window, batches), (sent, took) in zip(queued, done, strict=True):
+        for (window, _), (sent, took) in zip(queued, done, strict=True):
             self._took(took)
-            await self._send(window, batches, sent)
+            await self._send(window, sent)
         return queued[-1][0]
 
     def _steps(self, queued: list[tuple[Window, list[Batch]]]) -> list[tuple[Sequence[Batch], int]]:
@@ -367,14 +389,18 @@ class SinkInlet:
     async def take(self) -> Batch:
         """The next batch, in turn of the inputs; StopAsyncIteration once all have ended."""
         stage = self._stage
-        stage.account()
+        if stage.open is not None:
+            stage.account()
         entries = stage.entries
         for _ in range(len(entries)):
             channel = entries[self._turn].channel
             self._turn = (self._turn + 1) % len(entries)
-            batch = channel.poll() or await channel.receive()
+            if not channel.queue:
+                await channel.wait()
+            batch = channel.poll()
             if batch is not None:
-                stage.took(batch)
+                stage.open, stage.began_ns = batch, time.perf_counter_ns()
+                stage.contexts[0].counters.accepted += batch.count
                 return batch
         raise StopAsyncIteration
 
@@ -385,8 +411,8 @@ class SinkStage(Stage):
 
     node: Sink = field(kw_only=True)
     inlet: SinkInlet = field(init=False)
-    _open: Batch | None = None
-    _began_ns: int = 0
+    open: Batch | None = None
+    began_ns: int = 0
 
     def prepare(self) -> None:
         """Make the inlet, once the entries are there."""
@@ -411,25 +437,19 @@ class SinkStage(Stage):
         async for _ in self.inlet:  # a sink that returns early still takes what comes, so that the others go on
             self.account("sink_ended")
 
-    def took(self, batch: Batch) -> None:
-        """Note the batch that is handed out."""
-        self._open, self._began_ns = batch, time.perf_counter_ns()
-        self.contexts[0].counters.accepted += batch.count
-        self.meter.events_in += batch.count
-
     def account(self, lost: str | None = None) -> None:
         """The batch that was handed out is done, or lost for a reason."""
-        batch, self._open = self._open, None
+        batch, self.open = self.open, None
         if batch is None:
             return
-        self.meter.took(time.perf_counter_ns() - self._began_ns)
+        self.meter.took(time.perf_counter_ns() - self.began_ns)
         context = self.contexts[0]
         if lost is None:
             context.counters.processed += batch.count
         elif batch.count:
             context.counters.drop(lost, batch.count)
         if self.shared.live:
-            self.meter.lag_ns = max(0, context.clock.now_ns() - batch.window.end_ns)
+            self.meter.lag_ns = context.clock.now_ns() - batch.window.end_ns
 
 
 __all__ = ["Entry", "Shared", "SinkInlet", "SinkStage", "SourceStage", "Stage", "StepStage"]

@@ -93,7 +93,6 @@ class SourceOutlet:
         """Hand one window on; a cancelled call leaves it to be delivered by the next one."""
         self.counters.processed += batch.count
         self.meter.windows += 1
-        self.meter.events_out += batch.count
         self.next_tick = batch.window.first_tick + batch.window.ticks
         self._end_ns = self.grid.time(self.next_tick + self.grid.window_ticks)
         full = self.fan.offer(batch)
@@ -205,6 +204,7 @@ class TimedOutlet(SourceOutlet):
 
     async def close_windows(self) -> None:
         """Nothing to do: events close the windows."""
+        await asyncio.get_running_loop().create_future()
 
     async def finish(self) -> None:
         """Send the rest, up to the length or one tick past the last event."""

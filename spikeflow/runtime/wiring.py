@@ -100,6 +100,7 @@ def _context(spec: GraphSpec, node_spec: NodeSpec, plan: Plan) -> Context:
         inputs=node_spec.inputs,
         outlets={port: stream for port, stream in node_spec.outlets.items() if port in wanted},
         internal=frozenset(k for k, link in enumerate(node_spec.links) if link.internal),
+        lags=tuple(link.lag_windows for link in node_spec.links),
         seed=spec.seed,
         graph=spec.name,
         log=lambda level, text: plan.log(node_spec.name, level, text),

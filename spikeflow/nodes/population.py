@@ -1,0 +1,294 @@
+"""Populations: one node that serves every neuron model, alone or as a member of a block."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Annotated, Any, ClassVar, Literal, cast
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, create_model
+
+from spikeflow.errors import ParameterError, Problem, nearest
+from spikeflow.events import Batch, Grid, Stream, Values, Window
+from spikeflow.kernels import Events, Group, Network, NeuronModel, Projection, Result, Synapses, Train
+from spikeflow.kernels.connect import Connection
+from spikeflow.kernels.model import Value
+from spikeflow.node import Input, Neuron, State
+from spikeflow.units import Nanoseconds, format_ns
+
+BACKEND = "SPIKEFLOW_BACKEND"
+"""The environment variable that chooses the backend of `device: cpu`; the fastest one there unless set."""
+
+
+class ProjectionInput(Input, Connection):
+    """One input of a population: where from, to which receptor, through which synapses."""
+
+    to: str | None = Field(None, description="the receptor; the model's first one unless said otherwise")
+    hold: Literal["last"] | None = Field(
+        None, description="`last`: a sample acts at every tick until the channel's next one"
+    )
+
+
+def _neurons(value: Any) -> Any:
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", value)
+        if match is None or int(match[1]) >= int(match[2]):
+            raise ParameterError(f"{value!r} names no neurons", "write first:end, such as 0:16, or a list")
+        return list(range(int(match[1]), int(match[2])))
+    if isinstance(value, int) and not isinstance(value, bool):
+        return [value]
+    return value
+
+
+class Record(BaseModel):
+    """What a port carries of a state variable: which neurons, and how often."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    neurons: (
+        Annotated[
+            list[Annotated[int, Field(ge=0)]],
+            BeforeValidator(_neurons),
+            WithJsonSchema({"anyOf": [{"type": "string", "examples": ["0:16"]}, {"type": "array"}]}),
+        ]
+        | None
+    ) = Field(None, description="`first:end` or a list; all unless said otherwise")
+    every: Annotated[Nanoseconds, Field(gt=0)] | None = Field(
+        None, description="time between two samples, counted from the origin; every tick unless said otherwise"
+    )
+
+
+class Population(Neuron):
+    """Neurons of one model, with what connects to them."""
+
+    model_class: ClassVar[type[NeuronModel]]
+
+    inputs: list[ProjectionInput] = Field(default_factory=list, description="projections, in the order of their sums")  # type: ignore[assignment]
+    size: int = Field(ge=1, description="how many neurons")
+    record: dict[str, Record] = Field(default_factory=dict, description="limits of the ports, by state variable")
+    initial: dict[str, Value] = Field(default_factory=dict, description="the state before the first tick")
+    precision: Literal["float32", "float64"] = Field("float32", description="the arithmetic of the state")
+    device: Literal["auto", "cpu"] = Field("auto", description="where the neurons are stepped")
+
+    @property
+    def model(self) -> NeuronModel:
+        """The model with this population's parameters."""
+        found: NeuronModel | None = self.__dict__.get("_model")
+        if found is None:
+            names = self.model_fields_set & set(self.model_class.model_fields)
+            found = self.__dict__["_model"] = self.model_class(**{name: getattr(self, name) for name in names})
+        return found
+
+    # What the graph needs to know.
+
+    def outlets(self, inputs: Sequence[Stream]) -> dict[str, Stream]:
+        """Spikes, or the first state variable where the model has none; every state variable as a port."""
+        double = self.precision == "float64"
+        found = {name: Stream("", "samples", self.size, double=double) for name in self._states()}
+        first = found[self._states()[0]]
+        return {"": Stream("", "spikes", self.size) if self.model_class.spikes else first, **found}
+
+    def _states(self) -> tuple[str, ...]:
+        return self.model_class.state
+
+    def least_delay(self, index: int, dt_ns: int) -> int:
+        """Ticks from an event of input `index` to its earliest effect."""
+        return self.inputs[index].least_delay(dt_ns, self._default_delay(index))
+
+    def _default_delay(self, index: int) -> int:
+        """One tick from a population to itself, which has the spikes of the previous tick; else none."""
+        return int(self.inputs[index].source == self.node_name)
+
+    def check(self, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
+        """Parameters against dt and size, receptors, synapses, records and initial values."""
+        yield from self.model.problems(grid.dt, self.size)
+        for name in sorted(set(self.initial) - set(self._states())):
+            yield Problem(("initial", name), f"no state variable {name!r}", nearest(name, self._states()))
+        for name, value in self.initial.items():
+            if isinstance(value, np.ndarray) and value.size != self.size:
+                found = f"{value.size} values for {self.size} neurons"
+                yield Problem(("initial", name), found, "give one value, or one per neuron")
+        for name, record in self.record.items():
+            yield from self._check_record(name, record, grid)
+        for index, (projection, stream) in enumerate(zip(self.inputs, inputs, strict=True)):
+            path = ("inputs", index)
+            receptors = self.model_class.receptors
+            if projection.to is not None and projection.to not in receptors:
+                yield Problem((*path, "to"), f"no receptor {projection.to!r}", nearest(projection.to, receptors))
+            if projection.hold and stream.kind == "spikes":
+                yield Problem((*path, "hold"), "hold on spikes", "only samples are held; leave it out")
+            for problem in projection.problems(stream.size, self.size, grid.dt_ns, self._default_delay(index)):
+                yield Problem((*path, *problem.path), problem.found, problem.hint, problem.warning)
+
+    def _check_record(self, name: str, record: Record, grid: Grid) -> Iterator[Problem]:
+        if name not in self._states():
+            yield Problem(("record", name), f"no state variable {name!r}", nearest(name, self._states()))
+        if record.neurons and max(record.neurons) >= self.size:
+            found = f"neuron {max(record.neurons)} of {self.size}"
+            yield Problem(("record", name, "neurons"), found, f"name neurons 0 to {self.size - 1}")
+        if record.every is not None and record.every % grid.dt_ns:
+            found = f"{format_ns(record.every)} is no multiple of the tick of {format_ns(grid.dt_ns)}"
+            yield Problem(("record", name, "every"), found, "write a multiple of dt")
+
+    # The run.
+
+    def start(self, size: int) -> None:
+        """Build the network, unless a block will."""
+        context = self.context
+        if all(self.inputs[k].node == context.name for k in context.internal):
+            self.__dict__["_stepped"] = Stepped([self])
+
+    @classmethod
+    def fuse(cls, members: Sequence[Neuron]) -> Stepped:
+        """Bound populations as one block."""
+        return Stepped([cast(Population, member) for member in members])
+
+    @property
+    def stepped(self) -> Stepped:
+        """What steps a population that is no member of a block."""
+        found: Stepped = self.__dict__["_stepped"]
+        return found
+
+    def step(self, window: Window, arriving: Sequence[Batch]) -> Sequence[Batch]:
+        """One window of all neurons."""
+        return self.stepped.step(window, arriving)
+
+    def save(self) -> State:
+        """The state of the neurons, and what is on its way to them."""
+        return self.stepped.save() if "_stepped" in self.__dict__ else {}
+
+    def load(self, state: State) -> None:
+        """Put a saved state back."""
+        self.stepped.load(state)
+
+    def reset(self) -> None:
+        """Go back to the initial state; spikes on their way are gone."""
+        self.stepped.reset(self.context.name)
+
+    def pending(self) -> int:
+        """Spikes still in delay lines."""
+        return self.stepped.pending()
+
+    def group(self) -> Group:
+        """The neurons as kernels know them."""
+        context = self.context
+        wanted = {port for port in context.outlets if port}
+        if not self.model_class.spikes:
+            wanted.add(self._states()[0])
+        chosen: dict[str, tuple[npt.NDArray[np.integer[Any]], int]] = {}
+        for name in sorted(wanted):
+            record = self.record.get(name, Record())
+            neurons = np.arange(self.size) if record.neurons is None else np.unique(record.neurons)
+            chosen[name] = neurons, (record.every or context.grid.dt_ns) // context.grid.dt_ns
+        return Group(context.name, self.model, self.size, self.precision, self.initial, chosen)
+
+    def synapses(self, index: int) -> Synapses:
+        """The synapses of input `index`, with delays counted from the window in which its events arrive."""
+        context = self.context
+        return self.inputs[index].build(
+            context.inputs[index].size,
+            self.size,
+            context.grid.dt_ns,
+            default_delay=self._default_delay(index),
+            earlier=context.lags[index] * context.grid.window_ticks if context.lags else 0,
+            seed=context.seed,
+            names=(context.name, index),
+            same=self.inputs[index].source == context.name,
+        )
+
+
+class Stepped:
+    """One network of kernels and its streams: a population, or a block of them."""
+
+    def __init__(self, members: Sequence[Population]) -> None:
+        self._members = list(members)
+        first = members[0].context
+        grid = first.grid
+        trains: list[Train] = []
+        projections: list[Projection] = []
+        self._arrivals: list[tuple[str, int]] = []
+        for member in members:
+            context = member.context
+            for index, projection in enumerate(member.inputs):
+                if index in context.internal:
+                    source = projection.source
+                else:
+                    stream, source = context.inputs[index], f"{context.name}<{index}"
+                    trains.append(Train(source, stream.size, stream.valued or stream.kind == "samples"))
+                    lag = context.lags[index] if context.lags else 0
+                    self._arrivals.append((source, lag * grid.window_ns))
+                held = projection.hold is not None
+                projections.append(Projection(source, context.name, member.synapses(index), projection.to, held))
+        self._network = Network(
+            [member.group() for member in members],
+            trains,
+            projections,
+            dt=grid.dt,
+            seed=first.seed,
+            backend=os.environ.get(BACKEND, "auto"),
+            origin_ns=grid.origin_ns,
+            dt_ns=grid.dt_ns,
+        )
+        self._outlets = [
+            (
+                member.context.name,
+                port or ("" if member.model_class.spikes else member.model_class.state[0]),
+                stream.schema(grid),
+            )
+            for member in members
+            for port, stream in member.context.outlets.items()
+        ]
+
+    def step(self, window: Window, arriving: Sequence[Batch]) -> Sequence[Batch]:
+        """One batch for each outlet of each member, from one batch of each input from outside."""
+        given: dict[str, Events] = {}
+        for (train, shift_ns), batch in zip(self._arrivals, arriving, strict=True):
+            if batch.count:
+                t_ns, index, value = batch.arrays
+                given[train] = Events(t_ns + shift_ns if shift_ns else t_ns, index, value)
+        results = self._network.step(window.first_tick, window.ticks, given)
+        return [self._batch(window, schema, results[name], port) for name, port, schema in self._outlets]
+
+    @staticmethod
+    def _batch(window: Window, schema: Any, result: Result, port: str) -> Batch:
+        if not port:
+            return Batch(window, schema, result.t, result.neuron, None)
+        t_ns, neuron, value = result.recorded[port]
+        return Batch(window, schema, t_ns, neuron, cast(Values, value))
+
+    def save(self) -> State:
+        """The state of all members."""
+        return self._network.save()
+
+    def load(self, state: State) -> None:
+        """Put a saved state back."""
+        self._network.load(state)
+
+    def reset(self, name: str) -> None:
+        """Put one member back to its initial state."""
+        self._network.reset([name])
+
+    def pending(self) -> int:
+        """Spikes still in delay lines."""
+        return self._network.pending()
+
+
+@lru_cache(maxsize=None)
+def population_class(model: type[NeuronModel]) -> type[Population]:
+    """The population of a model: its fields beside those that all populations have."""
+    clash = set(model.model_fields) & set(Population.model_fields)
+    if clash:
+        raise ParameterError(
+            f"the model {model.__name__} has the fields {', '.join(sorted(clash))}", "populations have them too; rename"
+        )
+    fields: Mapping[str, Any] = {name: (field.annotation, field) for name, field in model.model_fields.items()}
+    made = create_model(f"{model.__name__}Population", __base__=Population, __module__=__name__, **fields)
+    made.__doc__ = model.__doc__
+    made.model_class = model
+    if not model.spikes:
+        made.gives = ("samples",)
+    return made
