@@ -402,7 +402,7 @@ def build(
     check(pre_size, post_size, connect=connect, weights=weights, layout=layout)
     if isinstance(weights, File | np.ndarray):
         return _from_numbers(pre_size, post_size, connect, weights, delay, layout, autapses, dt)
-    late = _ticks(delay, dt)
+    late = ticks(delay, dt)
     if connect == "one_to_one":
         _delay_shape(late.shape or (pre_size,), pre_size, None)
         if not autapses:
@@ -427,7 +427,7 @@ def build(
     return synapses.sparse(pre_size, post_size, pre, post, strength, late[pre] if late.ndim else late)
 
 
-def _ticks(delay: Any, dt: Seconds) -> Ints:
+def ticks(delay: Any, dt: Seconds) -> Ints:
     """Delays in whole ticks, from seconds."""
     if isinstance(delay, File):
         loaded = _load(delay)
@@ -452,7 +452,7 @@ def _from_numbers(
     pre_size: int, post_size: int, connect: Any, weights: Any, delay: Any, layout: Layout, autapses: bool, dt: Seconds
 ) -> Synapses:
     loaded = _load(weights) if isinstance(weights, File) else _Loaded(weights.shape, _numbers(weights, "the array"))
-    late = _ticks(delay, dt)
+    late = ticks(delay, dt)
     if late.ndim:
         _delay_shape(late.shape, pre_size, loaded.values.shape if loaded.row is not None else loaded.shape)
     if connect == "one_to_one":

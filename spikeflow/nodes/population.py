@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal, cast
 
@@ -15,7 +16,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from spikeflow.errors import ParameterError, Problem, nearest
 from spikeflow.events import Batch, Grid, Stream, Values, Window
 from spikeflow.kernels import Events, Group, Network, NeuronModel, Projection, Result, Synapses, Train
-from spikeflow.kernels.connect import Connection
+from spikeflow.kernels import connect
+from spikeflow.kernels.connect import Connect, Delay, Layout, Weights
 from spikeflow.kernels.model import Value
 from spikeflow.node import Input, Neuron, State
 from spikeflow.units import Nanoseconds, format_ns
@@ -24,13 +26,56 @@ BACKEND = "SPIKEFLOW_BACKEND"
 """The environment variable that chooses the backend of `device: cpu`; the fastest one there unless set."""
 
 
-class ProjectionInput(Input, Connection):
+class ProjectionInput(Input):
     """One input of a population: where from, to which receptor, through which synapses."""
 
     to: str | None = Field(None, description="the receptor; the model's first one unless said otherwise")
+    connect: Connect | None = Field(
+        None, description="all, one_to_one, {probability: p}, {indegree: k} or {outdegree: k}"
+    )
+    weights: Weights | None = Field(None, description="a number, a generator or a file; 1 unless said otherwise")
+    delay: Delay | None = Field(
+        None, description="whole ticks; none unless said otherwise, one from a population to itself"
+    )
+    layout: Layout = Field("post_pre", description="the axes of a file of weights: [post, pre] or [pre, post]")
+    autapses: bool = Field(True, description="whether a neuron may connect to itself")
     hold: Literal["last"] | None = Field(
         None, description="`last`: a sample acts at every tick until the channel's next one"
     )
+
+    def delays(self, dt_ns: int, default: int) -> npt.NDArray[np.int64]:
+        """The delays in ticks: one, one per presynaptic neuron, or one per synapse.
+
+        Raises:
+            ParameterError: a delay that is no whole number of ticks, or a file that cannot be read.
+        """
+        return np.array(default) if self.delay is None else connect.ticks(self.delay, dt_ns / 1e9)
+
+    def problems(self, pre_size: int, post_size: int, dt_ns: int, default_delay: int) -> Iterator[Problem]:
+        """What does not fit, with the key at fault; files are opened."""
+        try:
+            self.delays(dt_ns, default_delay)
+        except ParameterError as error:
+            yield Problem(("delay",), error.found, error.hint)
+            return
+        try:
+            connect.check(pre_size, post_size, **self._fields())
+        except ParameterError as error:
+            key = next((key for key in ("weights", "connect", "delay") if getattr(self, key) is not None), None)
+            yield Problem((key,) if key else (), error.found, error.hint)
+
+    def build(
+        self, pre_size: int, post_size: int, dt_ns: int, default_delay: int, earlier: int, seed: int, name: str
+    ) -> Synapses:
+        """The synapses, with delays that are `earlier` ticks shorter."""
+        delay = self.delay if self.delay is not None else default_delay * dt_ns / 1e9
+        fields = self._fields() | {"delay": delay}
+        made = connect.build(pre_size, post_size, dt=dt_ns / 1e9, autapses=self.autapses, seed=seed, name=name, **fields)
+        return replace(made, delays=made.delays - earlier) if earlier else made
+
+    def _fields(self) -> dict[str, Any]:
+        delay = 0.0 if self.delay is None else self.delay
+        return {"connect": self.connect, "weights": self.weights, "delay": delay, "layout": self.layout}
 
 
 def _neurons(value: Any) -> Any:
@@ -97,7 +142,7 @@ class Population(Neuron):
 
     def least_delay(self, index: int, dt_ns: int) -> int:
         """Ticks from an event of input `index` to its earliest effect."""
-        return self.inputs[index].least_delay(dt_ns, self._default_delay(index))
+        return int(self.inputs[index].delays(dt_ns, self._default_delay(index)).min())
 
     def _default_delay(self, index: int) -> int:
         """One tick from a population to itself, which has the spikes of the previous tick; else none."""
@@ -189,15 +234,15 @@ class Population(Neuron):
     def synapses(self, index: int) -> Synapses:
         """The synapses of input `index`, with delays counted from the window in which its events arrive."""
         context = self.context
+        earlier = context.lags[index] * context.grid.window_ticks if context.lags else 0
         return self.inputs[index].build(
             context.inputs[index].size,
             self.size,
             context.grid.dt_ns,
-            default_delay=self._default_delay(index),
-            earlier=context.lags[index] * context.grid.window_ticks if context.lags else 0,
-            seed=context.seed,
-            names=(context.name, index),
-            same=self.inputs[index].source == context.name,
+            self._default_delay(index),
+            earlier,
+            context.seed,
+            f"{context.name}<{index}",
         )
 
 
