@@ -125,10 +125,10 @@ class NeuronModel(BaseModel):
     """The base of every neuron model.
 
     A model adds typed fields, `state`, `receptors`, `constants(dt)` and one `update`. The arguments of `update` are, in
-    this order: each state, the sum that arrives at each receptor in this tick, each draw of `noise` (uniform in [0, 1)),
-    then by name what it needs of the fields and of `constants`. It returns the new states in the same order, then, if the
-    model spikes, where it does. Static options come as keyword-only arguments; `if option == "…":` is decided before any
-    backend sees the text.
+    this order: each state, the sum that arrives at each receptor in this tick, each draw of `noise` (uniform in
+    [0, 1)), then by name what it needs of the fields and of `constants`. It returns the new states in the same order,
+    then, if the model spikes, where it does. Static options come as keyword-only arguments; `if option == "…":` is
+    decided before any backend sees the text.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -193,7 +193,7 @@ class NeuronModel(BaseModel):
         return {"integrator": self.integrator, "reset_by": self.reset_by, "input_order": self.input_order}
 
     def refractory_ticks(self, dt: Seconds) -> float:
-        """The refractory period in ticks, a fraction included: 2.5 counts 2.5, 1.5, 0.5, which are three silent ticks."""
+        """The refractory period in ticks; 2.5 counts 2.5, 1.5, 0.5, which are three silent ticks."""
         if not isinstance(self.refractory, str):
             return self.refractory
         ticks = parse_seconds(self.refractory) / dt

@@ -2,64 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow import noise
 from spikeflow.errors import EventError, ParameterError, nearest
 from spikeflow.kernels import layout
-from spikeflow.kernels.layout import CODES, TILE, Arrays, aligned, tiles_of
-from spikeflow.kernels.model import Array, Form, NeuronModel, form
-from spikeflow.kernels.synapses import Synapses
+from spikeflow.kernels.build import Builder, form_key
+from spikeflow.kernels.layout import CODES, TILE, aligned
+from spikeflow.kernels.model import form
+from spikeflow.kernels.parts import Group, Precision, Program, Projection, Run, Train
 from spikeflow.units import Seconds
 
-Precision: TypeAlias = Literal["float32", "float64"]
+__all__ = ["Events", "Group", "Network", "Precision", "Program", "Projection", "Result", "Run", "Train", "form_key"]
+
 State: TypeAlias = dict[str, Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Group:
-    """One population.
-
-    Attributes:
-        initial: the state before the first tick, over the model's own.
-        record: variable to (neurons, ticks between two samples); samples are taken after ticks that are multiples.
-        seed_name: what its noise is named after, where that is not `name`.
-    """
-
-    name: str
-    model: NeuronModel
-    size: int
-    precision: Precision = "float32"
-    initial: Mapping[str, float | Array] = field(default_factory=dict)
-    record: Mapping[str, tuple[npt.NDArray[np.integer], int]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Train:
-    """Events from outside; with `valued` each carries a number that multiplies the weights, else it counts 1."""
-
-    name: str
-    size: int
-    valued: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class Projection:
-    """Synapses from a group or train to a group's receptor (the model's first one, if None).
-
-    With `hold`, the last value of a channel acts at every tick until the next one (several in a tick: the last).
-    """
-
-    source: str
-    target: str
-    synapses: Synapses
-    receptor: str | None = None
-    hold: bool = False
 
 
 class Events(NamedTuple):
@@ -76,17 +35,6 @@ class Result(NamedTuple):
     t: npt.NDArray[np.int64]
     neuron: npt.NDArray[np.uint32]
     recorded: dict[str, tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32], npt.NDArray[np.floating]]]
-
-
-@dataclass(frozen=True)
-class Program:
-    """What a backend prepares for: the distinct forms, each with its precision; `G_FORM` counts into them."""
-
-    forms: tuple[tuple[Form, Precision], ...]
-
-
-Run: TypeAlias = Callable[..., None]
-"""A prepared backend: takes the arrays of `Arrays` in order and works until `H_STOP`, or sets `H_STATUS`."""
 
 
 class Network:
@@ -124,7 +72,16 @@ class Network:
             raise ParameterError(f"a name is used twice in {', '.join(self._names)}", "name each differently")
         self._place = {name: place for place, name in enumerate(self._names)}
         self._forms = [form(group.model, dt) for group in groups]
-        built = _Builder(self, seed, skip)
+        built = Builder(
+            self.groups,
+            self.trains,
+            self.projections,
+            self._forms,
+            origin_ns=origin_ns,
+            dt_ns=dt_ns,
+            seed=seed,
+            skip=skip,
+        )
         self.arrays, self.program = built.arrays, built.program
         self._table = built.arrays.table
         self._sources = [built.source_at + place * CODES["SOURCE"] for place in range(len(self._names))]
@@ -411,272 +368,6 @@ class Network:
             self._table[at + _COUNT] = self._table[at + _START] = len(t)
             self._table[self._pointers(place)] = state[f"waiting/{name}/next"]
         self.arrays.held[:] = state["held"]
-
-
-class _Builder:
-    """Lays a network out in flat arrays."""
-
-    def __init__(self, net: Network, seed: int, skip: bool) -> None:
-        self.net = net
-        scratch = max((len(decided.states) for decided, _ in net._forms), default=0) * TILE
-        self.real: dict[str, int] = {"float32": scratch, "float64": scratch}
-        self.fills: list[tuple[str, int, npt.NDArray[np.float64]]] = []
-        self.weights: dict[str, list[npt.NDArray[Any]]] = {"float32": [], "float64": []}
-        self.weight_count = {"float32": 0, "float64": 0}
-        self.post: list[npt.NDArray[np.int32]] = [np.zeros(1, np.int32)]
-        self.post_count = 1
-        self.start: list[npt.NDArray[np.int64]] = [np.zeros(1, np.int64)]
-        self.start_count = 1
-        self.held_count, self.rest_count = 0, 0
-        self.records: list[tuple[str, str, npt.NDArray[np.uint32], int, Precision]] = []
-        for projection in net.projections:
-            self._check(projection)
-        order = _order(net)
-        forms: dict[tuple[str, Precision], int] = {}
-        distinct: list[tuple[Form, Precision]] = []
-        self.which = []
-        for group, (decided, _) in zip(net.groups, net._forms, strict=True):
-            of = (form_key(decided), group.precision)
-            if of not in forms:
-                forms[of] = len(distinct)
-                distinct.append((decided, group.precision))
-            self.which.append(forms[of])
-        self.program = Program(tuple(distinct))
-        n_groups, n_sources, n_projections = len(net.groups), len(net._names), len(net.projections)
-        n_records = sum(len(group.record) for group in net.groups)
-        self.group_at = len(layout.HEAD)
-        self.source_at = self.group_at + n_groups * CODES["GROUP"]
-        self.projection_at = self.source_at + n_sources * CODES["SOURCE"]
-        self.record_at = self.projection_at + n_projections * CODES["PROJECTION"]
-        self.table = [0] * (self.record_at + n_records * CODES["RECORD"])
-        self._head(order, skip, seed)
-        self._groups(seed)
-        self._sources()
-        for place, projection in enumerate(net.projections):
-            self._projection(place, projection)
-        self._record()
-        self.arrays = self._allocate()
-
-    def _set(self, at: int, **columns: int) -> None:
-        for name, number in columns.items():
-            self.table[at + CODES[name]] = number
-
-    def _more(self, numbers: Sequence[int]) -> int:
-        at = len(self.table)
-        self.table += [int(number) for number in numbers]
-        return at
-
-    def _check(self, projection: Projection) -> None:
-        net, synapses = self.net, projection.synapses
-        sizes = {member.name: member.size for member in net.members}
-        if projection.source not in sizes:
-            raise ParameterError(f"there is no {projection.source!r}", nearest(projection.source, sizes))
-        target = net.groups[net._group(projection.target)]
-        receptors = target.model.receptors
-        if projection.receptor is not None and projection.receptor not in receptors:
-            raise ParameterError(f"no receptor {projection.receptor!r}", nearest(projection.receptor, receptors))
-        for name, size in ((projection.source, synapses.pre_size), (projection.target, synapses.post_size)):
-            if sizes[name] != size:
-                raise ParameterError(
-                    f"synapses for {size} neurons of {name!r}, which has {sizes[name]}", "make them agree"
-                )
-        if projection.source == projection.target and int(synapses.delays[0]) < 1:
-            raise ParameterError(f"a delay of 0 from {projection.source!r} to itself", "delay it by a tick or more")
-
-    def _head(self, order: list[int], skip: bool, seed: int) -> None:
-        net = self.net
-        self._set(
-            0, H_ORIGIN=net.origin_ns, H_STEP=net.dt_ns, H_SKIP=int(skip),
-            H_GROUPS=len(net.groups), H_GROUP=self.group_at, H_SOURCES=len(net._names), H_SOURCE=self.source_at,
-            H_PROJECTIONS=len(net.projections), H_PROJECTION=self.projection_at,
-            H_RECORDS=sum(len(group.record) for group in net.groups), H_RECORD=self.record_at,
-            H_ORDER=self._more(order),
-            H_SCRATCH=self._more([0] * self._scratch()),
-        )  # fmt: skip
-
-    def _scratch(self) -> int:
-        delays = max((projection.synapses.delays.size for projection in self.net.projections), default=1)
-        words = max((8 * tiles_of(group.size) for group in self.net.groups), default=1)
-        return max(2 * delays, words + 1)
-
-    def _groups(self, seed: int) -> None:
-        net = self.net
-        for place, (group, (decided, constants)) in enumerate(zip(net.groups, net._forms, strict=True)):
-            if group.size < 1:
-                raise ParameterError(f"{group.name!r} has {group.size} neurons", "give it one or more")
-            for name, count in group.model.per_neuron().items():
-                if count != group.size:
-                    raise ParameterError(
-                        f"{name} of {group.name!r} has {count} values for {group.size} neurons",
-                        "give one value, or one per neuron",
-                    )
-            for name in group.initial:
-                if name not in decided.states:
-                    raise ParameterError(f"{group.name!r} has no state {name!r}", nearest(name, decided.states))
-            listed = [k for k, p in enumerate(net.projections) if p.target == group.name]
-            used = [net.projections[k].receptor or decided.receptors[0] for k in listed]
-            spare = len(used) > len(set(used))
-            states, inputs = len(decided.states), len(decided.receptors)
-            rows = states + inputs + len(decided.rows) + int(spare)
-            tiles = tiles_of(group.size)
-            base = self.real[group.precision]
-            constant = base + tiles * rows * TILE
-            self.real[group.precision] = constant + -(-len(decided.constants) // TILE) * TILE
-            scalars = [c if np.ndim(c := constants[name]) == 0 else 0.0 for name in decided.constants]
-            self.fills.append((group.precision, constant, np.array(scalars, np.float64)))
-            for k, name in enumerate(decided.rows):
-                row = np.resize(np.asarray(constants[name], np.float64), group.size)
-                row = np.concatenate([row, np.full(tiles * TILE - group.size, row[-1])])
-                for tile in range(tiles):
-                    first = base + tile * rows * TILE + (states + inputs + k) * TILE
-                    self.fills.append((group.precision, first, row[tile * TILE : (tile + 1) * TILE]))
-            keys = [noise.key(seed, group.name, name) for name in decided.noise]
-            self._set(
-                self.group_at + place * CODES["GROUP"],
-                G_FORM=self.which[place], G_BASE=base, G_TILES=tiles, G_ROWS=rows, G_SIZE=group.size, G_STATES=states,
-                G_INPUTS=inputs, G_CONSTANT=constant, G_REST=self.rest_count, G_RESTING=0,
-                G_LIST=self._more(listed), G_LISTED=len(listed),
-                G_KEY=self._more([k - 2**64 if k >= 2**63 else k for k in keys]),
-            )  # fmt: skip
-            self.rest_count += tiles
-
-    def _sources(self) -> None:
-        net = self.net
-        self.event_count = self.value_count = 0
-        for place, member in enumerate(net.members):
-            silent = isinstance(member, Group) and not member.model.spikes
-            capacity = 0 if silent else max(2 * member.size, 4096)
-            valued = isinstance(member, Train) and member.valued
-            self._set(
-                self.source_at + place * CODES["SOURCE"],
-                S_CAPACITY=capacity, S_OFFSET=self.event_count, S_SIZE=member.size,
-                S_VALUE=self.value_count if valued else -1, S_KEPT=int(isinstance(member, Group) and not silent),
-            )  # fmt: skip
-            self.event_count += capacity
-            self.value_count += capacity if valued else 0
-
-    def _projection(self, place: int, projection: Projection) -> None:
-        net, synapses = self.net, projection.synapses
-        target = net._place[projection.target]
-        group, (decided, _) = net.groups[target], net._forms[target]
-        receptor = projection.receptor or decided.receptors[0]
-        row = len(decided.states) + decided.receptors.index(receptor)
-        earlier = [
-            p for p in net.projections[:place]
-            if p.target == projection.target and (p.receptor or decided.receptors[0]) == receptor
-        ]  # fmt: skip
-        spare = len(decided.states) + len(decided.receptors) + len(decided.rows)
-        weights, stride = synapses.weights, 0
-        if synapses.kind == layout.DENSE:
-            stride = tiles_of(group.size) * TILE
-            wide = np.zeros((synapses.pre_size, stride), group.precision)
-            wide[:, : group.size] = weights
-            weights = wide
-        held = -1
-        if projection.hold:
-            held = self.held_count
-            self.held_count += synapses.delays.size * synapses.pre_size
-        delays = self._more([number for delay in synapses.delays for number in (int(delay), 0)])
-        self._set(
-            self.projection_at + place * CODES["PROJECTION"],
-            P_KIND=synapses.kind, P_SOURCE=net._place[projection.source], P_TARGET=target,
-            P_ROW=spare if earlier else row, P_INTO=row if earlier else -1,
-            P_WEIGHT=self.weight_count[group.precision], P_STRIDE=stride, P_PRE=synapses.pre_size,
-            P_DELAYS=synapses.delays.size, P_DELAY=delays, P_HELD=held,
-            P_START=self._keep_start(synapses.start), P_POST=self._keep_post(synapses.post),
-            P_MEMBER=self._keep_post(synapses.member),
-        )  # fmt: skip
-        flat = np.ascontiguousarray(weights, group.precision).ravel()
-        padding = np.zeros(-flat.size % TILE, group.precision)
-        self.weights[group.precision] += [flat, padding]
-        self.weight_count[group.precision] += flat.size + padding.size
-
-    def _keep_post(self, values: npt.NDArray[np.int32] | None) -> int:
-        if values is None:
-            return -1
-        at = self.post_count
-        self.post.append(values)
-        self.post_count += values.size
-        return at
-
-    def _keep_start(self, values: npt.NDArray[np.int64] | None) -> int:
-        if values is None:
-            return -1
-        at = self.start_count
-        self.start.append(values)
-        self.start_count += values.size
-        return at
-
-    def _record(self) -> None:
-        for place, group in enumerate(self.net.groups):
-            states = self.net._forms[place][0].states
-            for variable, (neurons, every) in group.record.items():
-                if variable not in states:
-                    raise ParameterError(f"{group.name!r} has no state {variable!r}", nearest(variable, states))
-                chosen = np.asarray(neurons)
-                if chosen.size and not 0 <= int(chosen.min()) <= int(chosen.max()) < group.size:
-                    raise ParameterError(
-                        f"record names neurons {int(chosen.min())} to {int(chosen.max())} of {group.size}",
-                        f"name neurons 0 to {group.size - 1}",
-                    )
-                if every < 1:
-                    raise ParameterError(f"record every {every} ticks", "record every tick or less often")
-                at = self.record_at + len(self.records) * CODES["RECORD"]
-                self._set(
-                    at, R_GROUP=place, R_ROW=states.index(variable), R_EVERY=every,
-                    R_NEURON=self._keep_post(chosen.astype(np.int32)), R_NEURONS=chosen.size,
-                )  # fmt: skip
-                self.records.append((group.name, variable, chosen.astype(np.uint32), every, group.precision))
-
-    def _allocate(self) -> Arrays:
-        real = {of: aligned(max(count, 1), of) for of, count in self.real.items()}
-        for of, at, numbers in self.fills:
-            real[of][at : at + numbers.size] = numbers
-        weights = {}
-        for of, parts in self.weights.items():
-            flat = aligned(max(self.weight_count[of], 1), of, 2048)
-            np.concatenate(parts, out=flat) if parts else None
-            weights[of] = flat
-        mask = aligned(max(self.rest_count, 1) * TILE, np.uint8)
-        any_typed: dict[str, Any] = {
-            "table": np.array(self.table, np.int64),
-            "real32": real["float32"], "real64": real["float64"],
-            "weight32": weights["float32"], "weight64": weights["float64"],
-            "post": np.concatenate(self.post), "start": np.concatenate(self.start),
-            "time": aligned(max(self.event_count, 1), np.int64), "index": aligned(max(self.event_count, 1), np.uint32, 1024),
-            "value": aligned(max(self.value_count, 1), np.float64, 3072),
-            "held": np.zeros(self.held_count), "rest": np.zeros(self.rest_count, np.uint8), "recorded": np.zeros(1),
-            "mask": mask, "words": mask.view(np.uint64),
-        }  # fmt: skip
-        return Arrays(**any_typed)
-
-
-def form_key(decided: Form) -> str:
-    """Two forms with the same key have the same text in every backend."""
-    return repr((
-        decided.text, decided.states, decided.receptors, decided.noise, decided.spikes, decided.held, decided.refracts,
-        decided.constants, decided.rows,
-    ))  # fmt: skip
-
-
-def _order(net: Network) -> list[int]:
-    """Groups such that what acts in the same tick comes from an earlier one; else as they are given."""
-    before: dict[str, set[str]] = {group.name: set() for group in net.groups}
-    for projection in net.projections:
-        if projection.source in before and int(projection.synapses.delays[0]) == 0:
-            before[projection.target].add(projection.source)
-    order: list[int] = []
-    while len(order) < len(before):
-        ready = [name for name, need in before.items() if not need and net._place[name] not in order]
-        if not ready:
-            loop = [name for name in before if net._place[name] not in order]
-            raise ParameterError(
-                f"a loop without delay through {', '.join(loop)}", "delay one of its projections by a tick"
-            )
-        order.append(net._place[ready[0]])
-        for need in before.values():
-            need.discard(ready[0])
-    return order
 
 
 _TICK, _STOP, _STATUS, _DETAIL, _FRESH = (CODES[k] for k in ("H_TICK", "H_STOP", "H_STATUS", "H_DETAIL", "H_FRESH"))

@@ -309,7 +309,7 @@ def _write(path: Path, source: str) -> Path:
         except FileExistsError:
             raise
         except OSError:
-            os.replace(temporary, path)
+            Path(temporary).replace(path)
     Path(temporary).unlink(missing_ok=True)
     return path
 

@@ -1,6 +1,6 @@
 """The part of the fused loop that is the same for every program; `numba_backend` copies these functions into its file.
 
-They are plain Python on flat arrays, so that they can be read, checked and stepped through; nothing imports them to run.
+They are plain Python on flat arrays, so that they can be read, checked and stepped through; nothing runs them here.
 """
 
 from __future__ import annotations

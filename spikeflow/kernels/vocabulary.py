@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 Real: TypeAlias = Any
-"""A value per neuron: an array in NumPy, a scalar in the fused loops; float32 or float64 by the population's precision."""
+"""A value per neuron: an array in NumPy, a scalar in the fused loops; float32 or float64 as the population has it."""
 
 Flag: TypeAlias = Any
 """True or False per neuron."""
@@ -25,12 +25,12 @@ def where(flag: Flag, yes: Real, no: Real) -> Real:
 
 def minimum(a: Real, b: Real) -> Real:
     """The lesser one; `b` where they are equal; not a number where either is not."""
-    return np.where((a < b) | (a != a), a, b)
+    return np.where((a < b) | (a != a), a, b)  # noqa: PLR0124 - the words that every backend has
 
 
 def maximum(a: Real, b: Real) -> Real:
     """The greater one; `b` where they are equal; not a number where either is not."""
-    return np.where((a > b) | (a != a), a, b)
+    return np.where((a > b) | (a != a), a, b)  # noqa: PLR0124
 
 
 def exp(x: Real) -> Real:

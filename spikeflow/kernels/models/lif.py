@@ -70,7 +70,7 @@ class Lif(NeuronModel):
 
 
 def current_gain(dt: Seconds, tau_mem: float | Array, tau_syn: float | Array) -> float | Array:
-    """What a current of 1 that decays with `tau_syn` adds to the potential over `dt`; exact for equal time constants too.
+    """What a current of 1 that decays with `tau_syn` adds to the potential over `dt`, equal time constants included.
 
     tau_syn / (tau_syn - tau_mem) * (exp(-dt / tau_syn) - exp(-dt / tau_mem)), written so that nothing cancels.
     """

@@ -17,8 +17,8 @@ from spikeflow.units import Seconds
 class LifExcInh(NeuronModel):
     """Leaky integrate-and-fire with two exponential currents, `exc` and `inh`, each with its own time constant.
 
-    dv/dt = (v_leak - v + i_exc + i_inh) / tau_mem,  di/dt = -i / tau;  where v > v_th: a spike, v = v_reset, and silence
-    for `refractory`. Inhibitory weights are negative. The defaults (potentials and currents in mV) are those of the
+    dv/dt = (v_leak - v + i_exc + i_inh) / tau_mem,  di/dt = -i / tau;  where v > v_th: a spike, v = v_reset, and
+    silence for `refractory`. Inhibitory weights are negative. The defaults (in mV) are those of the
     current-based network of Vogels and Abbott (2005) as benchmark 2 of Brette et al. (2007) states it.
     """
 

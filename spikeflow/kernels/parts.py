@@ -1,0 +1,66 @@
+"""What a network is made of: populations, trains of events from outside, and projections between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from spikeflow.kernels.model import Array, Form, NeuronModel
+from spikeflow.kernels.synapses import Synapses
+
+Precision: TypeAlias = Literal["float32", "float64"]
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """One population.
+
+    Attributes:
+        initial: the state before the first tick, over the model's own.
+        record: variable to (neurons, ticks between two samples); samples are taken after ticks that are multiples.
+    """
+
+    name: str
+    model: NeuronModel
+    size: int
+    precision: Precision = "float32"
+    initial: Mapping[str, float | Array] = field(default_factory=dict)
+    record: Mapping[str, tuple[npt.NDArray[np.integer], int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Train:
+    """Events from outside; with `valued` each carries a number that multiplies the weights, else it counts 1."""
+
+    name: str
+    size: int
+    valued: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """Synapses from a group or train to a group's receptor (the model's first one, if None).
+
+    With `hold`, the last value of a channel acts at every tick until the next one (several in a tick: the last).
+    """
+
+    source: str
+    target: str
+    synapses: Synapses
+    receptor: str | None = None
+    hold: bool = False
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a backend prepares for: the distinct forms, each with its precision; `G_FORM` counts into them."""
+
+    forms: tuple[tuple[Form, Precision], ...]
+
+
+Run: TypeAlias = Callable[..., None]
+"""A prepared backend: takes the arrays of `Arrays` in order and works until `H_STOP`, or sets `H_STATUS`."""
