@@ -60,12 +60,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def __init__(self, clock: VirtualClock) -> None:
         self.clock = clock
+        self._start_ns = clock.now_ns()
         self._working = 0
         super().__init__(_JumpingSelector(self))
 
     def time(self) -> float:
-        """The clock, in seconds."""
-        return self.clock.now_ns() / 1e9
+        """Seconds since the loop was made: a float of those since 1970 would be too coarse for timers."""
+        return (self.clock.now_ns() - self._start_ns) / 1e9
 
     def run_in_executor(  # type: ignore[override]
         self, executor: Executor | None, func: Callable[..., T], *args: Any

@@ -90,6 +90,7 @@ class Engine:
         self.wired: Wired | None = None
         self.stopping = False
         self.error: NodeError | ConnectError | None = None
+        self.report: Report | None = None
         self._ports: dict[str, set[str]] = {}
         self._taps: dict[str, list[Channel]] = {}
         self._watchers: dict[str, list[Callable[[Batch], None]]] = {}
@@ -98,11 +99,10 @@ class Engine:
         self._ended: dict[str, bool] = {}
         sources = [node.node for node in spec.nodes.values() if isinstance(node.node, Source)]
         self.live = any(not source.finite for source in sources)
-        if self.options.speed is not None and self.options.speed != 1 and any(not s.timed for s in sources):
-            live = next(n.name for n in spec.nodes.values() if isinstance(n.node, Source) and not n.node.timed)
-            raise ParameterError(
-                f"speed {self.options.speed:g} and the live source {live!r}", "a live source has speed 1"
-            )
+        endless = [n.name for n in spec.nodes.values() if isinstance(n.node, Source) and not n.node.finite]
+        if self.options.speed not in (None, 1.0) and endless:
+            found = f"speed {self.options.speed:g} and the source {endless[0]!r}, which does not end by itself"
+            raise ParameterError(found, "such a source has speed 1")
 
     # Looking on.
 
@@ -169,7 +169,7 @@ class Engine:
         """Events that a node took out of its channels: what was sent, less what is still in them."""
         assert self.wired is not None
         links = [link for link in self.spec.nodes[name].links if not link.internal]
-        sent = sum(self.wired.fans[f"{link.node}.{link.port}" if link.port else link.node].events for link in links)
+        sent = sum(self.wired.fans[link.stream].events for link in links)
         stage = self.wired.stage_of[name]
         waiting = sum(batch.count for entry in stage.entries for batch in list(entry.channel.queue))
         return max(0, sent - waiting)
@@ -197,7 +197,7 @@ class Engine:
                 if isinstance(self.clock, WallClock):
                     self.clock.close()
                 self._release(self.wired)
-        report = self._report(self.wired)
+        self.report = report = self._report(self.wired)
         if self.error is not None:
             self.error.add_note(f"report: {report}")
             raise self.error

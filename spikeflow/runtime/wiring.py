@@ -71,15 +71,14 @@ def wire(spec: GraphSpec, plan: Plan) -> Wired:
             wired.stage_of[member.name] = stage
             fans = [_outlet_name(member.name, port) for port in wired.contexts[member.name].outlets]
             stage.fans += [wired.fans[name] for name in fans]
-    loops = _reachable(spec)
     for members in _groups(spec):
         stage = wired.stage_of[members[0].name]
         for member in members:
             for link in member.links:
                 if not link.internal:
-                    stage.entries.append(_entry(member, link, wired, plan, loops))
+                    stage.entries.append(_entry(link, wired, plan))
             if member.forget_link is not None:
-                entry = _entry(member, member.forget_link, wired, plan, loops)
+                entry = _entry(member.forget_link, wired, plan)
                 entry.forgets = member.name
                 stage.entries.append(entry)
         if isinstance(stage, SinkStage):
@@ -148,34 +147,14 @@ def _source_outlet(node: Source, context: Context, fan: Fan, meter: Meter, plan:
     return TimedOutlet(node, context, fan, meter, shift_ns=shift, pace=plan.pace)
 
 
-def _entry(member: NodeSpec, link: Link, wired: Wired, plan: Plan, loops: dict[str, set[str]]) -> Entry:
-    fan = wired.fans[_outlet_name(link.node, link.port)]
+def _entry(link: Link, wired: Wired, plan: Plan) -> Entry:
+    fan = wired.fans[link.stream]
     channel = Channel(fan.stream, plan.capacity, _head(fan.stream, link.lag_windows, plan.grid))
     fan.channels.append(channel)
-    return Entry(channel, link.lag_windows, inside=link.node in loops[member.name])
+    return Entry(channel, link.lag_windows, inside=link.on_loop)
 
 
 def _head(stream: Stream, windows: int, grid: Grid) -> list[Batch]:
     """The empty windows that a loop starts with, before tick 0."""
     ticks = grid.window_ticks
     return [Batch.none(Window.at(grid, -k * ticks, ticks), stream.schema(grid)) for k in range(windows, 0, -1)]
-
-
-def _reachable(spec: GraphSpec) -> dict[str, set[str]]:
-    """For each node, the nodes of its own loop: those that it reaches and that reach it."""
-    after: dict[str, set[str]] = {name: set() for name in spec.nodes}
-    for node_spec in spec.nodes.values():
-        links = [*node_spec.links, *([node_spec.forget_link] if node_spec.forget_link else [])]
-        for link in links:
-            after[link.node].add(node_spec.name)
-    reached = {}
-    for name in spec.nodes:
-        seen: set[str] = set()
-        todo = list(after[name])
-        while todo:
-            one = todo.pop()
-            if one not in seen:
-                seen.add(one)
-                todo += after[one]
-        reached[name] = seen
-    return {name: {other for other in reached[name] if name in reached[other]} for name in spec.nodes}

@@ -1,0 +1,282 @@
+"""The engine: ends, drains, failures, forgetting, taps."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+
+import spikeflow
+from spikeflow.errors import ConnectError, NodeError, ParameterError
+from spikeflow.node import Inlet, Sink
+from spikeflow.runtime.engine import Engine, Options, Report
+from spikeflow.testing import VirtualClock, run_virtually
+from tests.runtime.nodes import SECOND, Collect, Ramp, Relay, Scripted, Summing, graph
+
+START = 1_700_000_000 * SECOND
+
+
+def run(nodes: dict[str, Any], *, start_ns: int = START, time: dict[str, str] | None = None, **options: Any) -> Report:
+    spec = spikeflow.load(graph(nodes, **({"time": time} if time else {})))
+    clock = VirtualClock(start_ns)
+    return run_virtually(Engine(spec, Options(clock=clock, **options)).run(), clock)
+
+
+def test_a_finite_graph_runs_to_its_end_and_counts_every_event():
+    nodes = {
+        "ramp": {"source": Ramp, "ticks": 53},
+        "relay": {"encoder": Relay, "input": "ramp"},
+        "out": {"sink": Collect, "input": ["ramp", "relay"]},
+    }
+    report = run(nodes)
+    assert report.ended == "ended"
+    assert report.exit_code == 0
+    assert report.nodes["ramp"]["accepted"] == report.nodes["ramp"]["processed"] == 53
+    assert report.nodes["out"]["processed"] == 106
+    assert report.nodes["relay"]["windows"] == 6
+
+
+@pytest.mark.parametrize("window", ["1 ms", "7 ms", "10 ms", "100 ms"])
+@pytest.mark.parametrize("capacity", [1, 16])
+def test_what_a_graph_gives_does_not_depend_on_windows_or_capacity(window: str, capacity: int):
+    spec = spikeflow.load(
+        graph(
+            {
+                "short": {"source": Ramp, "ticks": 31},
+                "long": {"source": Ramp, "ticks": 53},
+                "sum": {"encoder": Summing, "input": "long", "forget": {"every": "20 ms"}},
+                "out": {"sink": Collect, "input": ["short", "sum"]},
+            },
+            time={"window": window},
+        )
+    )
+    run_virtually(Engine(spec, Options(clock=VirtualClock(), capacity=capacity)).run())
+    rows = spec.nodes["out"].node.rows
+    assert [row[2] for row in rows["short"]] == list(range(31))
+    expected, total = [], 0
+    for tick in range(53):
+        total = tick if tick in (20, 40) else total + tick
+        expected.append((float(tick), 0, float(total)))
+    assert rows["sum"] == expected
+
+
+def test_a_node_forgets_before_the_tick_of_another_node_s_event():
+    nodes = {
+        "ramp": {"source": Ramp, "ticks": 20},
+        "pick": {"encoder": Pick, "input": "ramp"},
+        "sum": {"encoder": Summing, "input": "ramp", "forget": {"on": "pick"}},
+        "out": {"sink": Collect, "input": "sum"},
+    }
+    loaded = spikeflow.load(graph(nodes))
+    run_virtually(Engine(loaded, Options(clock=VirtualClock())).run())
+    sums = [row[2] for row in loaded.nodes["out"].node.rows["sum"]]
+    assert sums[12] == sum(range(13))
+    assert sums[13] == 13
+    assert sums[14] == 27
+
+
+class Pick(Relay):
+    """Passes on the sample of tick 13 only."""
+
+    def encode(self, samples: Any) -> Any:
+        return samples.filter(samples.column(2).to_numpy() == 13)
+
+
+def test_a_failing_node_ends_the_run_and_what_is_unaffected_drains():
+    nodes = {
+        "ramp": {"source": Ramp, "ticks": 100},
+        "bad": {"encoder": Summing, "input": "ramp", "fails_at": [35]},
+        "out": {"sink": Collect, "input": "ramp"},
+        "other": {"sink": Collect, "input": "bad"},
+    }
+    spec = spikeflow.load(graph(nodes))
+    with pytest.raises(NodeError, match='node "bad": told to fail'):
+        run_virtually(Engine(spec, Options(clock=VirtualClock())).run())
+    assert len(spec.nodes["other"].node.rows["bad"]) == 30
+
+
+def test_a_node_that_skips_gives_an_empty_batch_and_keeps_its_state():
+    nodes = {
+        "ramp": {"source": Ramp, "ticks": 40},
+        "sum": {"encoder": Summing, "input": "ramp", "fails_at": [15], "on_error": "skip"},
+        "out": {"sink": Collect, "input": "sum"},
+    }
+    spec = spikeflow.load(graph(nodes))
+    report = run_virtually(Engine(spec, Options(clock=VirtualClock())).run())
+    sums = spec.nodes["out"].node.rows["sum"]
+    assert [row[0] for row in sums] == [*range(10), *range(20, 40)]
+    assert sums[10][2] == sum(range(10)) + 20
+    assert report.nodes["sum"]["missed"] == 1
+
+
+def test_a_node_that_restarts_waits_and_goes_on_from_the_last_window_s_end():
+    nodes = {
+        "ramp": {"source": Ramp, "ticks": 40},
+        "sum": {"encoder": Summing, "input": "ramp", "fails_at": [15, 25], "on_error": "restart"},
+        "out": {"sink": Collect, "input": "sum"},
+    }
+    spec = spikeflow.load(graph(nodes))
+    clock = VirtualClock()
+    report = run_virtually(Engine(spec, Options(clock=clock)).run(), clock)
+    assert [row[0] for row in spec.nodes["out"].node.rows["sum"]] == [*range(10), *range(30, 40)]
+    assert report.nodes["sum"]["missed"] == report.nodes["sum"]["restarts"] == 2
+    assert clock.now_ns() == 300_000_000  # 0.1 s, then 0.2 s
+
+
+def test_a_sink_that_restarts_loses_the_batch_it_failed_at_and_counts_it():
+    nodes = {
+        "ramp": {"source": Ramp, "ticks": 40},
+        "out": {"sink": Collect, "input": "ramp", "fails_at": 15, "on_error": "restart"},
+    }
+    report = run(nodes)
+    out = report.nodes["out"]
+    assert (out["accepted"], out["processed"], out["dropped"]) == (40, 30, {"failed": 10})
+
+
+def test_a_sink_that_leaves_early_does_not_stop_the_others():
+    nodes = {
+        "ramp": {"source": Ramp, "ticks": 40},
+        "early": {"sink": Collect, "input": "ramp", "leaves_after": 2},
+        "out": {"sink": Collect, "input": "ramp"},
+    }
+    report = run(nodes, capacity=1)
+    assert report.nodes["out"]["processed"] == 40
+    early = report.nodes["early"]
+    assert (early["processed"], early["dropped"]) == (20, {"sink_ended": 20})
+
+
+def test_a_live_run_ends_one_tick_past_the_last_event_of_its_source():
+    spec = spikeflow.load(
+        graph(
+            {
+                "live": {"source": Scripted, "script": [(3, 0, 1.0, None), (25.5, 1, 2.0, None)]},
+                "out": {"sink": Collect, "input": "live"},
+            }
+        )
+    )
+    clock = VirtualClock(START)
+    report = run_virtually(Engine(spec, Options(clock=clock)).run(), clock)
+    assert spec.nodes["out"].node.rows["live"] == [(3.0, 0, 1.0), (25.5, 1, 2.0)]
+    assert report.nodes["live"]["windows"] == 3
+
+
+def test_a_run_of_a_stated_length_drains_and_exits_0():
+    nodes = {
+        "live": {"source": Scripted, "script": [(k * 10 + 5, 0, 1.0, None) for k in range(1000)]},
+        "out": {"sink": Collect, "input": "live"},
+    }
+    report = run(nodes, seconds=1.0)
+    assert report.ended == "drained"
+    assert report.exit_code == 0
+    assert report.nodes["live"]["accepted"] == report.nodes["out"]["processed"] == 100
+
+
+def test_a_timed_source_in_a_live_graph_keeps_pace_with_the_clock():
+    nodes = {
+        "live": {"source": Scripted, "script": [], "until": 30},
+        "ramp": {"source": Ramp, "ticks": 500, "start_ns": 5 * SECOND},
+        "out": {"sink": Collect, "input": ["live", "ramp"]},
+    }
+    spec = spikeflow.load(graph(nodes))
+    clock = VirtualClock(START)
+    run_virtually(Engine(spec, Options(clock=clock)).run(), clock)
+    assert spec.nodes["out"].node.rows["ramp"][-1] == (499.0, 0, 499.0)
+    assert clock.now_ns() - START == SECOND // 2
+
+
+def test_speed_paces_a_finite_graph():
+    nodes = {"ramp": {"source": Ramp, "ticks": 1000}, "out": {"sink": Collect, "input": "ramp"}}
+    spec = spikeflow.load(graph(nodes))
+    clock = VirtualClock(START)
+    run_virtually(Engine(spec, Options(clock=clock, speed=10)).run(), clock)
+    assert clock.now_ns() - START == SECOND // 10
+
+
+def test_a_live_source_takes_no_other_speed_than_one():
+    spec = spikeflow.load(
+        graph({"live": {"source": Scripted, "script": []}, "out": {"sink": Collect, "input": "live"}})
+    )
+    with pytest.raises(ParameterError, match="has speed 1"):
+        Engine(spec, Options(speed=2))
+
+
+class Stuck(Sink):
+    """Never takes anything."""
+
+    opens = False
+
+    async def consume(self, inlet: Inlet) -> None:
+        await asyncio.get_running_loop().create_future()
+
+
+class Unconnected(Stuck):
+    """Never connects."""
+
+    opens = True
+
+
+def test_a_graph_that_cannot_drain_is_cut_off_and_says_what_it_abandoned():
+    nodes = {
+        "live": {"source": Scripted, "script": [(k, 0, 1.0, None) for k in range(1000)]},
+        "out": {"sink": Stuck, "input": "live"},
+    }
+    report = run(nodes, seconds=0.5, drain_timeout=2.0)
+    assert report.exit_code == 4
+    accepted = report.nodes["live"]["accepted"]
+    assert report.abandoned == accepted > 0
+
+
+def test_a_node_that_cannot_connect_in_time_ends_the_run_before_anything_is_processed():
+    nodes = {
+        "live": {"source": Scripted, "script": [(k, 0, 1.0, None) for k in range(100)], "until": 10_000},
+        "out": {"sink": Unconnected, "input": "live"},
+    }
+    with pytest.raises(ConnectError, match='"out": not connected after 3 s'):
+        run(nodes, connect_timeout=3.0)
+
+
+async def test_taps_are_async_iterators_of_record_batches():
+    nodes = {"ramp": {"source": Ramp, "ticks": 53}, "sum": {"encoder": Summing, "input": "ramp"}}
+    async with spikeflow.start(graph(nodes)) as run:
+        tap = run.tap("sum")
+        rows = [batch.num_rows async for batch in tap]
+        report = await run.finished()
+    assert rows == [10, 10, 10, 10, 10, 3]
+    assert report.ended == "ended"
+
+
+async def test_a_tap_that_is_left_alone_does_not_hold_up_the_end():
+    nodes = {"ramp": {"source": Ramp, "ticks": 5000}, "sum": {"encoder": Summing, "input": "ramp"}}
+    async with spikeflow.start(graph(nodes)) as run:
+        async for _ in run.tap("sum"):
+            break
+    assert (await run.finished()).ended == "drained"
+
+
+async def test_a_failed_run_ends_its_taps_and_raises():
+    nodes = {
+        "ramp": {"source": Ramp, "ticks": 100},
+        "bad": {"encoder": Summing, "input": "ramp", "fails_at": [35]},
+    }
+    with pytest.raises(NodeError, match="told to fail"):
+        async with spikeflow.start(graph(nodes)) as run:
+            assert [batch.num_rows async for batch in run.tap("bad")] == [10, 10, 10]
+
+
+def test_no_run_leaves_a_thread_or_a_task_behind():
+    before = threading.active_count()
+    nodes = {"ramp": {"source": Ramp, "ticks": 53}, "out": {"sink": Collect, "input": "ramp"}}
+    spikeflow.run_blocking(graph(nodes))
+    assert threading.active_count() == before
+
+
+def test_the_same_graph_runs_twice_with_the_same_result():
+    spec = spikeflow.load(
+        graph({"ramp": {"source": Ramp, "ticks": 53}, "sum": {"encoder": Summing, "input": "ramp"}}
+              | {"out": {"sink": Collect, "input": "sum"}})
+    )
+    first = (spikeflow.run_blocking(spec), spec.nodes["out"].node.rows)[1]
+    second = (spikeflow.run_blocking(spec), spec.nodes["out"].node.rows)[1]
+    assert first == second
