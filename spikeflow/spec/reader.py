@@ -13,7 +13,7 @@ from ruamel.yaml.reader import ReaderError
 
 from spikeflow.spec.tree import DEEPEST, Item, Place, Report
 
-LARGEST = 200_000
+LARGEST = 100_000
 """Values of a graph file, aliases counted each time; more is a mistake, or an attack."""
 
 _INT = re.compile(r"[-+]?[0-9]{1,400}|0o[0-7]{1,400}|0x[0-9a-fA-F]{1,400}")
