@@ -1,0 +1,137 @@
+"""The command line; each command imports what it needs when it is called, so that `--help` is there at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="spikeflow",
+    help="Run spiking networks on live sensor streams.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Graph = Annotated[Path, typer.Argument(help="The graph file.", show_default=False)]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Put a value over the file's: params.tau=5ms, nodes.hidden.size=64."
+    ),
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
+
+
+@app.command()
+def run(
+    graph: Graph,
+    set_: Set = None,
+    for_: Annotated[
+        str | None, typer.Option("--for", metavar="TIME", help="Drain and end after this time, such as 30s.")
+    ] = None,
+    speed: Annotated[
+        str | None,
+        typer.Option(metavar="max|NUMBER", help="Event time to clock time, for graphs whose sources all end."),
+    ] = None,
+    connect_timeout: Annotated[
+        str, typer.Option(metavar="TIME", help="How long brokers and devices may take to connect.")
+    ] = "10s",
+    view: Annotated[
+        str | None, typer.Option(metavar="NODE|none", help="The node whose spikes the terminal shows.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Write a JSON line a second, on a terminal too.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Run a graph until its sources end or a signal drains it.
+
+    On a terminal it is shown as it runs; otherwise a JSON line a second goes to standard output, and a last one with
+    the report.
+
+    Exit codes: 0 ended or drained, 1 a node failed, 2 bad command line or graph (nothing was started), 3 could not
+    connect in time, 4 events were abandoned, 130 or 143 stopped at once by a second signal.
+    """
+    from spikeflow.cli.running import Wish, run_graph
+
+    wish = Wish(graph, tuple(set_ or ()), for_, speed, connect_timeout, view, json, debug)
+    raise typer.Exit(run_graph(wish))
+
+
+@app.command()
+def check(
+    graphs: Annotated[list[Path], typer.Argument(metavar="GRAPH…", help="The graph files.", show_default=False)],
+    set_: Set = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Say what is wrong with graph files; start nothing."""
+    from spikeflow.cli.looking import check_graphs
+
+    raise typer.Exit(check_graphs(graphs, set_ or (), json, debug))
+
+
+@app.command()
+def graph(graph: Graph, set_: Set = None, debug: Debug = False) -> None:
+    """Print a graph as a Mermaid flowchart."""
+    from spikeflow.cli.looking import print_graph
+
+    raise typer.Exit(print_graph(graph, set_ or (), debug))
+
+
+@app.command()
+def nodes(
+    kind: Annotated[str | None, typer.Argument(metavar="[KIND]", help="Show the keys of this kind.")] = None,
+    json: Json = False,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of graph files.")] = False,
+    debug: Debug = False,
+) -> None:
+    """List the kinds of nodes there are, or the keys of one."""
+    from spikeflow.cli.kinds import print_kinds, print_schema
+
+    raise typer.Exit(print_schema() if schema else print_kinds(kind, json, debug))
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """Say what this machine offers, and what is missing."""
+    from spikeflow.cli.doctor import print_findings
+
+    raise typer.Exit(print_findings(json))
+
+
+@app.command()
+def broker(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 1883,
+    debug: Debug = False,
+) -> None:
+    """Run an MQTT broker on this machine's loopback, for trying things without installing one."""
+    from spikeflow.cli.broker import run_broker
+
+    raise typer.Exit(run_broker(port, debug))
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from spikeflow import __version__
+
+        typer.echo(f"spikeflow {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """The console script."""
+    app()

@@ -1,0 +1,159 @@
+"""`spikeflow nodes`: the kinds there are, and their keys, from the classes themselves."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from typing import Any
+
+import orjson
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from spikeflow.catalog import ROLES, kinds, node_class
+from spikeflow.cli.saying import OK, guarded
+from spikeflow.errors import ParameterError, nearest
+from spikeflow.node import Node
+from spikeflow.spec import schema
+
+_LATER = ("inputs", "on_error", "forget", "time", "buffer", "overflow")
+"""Keys that many kinds share, after their own."""
+
+
+def print_schema() -> int:
+    """Print the JSON Schema of graph files."""
+
+    def command() -> int:
+        sys.stdout.write(orjson.dumps(schema(), option=orjson.OPT_INDENT_2).decode() + "\n")
+        sys.stdout.flush()
+        return OK
+
+    return guarded(command, False)
+
+
+def print_kinds(kind: str | None, json: bool, debug: bool) -> int:
+    """Print the kinds of every role, or all about one."""
+    return guarded(lambda: _print(kind, json), debug)
+
+
+def _print(kind: str | None, json: bool) -> int:
+    found = _found(kind)
+    if json:
+        described = [_described(role, name, cls, schema()["$defs"]) for role, name, cls in found]
+        sys.stdout.write(orjson.dumps(described, option=orjson.OPT_INDENT_2).decode() + "\n")
+    else:
+        console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+        if kind is None:
+            console.print(_overview(found))
+        else:
+            definitions = schema()["$defs"]
+            for role, name, cls in found:
+                _explain(console, _described(role, name, cls, definitions))
+    sys.stdout.flush()
+    return OK
+
+
+def _found(kind: str | None) -> list[tuple[str, str, type[Node]]]:
+    if kind is not None and ":" in kind:
+        for role in ROLES:
+            try:
+                return [(role, kind, node_class(role, kind))]
+            except ParameterError as error:
+                if "not a" not in error.found:
+                    raise
+        raise ParameterError(f"{kind!r} is no node", "name a subclass of a role")
+    every = [(role, name) for role in ROLES for name in kinds(role)]
+    chosen = [(role, name) for role, name in every if kind in (None, name, role)]
+    if not chosen:
+        raise ParameterError(f"there is no kind {kind!r}", nearest(str(kind), [name for _, name in every]))
+    return [(role, name, node_class(role, name)) for role, name in chosen]
+
+
+def _overview(found: list[tuple[str, str, type[Node]]]) -> Table:
+    table = Table(box=SIMPLE, pad_edge=False, show_edge=False)
+    table.add_column("role")
+    table.add_column("kind", style="bold", no_wrap=True)
+    table.add_column("takes")
+    table.add_column("gives")
+    table.add_column("what it does")
+    before = ""
+    for role, name, cls in found:
+        takes, gives = " or ".join(cls.takes) or "–", " or ".join(cls.gives) or "–"
+        table.add_row(role if role != before else "", name, takes, gives, _first_line(cls))
+        before = role
+    return table
+
+
+def _first_line(cls: type[Node]) -> str:
+    return " ".join((inspect.getdoc(cls) or "").partition("\n\n")[0].split())
+
+
+def _described(role: str, name: str, cls: type[Node], definitions: dict[str, Any]) -> dict[str, Any]:
+    entry = definitions.get(f"{role}-{name}", {})
+    required = set(entry.get("required", ()))
+    keys = []
+    for key, field in cls.model_fields.items():
+        said = entry.get("properties", {}).get(key, {})
+        keys.append(
+            {
+                "key": key,
+                "type": _type(said, definitions),
+                "required": key in required or field.is_required(),
+                "default": None if field.is_required() else _default(field.get_default(call_default_factory=True)),
+                "description": field.description or "",
+            }
+        )
+    keys.sort(key=lambda one: (one["key"] in _LATER, not one["required"]))
+    return {
+        "role": role,
+        "kind": name,
+        "takes": list(cls.takes),
+        "gives": list(cls.gives),
+        "description": inspect.getdoc(cls) or "",
+        "keys": keys,
+    }
+
+
+def _default(value: Any) -> Any:
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    return value if isinstance(value, str | int | float | bool | list | dict) or value is None else str(value)
+
+
+def _type(said: dict[str, Any], definitions: dict[str, Any]) -> str:
+    """A type as one would say it: text, number, time, one of some words."""
+    if "enum" in said or "const" in said:
+        return " | ".join(str(one) for one in said.get("enum", [said.get("const")]))
+    if "anyOf" in said:
+        parts = dict.fromkeys(
+            _type(one, definitions)
+            for one in said["anyOf"]
+            if one.get("type") != "null" and "${" not in str(one.get("description"))
+        )
+        return " | ".join(part for part in parts if part)
+    if "$ref" in said:
+        inner = definitions.get(said["$ref"].rpartition("/")[2], {})
+        return _type(inner, definitions)
+    description = str(said.get("description", ""))
+    if said.get("type") == "string" and said.get("examples"):
+        return "frequency" if "Hz" in str(said["examples"][0]) else "time" if "time" in description else "text"
+    names = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true | false"}
+    names |= {"array": "list", "object": "mapping"}
+    return names.get(str(said.get("type")), "")
+
+
+def _explain(console: Console, about: dict[str, Any]) -> None:
+    takes, gives = " or ".join(about["takes"]), " or ".join(about["gives"])
+    flow = ", ".join(part for part in (f"takes {takes}" if takes else "", f"gives {gives}" if gives else "") if part)
+    console.print(f"[bold]{about['role']}: {about['kind']}[/]  ({flow})\n")
+    console.print(about["description"], markup=False)
+    table = Table(box=SIMPLE, pad_edge=False, show_edge=False)
+    table.add_column("key", style="bold", no_wrap=True)
+    for heading in ("type", "default", "what it says"):
+        table.add_column(heading)
+    for one in about["keys"]:
+        default = "required" if one["required"] else "–" if one["default"] is None else str(one["default"])
+        table.add_row(one["key"], one["type"], default, one["description"])
+    console.print(table)
+    console.print()

@@ -1,0 +1,221 @@
+"""`spikeflow run`: a graph, its view or its JSON lines, its signals, its exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from spikeflow.cli.saying import FAILED, changes, code_of, guarded, say, say_error, silence_output
+from spikeflow.errors import ParameterError, SpikeflowError
+from spikeflow.units import parse_seconds
+
+if TYPE_CHECKING:
+    from spikeflow.monitor.feed import Feed, Screen
+    from spikeflow.runtime.engine import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the command line asks for; texts as they were typed."""
+
+    graph: Path
+    set: tuple[str, ...] = ()
+    seconds: str | None = None
+    speed: str | None = None
+    connect_timeout: str = "10s"
+    view: str | None = None
+    json: bool = False
+    debug: bool = False
+
+
+def run_graph(wish: Wish) -> int:
+    """Run a graph as the command line asks; the exit code."""
+    with Signals() as signals:
+        return guarded(lambda: _run(wish, signals), wish.debug)
+
+
+def _run(wish: Wish, signals: Signals) -> int:
+    seconds = _time("--for", wish.seconds) if wish.seconds is not None else None
+    patience = _time("--connect-timeout", wish.connect_timeout)
+    speed = _speed(wish.speed)
+    values = changes(wish.set)
+    wants_view = sys.stdout.isatty() and not wish.json and wish.view != "none"
+    if wants_view and (os.environ.get("TERM", "") in ("", "dumb")):
+        wants_view = False
+
+    from spikeflow.spec import load
+
+    spec = load(wish.graph, set=values)
+    for warning in spec.warnings:
+        say(f"warning: {warning}")
+    prints = any(node.role == "sink" and node.kind == "console" for node in spec.nodes.values())
+    if prints and wish.view is None:
+        wants_view = False  # standard output is the graph's own
+    screen = _screen(wish) if wants_view else None
+    try:
+        from spikeflow.runtime.engine import Engine, Options, fast_loop
+
+        engine = Engine(spec, Options(seconds=seconds, speed=speed, connect_timeout=patience))
+        with fast_loop() as runner:
+            signals.engine, signals.loop, signals.screen = engine, runner.get_loop(), screen
+            if screen is not None:
+                return int(runner.run(_with_view(engine, screen, wish)))
+            return int(runner.run(_with_lines(engine, wish.json or not prints, wish.debug)))
+    finally:
+        if screen is not None:
+            screen.close()
+
+
+def _screen(wish: Wish) -> Screen:
+    from spikeflow.monitor.feed import Screen
+
+    return Screen(debug=wish.debug)
+
+
+def _time(option: str, text: str) -> float:
+    try:
+        seconds = parse_seconds(text)
+    except ParameterError as error:
+        raise ParameterError(f"{option} {text}: {error.found}", error.hint) from None
+    if seconds <= 0:
+        raise ParameterError(f"{option} {text}: it is not above zero", "write a time such as 30s")
+    return seconds
+
+
+def _speed(text: str | None) -> float | None:
+    if text is None:
+        return None
+    if text == "max":
+        return math.inf
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0.0
+    if not 0 < speed < math.inf:
+        raise ParameterError(f"--speed {text}: it is no speed", "write max, 1, or a number such as 10")
+    return speed
+
+
+# The two ways to show a run.
+
+
+async def _with_view(engine: Engine, screen: Screen, wish: Wish) -> int:
+    """Run with the terminal view; what stays is its last table, and below it what went wrong."""
+    from spikeflow.monitor.feed import Feed, LogLines, view_outlet
+
+    feed = Feed(engine, screen, view_outlet(engine.spec, wish.view))
+    handler = LogLines(feed)
+    with _logging(handler):
+        shown = asyncio.create_task(feed.run(), name="spikeflow: view")
+        try:
+            return await _outcome(engine, wish.debug, feed)
+        finally:
+            shown.cancel()
+            for line in handler.kept:
+                say(line)
+
+
+async def _with_lines(engine: Engine, lines: bool, debug: bool) -> int:
+    """Run with a JSON line a second on standard output, and a last one with the report."""
+    from spikeflow.monitor.lines import JsonLines
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Plain("%(levelname)s: %(message)s"))
+    with _logging(handler):
+        if not lines:
+            return await _outcome(engine, debug)
+        writer = JsonLines(engine, sys.stdout.buffer)
+        told = asyncio.create_task(writer.run(), name="spikeflow: lines")
+        code = await _outcome(engine, debug)
+        told.cancel()
+        await asyncio.gather(told, return_exceptions=True)
+        await writer.close(code)
+        if writer.error is not None:
+            silence_output()
+            if not isinstance(writer.error, BrokenPipeError):
+                say(f"error: standard output: {writer.error.strerror}")
+                return code or FAILED
+        return code
+
+
+async def _outcome(engine: Engine, debug: bool, feed: Feed | None = None) -> int:
+    """Run to the end: the exit code; errors are said once the screen is the shell's again."""
+    error: SpikeflowError | None = None
+    code = 0
+    try:
+        report = await engine.run()
+        code, ended = report.exit_code, report.ended
+    except SpikeflowError as found:
+        error, code, ended = found, code_of(found), "failed"
+    if feed is not None:
+        feed.close(ended)
+    if error is not None:
+        if debug:
+            raise error
+        say_error(error)
+    elif code:
+        abandoned = engine.report.abandoned if engine.report else 0
+        say(f"error: {abandoned} events were abandoned — they were accepted, and the run ended before they acted")
+    return code
+
+
+class _Plain(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        record.levelname = record.levelname.lower()
+        text = super().format(record)
+        return "".join(c if c.isprintable() else "�" for c in text)
+
+
+@contextlib.contextmanager
+def _logging(handler: logging.Handler) -> Iterator[None]:
+    """Send spikeflow's log, and everybody's warnings, to one handler."""
+    root, own = logging.getLogger(), logging.getLogger("spikeflow")
+    level = own.level
+    root.addHandler(handler)
+    own.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        own.setLevel(level)
+        root.removeHandler(handler)
+
+
+class Signals:
+    """SIGINT and SIGTERM: the first drains the run, the second ends the process at once."""
+
+    def __init__(self) -> None:
+        self.engine: Engine | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.screen: Screen | None = None
+        self._seen = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Signals:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._came)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+
+    def _came(self, number: int, frame: FrameType | None) -> None:
+        if self._seen or self.engine is None or self.loop is None:
+            if self.screen is not None:
+                self.screen.close()
+            os._exit(128 + number)
+        self._seen = True
+        self.loop.call_soon_threadsafe(self.engine.stop)
+
+
+__all__ = ["Signals", "Wish", "run_graph"]

@@ -1,0 +1,82 @@
+"""What every command says and how it ends: errors as sentences on standard error, and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+
+from spikeflow.errors import ConnectError, GraphError, NodeError, ParameterError, SpikeflowError
+
+OK, FAILED, BAD, NOT_CONNECTED, ABANDONED = 0, 1, 2, 3, 4
+
+
+def code_of(error: BaseException) -> int:
+    """The exit code of an error."""
+    if isinstance(error, GraphError | ParameterError):
+        return BAD
+    if isinstance(error, ConnectError):
+        return NOT_CONNECTED
+    return FAILED
+
+
+def say(text: str) -> None:
+    """A line on standard error, without what would move the cursor."""
+    sys.stderr.write("".join(c if c.isprintable() or c == "\n" else "�" for c in text) + "\n")
+    sys.stderr.flush()
+
+
+def guarded(command: Callable[[], int], debug: bool) -> int:
+    """Run a command; an error is a sentence and an exit code, with a traceback only where `debug` asks for it."""
+    try:
+        return command()
+    except SpikeflowError as error:
+        if debug:
+            raise
+        say_error(error)
+        return code_of(error)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        silence_output()
+        return OK
+    except Exception as error:
+        if debug:
+            raise
+        say(f"internal error: {type(error).__name__}: {error} — run it again with --debug, and report what it says")
+        return FAILED
+
+
+def say_error(error: BaseException) -> None:
+    """An error as its sentences."""
+    findings = error.findings if isinstance(error, GraphError) else ()
+    for line in findings or (str(error),):
+        say(f"error: {line}" if not findings else str(line))
+    if len(findings) > 1:
+        say(f"{len(findings)} errors; nothing was started")
+
+
+def changes(texts: Iterable[str]) -> dict[str, str]:
+    """The `--set key=value` of a command line.
+
+    Raises:
+        ParameterError: one of them is not of that form.
+    """
+    found = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise ParameterError(f"--set {text}: there is no '='", "write --set key=value, such as params.tau=5ms")
+        found[key.strip()] = value
+    return found
+
+
+def silence_output() -> None:
+    """Nobody reads standard output any more: let what is still in its buffer go nowhere."""
+    import os
+
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+__all__ = ["ABANDONED", "BAD", "FAILED", "NOT_CONNECTED", "OK", "NodeError", "changes", "code_of", "guarded", "say"]

@@ -1,0 +1,358 @@
+"""Drawing: frames to lines of text, for a terminal of any size."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rich.color import Color
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.segment import Segment
+from rich.style import Style
+
+from spikeflow.monitor.frames import Frame
+from spikeflow.monitor.raster import row_sizes
+
+LEVELS = 20
+_ANCHORS = ((10, 10, 22), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164))
+_SHADES = " .:-=+*#%@"
+_BARS = " ▁▂▃▄▅▆▇█"
+_ASCII_BARS = " ._-=+*%#"
+_KEPT = 512
+_SUMMARY_LINES = 12
+_MISHAPS = {"errors": "failures", "missed": "windows missed", "restarts": "restarts"}
+_DIM, _BOLD, _HEAD = Style(dim=True), Style(bold=True), Style(bold=True, color="cyan")
+_BAD, _BAR, _CURVE = Style(color="yellow"), Style(color="cyan"), Style(color="green")
+_ROLES = {"source": "green", "encoder": "yellow", "neuron": "magenta", "decoder": "cyan", "sink": "blue"}
+
+Line = list[Segment]
+Levels = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a terminal can show.
+
+    Attributes:
+        colour: colours, and so two pixels a cell; shades of text without.
+        blocks: characters beyond ASCII.
+    """
+
+    colour: bool = True
+    blocks: bool = True
+
+    @staticmethod
+    def of(console: Console) -> Look:
+        """What `console` can show."""
+        blocks = console.encoding.lower().startswith("utf")
+        return Look(console.color_system is not None and blocks, blocks)
+
+
+class Lines:
+    """Lines of segments, as a rich renderable."""
+
+    def __init__(self, lines: Sequence[Line], width: int) -> None:
+        self.lines, self.width = lines, width
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        ascii_only = not Look.of(console).blocks
+        for line in self.lines:
+            for segment in Segment.adjust_line_length(line, self.width, pad=False):
+                yield Segment(_ascii(segment.text), segment.style) if ascii_only else segment
+            yield Segment.line()
+
+
+class Picture:
+    """What the terminal shows; a rich renderable that fills the console's width and height."""
+
+    def __init__(self) -> None:
+        self.hello: Mapping[str, Any] = {"graph": "", "view": None, "size": 0, "rows": 0, "column_s": 0.1}
+        self.facts: Mapping[str, Any] = {"elapsed": 0.0, "progress": None, "events_per_s": 0, "lag_ms": 0, "nodes": {}}
+        self.lines: deque[str] = deque(maxlen=50)
+        self.columns: deque[npt.NDArray[Any]] = deque(maxlen=_KEPT)
+        self.curve: deque[float | None] = deque(maxlen=_KEPT)
+        self._scale = 0.0
+        self._sizes = np.ones(1, np.int64)
+
+    def take(self, frame: Frame) -> None:
+        """Take a frame in."""
+        if frame.kind == "hello":
+            self.hello = frame.facts
+            if frame.facts["rows"]:
+                self._sizes = row_sizes(frame.facts["size"], frame.facts["rows"])
+            return
+        self.facts = frame.facts
+        self.lines.extend(frame.facts.get("log", ()))
+        self.columns.extend(frame.counts)
+        for value in frame.facts["curve"]:
+            last = self.curve[-1] if self.curve else None
+            self.curve.append(last if value is None else value)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        height = options.height or console.height
+        width = options.max_width
+        yield Lines(self.draw(width, height, Look.of(console)), width)
+
+    def summary(self, width: int, look: Look) -> Lines:
+        """What stays on the terminal after the run: the last figures, and the last of the raster."""
+        lines = [self.header(width), *self.table(width, 1000)]
+        lines += [[Segment(_fit(fault, width), _BAD)] for fault in _faults(self.facts["nodes"])]
+        if self.columns:
+            lines += self.raster(width, _SUMMARY_LINES, look)
+        return Lines(lines, width)
+
+    def draw(self, width: int, height: int, look: Look) -> list[Line]:
+        """Exactly `height` lines: a header, the nodes, what went wrong with them, the raster, the log."""
+        faults = list(_faults(self.facts["nodes"]))[:2]
+        logged = min(len(self.lines), 2 if height < 30 else 5)
+        least = 7 if self.hello["view"] else 0
+        room = height - 1 - logged - len(faults) - least
+        lines = [self.header(width), *self.table(width, max(2, room))]
+        lines += [[Segment(_fit(fault, width), _BAD)] for fault in faults]
+        left = height - len(lines) - logged
+        if self.hello["view"] and left >= 4:
+            lines += self.raster(width, left, look)
+        lines += [[] for _ in range(height - logged - len(lines))]
+        lines += [[Segment(_fit(line, width), _DIM)] for line in list(self.lines)[-logged:] if logged]
+        return lines[:height]
+
+    # The header.
+
+    def header(self, width: int) -> Line:
+        """The graph, the time, the traffic, and how far a run of known length is."""
+        facts = self.facts
+        parts = [
+            (f" {self.hello['graph']} ", Style(bold=True, reverse=True)),
+            (f"  {clock(facts['elapsed'])}", _BOLD),
+            (f"   {short(facts['events_per_s'])} events/s", None),
+            (f"   lag {short(facts['lag_ms'])} ms", _BAD if facts["lag_ms"] > 1000 else None),
+        ]
+        line = [Segment(text, style) for text, style in parts]
+        progress = facts.get("progress")
+        used = sum(len(text) for text, _ in parts)
+        if progress is not None and width - used > 16:
+            room = min(40, width - used - 9)
+            full = round(progress * room)
+            line += [Segment("   "), Segment("━" * full, _BAR), Segment("━" * (room - full), _DIM)]
+            line.append(Segment(f" {progress:4.0%}"))
+        return line
+
+    # The nodes.
+
+    def table(self, width: int, height: int) -> list[Line]:
+        """At most `height` lines: a head and one line a node; those that do not fit are counted."""
+        nodes: Mapping[str, Mapping[str, Any]] = self.facts["nodes"]
+        named = max([len(name) for name in nodes] + [4])
+        kinds = max([len(f"{one['role']} {one['kind']}") for one in nodes.values()] + [4])
+        name_width, kind_width = min(named, 20, max(6, width - 47)), min(kinds, 28)
+        kind_width = min(kind_width, width - name_width - 47)
+        kind_width = kind_width if kind_width >= 8 else 0
+        head = f"{'node':<{name_width}} {_fit('kind', kind_width):<{kind_width}} {'in/s':>6} {'out/s':>6} {'queue':>6}"
+        head += f" {'p50 µs':>7} {'p99 µs':>7} {'lag ms':>7}"
+        lines: list[Line] = [[Segment(_fit(head, width), _HEAD)]]
+        shown = list(nodes.items())
+        if len(shown) > height - 1:
+            shown = shown[: max(0, height - 2)]
+        for name, one in shown:
+            role = one["role"]
+            kind = f"{role} {one['kind']}"
+            queue = f"{one['queue']}/{one['capacity']}" if one["capacity"] else "–"
+            came = short(one.get("in_per_s", 0)) if role != "source" else "–"
+            went = short(one.get("out_per_s", 0)) if role != "sink" else "–"
+            full = one["capacity"] and one["queue"] >= one["capacity"]
+            lines.append(
+                [
+                    Segment(f"{_fit(name, name_width):<{name_width}} ", _BOLD),
+                    Segment(f"{_fit(kind, kind_width):<{kind_width}} ", _role_style(role)),
+                    Segment(f"{came:>6} {went:>6} "),
+                    Segment(f"{queue:>6}", _BAD if full else None),
+                    Segment(f" {short(one['window_p50_us']):>7} {short(one['window_p99_us']):>7}"),
+                    Segment(f" {short(one['lag_ms']):>7}", _BAD if one["lag_ms"] > 1000 else None),
+                ]
+            )
+        if len(shown) < len(nodes):
+            lines.append([Segment(f"… and {len(nodes) - len(shown)} more", _DIM)])
+        return lines
+
+    # The raster.
+
+    def raster(self, width: int, height: int, look: Look) -> list[Line]:
+        """`height` lines: a title with the scale, the heat of the spikes, a curve where there is one, the time."""
+        hello = self.hello
+        curve = hello.get("decoder") is not None and height >= 6
+        rows = height - 2 - curve
+        gutter = max(len(str(hello["size"] - 1)), min(8, len(str(hello["decoder"])) if curve else 0)) + 2
+        across = max(1, width - gutter - 1)
+        levels, peak = self._levels(across, 2 * rows if look.colour else rows)
+        lines = [self._title(width, peak, look)]
+        labels = _neuron_labels(hello["size"], rows)
+        for row in range(rows):
+            label = Segment(f"{labels.get(row, ''):>{gutter - 2}} {'┤' if row in labels else '│'}", _DIM)
+            if not look.colour:
+                shades = "".join(_SHADES[level * (len(_SHADES) - 1) // (LEVELS - 1)] for level in levels[row])
+                lines.append([label, Segment(shades)])
+            else:
+                lines.append([label, *_heat(levels[2 * row], levels[2 * row + 1])])
+        if curve:
+            lines.append(self._curve(gutter, across, look))
+        lines.append(self._time_axis(gutter, across))
+        return lines
+
+    def _levels(self, across: int, pixels: int) -> tuple[Levels, float]:
+        """[pixels, across] levels of heat, newest column right, neuron 0 at the bottom; and the rate of the hottest."""
+        rows = len(self._sizes)
+        image = np.zeros((rows, across))
+        for back, column in enumerate(reversed(self.columns)):
+            if back >= across:
+                break
+            image[:, across - 1 - back] = column
+        edges = np.arange(pixels + 1) * rows // pixels
+        low, high = edges[:-1], np.maximum(edges[1:], edges[:-1] + 1)
+        total = np.vstack([np.zeros((1, across)), np.cumsum(image, axis=0)])
+        neurons = np.concatenate([[0], np.cumsum(self._sizes)])
+        share = (neurons[high] - neurons[low]) * self.hello["column_s"]
+        rate = (total[high] - total[low]) / share[:, None]
+        peak = float(rate.max(initial=0.0))
+        self._scale = max(peak, self._scale * 0.98)
+        if self._scale <= 0.0:
+            return np.zeros((pixels, across), np.int64), 0.0
+        heat = np.ceil(np.sqrt(rate / self._scale) * (LEVELS - 1)).astype(np.int64)
+        return heat[::-1], self._scale
+
+    def _title(self, width: int, peak: float, look: Look) -> Line:
+        hello = self.hello
+        left = f"{hello['view']}"
+        about = f" · {hello['size']} neurons · {short(1e3 * hello['column_s'])} ms a column"
+        latest = next((value for value in reversed(self.curve) if value is not None), None)
+        if hello.get("decoder") is not None and latest is not None:
+            about += f" · {hello['decoder']} {short(latest)}"
+        right = f" {short(peak)} Hz"
+        scale = [Segment("0 " + _SHADES)]
+        if look.colour:
+            scale = [Segment("0 "), *(Segment(" ", _pixel(level, level)) for level in range(0, LEVELS, 2))]
+        room = width - sum(len(s.text) for s in scale) - len(right) - len(left) - 1
+        return [Segment(left, _HEAD), Segment(_fit(about, room).ljust(room) + " ", _DIM), *scale, Segment(right)]
+
+    def _curve(self, gutter: int, across: int, look: Look) -> Line:
+        values = [0.0 if value is None else value for value in list(self.curve)[-across:]]
+        low, high = min([0.0, *values]), max([0.0, *values])
+        bars = _BARS if look.blocks else _ASCII_BARS
+        span = (high - low) or 1.0
+        text = "".join(bars[round((value - low) / span * (len(bars) - 1))] for value in values)
+        name = _fit(str(self.hello["decoder"]), gutter - 2)
+        return [Segment(f"{name:>{gutter - 2}} │", _DIM), Segment(text.rjust(across), _CURVE)]
+
+    def _time_axis(self, gutter: int, across: int) -> Line:
+        """Times before now, under the columns."""
+        axis = list(" " * (gutter + across))
+        column_s = self.hello["column_s"]
+        step = _nice(column_s * 14)
+        axis[-3:] = "now"
+        back = step
+        while (end := gutter + across - round(back / column_s)) > gutter + 4:
+            text = f"-{seconds(back)}"
+            if all(cell == " " for cell in axis[end - len(text) : end + 1]):
+                axis[end - len(text) : end] = text
+            back += step
+        return [Segment("".join(axis)[: gutter + across], _DIM)]
+
+
+# Numbers and names as people read them.
+
+
+def short(number: float) -> str:
+    """A number in at most five characters: 12, 3.4, 1.2k, 56M."""
+    size = abs(number)
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if size >= limit * 0.9995:
+            return f"{number / limit:.3g}{unit}"
+    if size >= 100 or number == int(number):
+        return f"{number:.0f}"
+    return f"{number:.2g}" if size < 10 else f"{number:.3g}"
+
+
+def clock(elapsed: float) -> str:
+    """Minutes and seconds, with hours where there are any."""
+    minutes, rest = divmod(int(elapsed), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def seconds(duration: float) -> str:
+    """A time on the axis."""
+    return f"{duration:g} s" if duration >= 1 else f"{duration * 1e3:g} ms"
+
+
+def _nice(least: float) -> float:
+    """The smallest of 1, 2, 5, 10, … that is not below `least`."""
+    power = 10.0 ** np.floor(np.log10(least))
+    return float(next(power * step for step in (1, 2, 5, 10) if power * step >= least * 0.999))
+
+
+def _fit(text: str, width: int) -> str:
+    if len(text) <= width:
+        return text
+    return text[: max(0, width - 1)] + "…" if width > 0 else ""
+
+
+def _faults(nodes: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
+    """What was lost or went wrong, a line a node."""
+    for name, one in nodes.items():
+        said = []
+        for what in ("rejected", "dropped"):
+            said += [f"{count} {what} ({_words(why)})" for why, count in one.get(what, {}).items()]
+        said += [f"{one[key]} {word}" for key, word in _MISHAPS.items() if one.get(key)]
+        if said:
+            yield f"{name}: " + ", ".join(said)
+
+
+def _words(reason: str) -> str:
+    return reason.replace("_", " ")
+
+
+def _neuron_labels(size: int, rows: int) -> dict[int, str]:
+    """Row to the neuron at that height: the last at the top, the first at the bottom."""
+    labels = {0: str(size - 1), rows - 1: "0"}
+    if rows >= 7 and size > 2:
+        labels[rows // 2] = str(size // 2)
+    return labels if rows > 1 else {0: "0"}
+
+
+def _role_style(role: str) -> Style:
+    return Style(color=_ROLES.get(role, "white"))
+
+
+@lru_cache(maxsize=LEVELS)
+def _colour(level: int) -> Color:
+    place = level / (LEVELS - 1) * (len(_ANCHORS) - 1)
+    low = min(int(place), len(_ANCHORS) - 2)
+    part = place - low
+    red, green, blue = (round(a + (b - a) * part) for a, b in zip(_ANCHORS[low], _ANCHORS[low + 1], strict=True))
+    return Color.from_rgb(red, green, blue)
+
+
+@lru_cache(maxsize=LEVELS * LEVELS)
+def _pixel(top: int, bottom: int) -> Style:
+    """The style of an upper half block: its own colour above, the background below."""
+    return Style(color=_colour(top), bgcolor=_colour(bottom))
+
+
+def _heat(top: Levels, bottom: Levels) -> Line:
+    """One line of half blocks, two pixels a cell; equal neighbours share a segment."""
+    code = top * LEVELS + bottom
+    cuts = [0, *(np.flatnonzero(np.diff(code)) + 1).tolist(), len(code)]
+    upper, lower = top.tolist(), bottom.tolist()
+    return [Segment("▀" * (end - at), _pixel(upper[at], lower[at])) for at, end in pairwise(cuts)]
+
+
+_PLAIN = str.maketrans({"–": "-", "…": "~", "│": "|", "┤": "+", "━": "=", "·": "-", "µ": "u"})
+
+
+def _ascii(text: str) -> str:
+    return text.translate(_PLAIN).encode("ascii", "replace").decode("ascii")

@@ -1,0 +1,55 @@
+"""JSON lines: one a second with every node's figures, and a last one with the report."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from typing import IO, Any
+
+import orjson
+
+from spikeflow.monitor.figures import Figures
+from spikeflow.runtime.engine import Engine
+
+_EVERY_S = 1.0
+
+
+class JsonLines:
+    """Writes lines beside a run. A reader that is slow delays lines, never the run; one that has gone ends the run.
+
+    Attributes:
+        error: why no line can be written any more.
+    """
+
+    def __init__(self, engine: Engine, stream: IO[bytes]) -> None:
+        self.engine, self.stream = engine, stream
+        self.error: OSError | None = None
+        self._figures = Figures(engine)
+
+    async def run(self) -> None:
+        """Write a line a second, until it is cancelled or nobody reads."""
+        while self.error is None:
+            await asyncio.sleep(_EVERY_S)
+            await self._write({"t": round(time.time(), 3), **self._figures.look()})
+
+    async def close(self, exit_code: int) -> None:
+        """Write the last line."""
+        report = self.engine.report
+        said: dict[str, Any] = {"exit_code": exit_code, "error": str(self.engine.error) if self.engine.error else None}
+        if report is not None:
+            said |= dataclasses.asdict(report)
+        await self._write({"t": round(time.time(), 3), "report": said})
+
+    async def _write(self, facts: dict[str, Any]) -> None:
+        if self.error is not None:
+            return
+        try:
+            await asyncio.to_thread(self._put, orjson.dumps(facts, default=str) + b"\n")
+        except OSError as error:
+            self.error = error
+            self.engine.stop()
+
+    def _put(self, line: bytes) -> None:
+        self.stream.write(line)
+        self.stream.flush()

@@ -1,0 +1,121 @@
+"""Drawing: fixed frames give fixed pictures, at any size."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from spikeflow.monitor.draw import Look, Picture, clock, short
+from spikeflow.monitor.frames import Frame
+from tests.monitor.frames_of import figures, hello, look
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def picture(columns: int = 120, size: int = 64, **changes: object) -> Picture:
+    found = Picture()
+    found.take(hello(size))
+    for number in range(columns):
+        found.take(look(number, size, **changes))
+    return found
+
+
+def text(drawn: Picture, width: int, height: int, look: Look) -> str:
+    """The picture as plain text, one line each."""
+    return "\n".join("".join(segment.text for segment in line) for line in drawn.draw(width, height, look)) + "\n"
+
+
+def faulty() -> Picture:
+    """A run that has lost something, has a length, and something to say."""
+    nodes = figures()["nodes"]
+    nodes["telemetry"]["rejected"] = {"no_number": 12}
+    nodes["hidden"] |= {"queue": 16, "lag_ms": 2345.6, "restarts": 2}
+    found = picture(nodes=nodes, progress=0.42)
+    found.take(
+        Frame("look", {**look(120).facts, "nodes": nodes, "log": ['12:00:01 WARNING node "telemetry": it rains']})
+    )
+    return found
+
+
+CASES = {
+    "80x24": (picture, 80, 24),
+    "80x24-faults": (faulty, 80, 24),
+    "120x40": (picture, 120, 40),
+    "56x16": (picture, 56, 16),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_picture_without_colours_is_the_golden_one(name):
+    make, width, height = CASES[name]
+    assert text(make(), width, height, Look(colour=False)) == (GOLDEN / f"{name}.txt").read_text()
+
+
+def coloured() -> str:
+    """A small picture as a terminal gets it."""
+    file = io.StringIO()
+    console = Console(file=file, width=64, height=16, force_terminal=True, color_system="truecolor")
+    console.print(picture())
+    return file.getvalue()
+
+
+def test_a_picture_in_colours_is_the_golden_one():
+    assert coloured() == (GOLDEN / "64x16.ansi").read_text()
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 133, 200])
+@pytest.mark.parametrize("height", [5, 10, 24, 60])
+@pytest.mark.parametrize("size", [1, 2, 64, 1000])
+def test_a_picture_fills_the_terminal_and_no_more(width, height, size):
+    console = Console(file=io.StringIO(), width=width, height=height, force_terminal=True, color_system="truecolor")
+    lines = console.render_lines(picture(30, size), console.options.update(width=width, height=height))
+    assert len(lines) == height
+    assert {sum(segment.cell_length for segment in line) for line in lines} == {width}
+
+
+def test_a_graph_without_spikes_or_decoder_has_a_table_only():
+    found = Picture()
+    found.take(hello(0, view=None, decoder=None))
+    found.take(Frame("look", figures()))
+    drawn = text(found, 80, 24, Look())
+    assert "answers" in drawn
+    assert "┤" not in drawn
+
+
+def test_more_nodes_than_lines_are_counted():
+    nodes = {f"node_{k}": figures()["nodes"]["hidden"] for k in range(30)}
+    drawn = text(picture(5, nodes=nodes), 80, 24, Look())
+    assert "more" in drawn
+    assert "┤" in drawn
+
+
+def test_ascii_terminals_get_ascii():
+    stream = io.TextIOWrapper(io.BytesIO(), "ascii", errors="strict")
+    console = Console(file=stream, width=80, height=24, color_system=None)
+    console.print(faulty())
+    stream.flush()
+    assert b"hidden" in stream.buffer.getvalue()  # type: ignore[attr-defined]
+
+
+def test_the_hottest_cell_of_the_last_while_sets_the_scale():
+    found = picture(1)
+    found.columns[-1] = found.columns[-1] * 0 + 100
+    assert int(found._levels(10, 8)[0].max()) == 19
+    found.columns[-1] = found.columns[-1] * 0 + 1
+    assert 1 < int(found._levels(10, 8)[0].max()) < 5
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(0, "0"), (3.21, "3.2"), (12.34, "12.3"), (999.6, "1k"), (1234, "1.23k"), (56_000_000, "56M"), (2.5e9, "2.5G")],
+)
+def test_numbers_are_short(number, said):
+    assert short(number) == said
+
+
+@pytest.mark.parametrize(("elapsed", "said"), [(0.4, "0:00"), (83, "1:23"), (3725, "1:02:05")])
+def test_the_clock_counts_minutes_and_hours(elapsed, said):
+    assert clock(elapsed) == said
