@@ -9,7 +9,16 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
 
 from spikeflow import noise
 from spikeflow.errors import ParameterError, nearest
@@ -67,12 +76,19 @@ def _one_of(value: Any, kinds: dict[str, type[_Part]], plain: tuple[str, ...], w
     (name,) = value
     if name not in kinds:
         raise ParameterError(f"{what}: {name!r} is not known", nearest(str(name), (*plain, *kinds)))
-    return kinds[name].model_validate(value)
+    try:
+        return kinds[name].model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join(str(part) for part in (what, *first["loc"]))
+        if isinstance(cause := first.get("ctx", {}).get("error"), ParameterError):
+            raise ParameterError(f"{path}: {cause.found}", cause.hint) from None
+        raise ParameterError(f"{path} is {first['input']!r}", first["msg"][:1].lower() + first["msg"][1:]) from None
 
 
 Connect = Annotated[
     Literal["all", "one_to_one"] | Probability | Indegree | Outdegree,
-    BeforeValidator(_connect),
+    PlainValidator(_connect),
     WithJsonSchema(
         {
             "anyOf": [
@@ -163,7 +179,7 @@ def _weights(value: Any, info: ValidationInfo) -> Any:
 
 Weights = Annotated[
     float | Normal | Uniform | Constant | File | npt.NDArray[Any],
-    BeforeValidator(_weights),
+    PlainValidator(_weights),
     WithJsonSchema(
         {
             "anyOf": [
@@ -198,7 +214,7 @@ def _delay(value: Any, info: ValidationInfo) -> Any:
 
 Delay = Annotated[
     float | File | npt.NDArray[Any],
-    BeforeValidator(_delay),
+    PlainValidator(_delay),
     WithJsonSchema(
         {"type": "string", "examples": ["2 ms"], "description": "a time, or a .npy or .npz file in seconds"}
     ),

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
+    PlainValidator,
     ValidationInfo,
     WithJsonSchema,
     model_validator,
@@ -111,13 +111,13 @@ _DURATION = {
 }
 _PERIOD = {"anyOf": [{"type": "number"}, {"type": "string"}], "examples": ["2 ms", 5]}
 
-Value = Annotated[float | Array, BeforeValidator(_value), PlainSerializer(_plain), WithJsonSchema(_NUMBER)]
+Value = Annotated[float | Array, PlainValidator(_value), PlainSerializer(_plain), WithJsonSchema(_NUMBER)]
 """A parameter without a unit: one value, or one per neuron (from a graph file the path of a `.npy` file)."""
 
-Time = Annotated[float | Array, BeforeValidator(_time), PlainSerializer(_plain), WithJsonSchema(_DURATION)]
+Time = Annotated[float | Array, PlainValidator(_time), PlainSerializer(_plain), WithJsonSchema(_DURATION)]
 """A time constant in seconds, above zero: one value, or one per neuron."""
 
-Refractory = Annotated[float | str, BeforeValidator(_refractory), WithJsonSchema(_PERIOD)]
+Refractory = Annotated[float | str, PlainValidator(_refractory), WithJsonSchema(_PERIOD)]
 """How long a neuron is silent after a spike: ticks as a number, or a time."""
 
 

@@ -269,21 +269,21 @@ def cache_folder() -> Path:
 
 def load(source: str) -> ModuleType:
     """The module of a generated source file, compiled or taken from the cache."""
-    import llvmlite
-    import numba
-
-    made_by = (
-        numba.__version__,
-        llvmlite.__version__,
-        np.__version__,
-        sys.version,
-        llvmlite.binding.get_host_cpu_name(),
-    )
-    name = "loop_" + hashlib.sha256("\n".join((*made_by, source)).encode()).hexdigest()[:24]
+    name = named(source)
     with _lock:
         if name not in _loaded:
             _loaded[name] = _import(_written(name, source), name)
         return _loaded[name]
+
+
+def named(source: str) -> str:
+    """The name of a generated file: it changes with the text and with everything that compiles it."""
+    import llvmlite
+    import numba
+
+    cpu = llvmlite.binding.get_host_cpu_name()
+    made_by = (numba.__version__, llvmlite.__version__, np.__version__, sys.version, cpu, source)
+    return "loop_" + hashlib.sha256("\n".join(made_by).encode()).hexdigest()[:24]
 
 
 def _written(name: str, source: str) -> Path:

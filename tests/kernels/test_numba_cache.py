@@ -1,0 +1,100 @@
+"""The compiled loop is kept: a second process finds it, and an edited equation is never served an old one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spikeflow.kernels import Group, Network, backends
+
+pytest.importorskip("numba")
+
+from spikeflow.kernels import numba_backend
+
+SCRIPT = """
+from spikeflow.kernels import Events, Group, Network
+from spikeflow.kernels import numba_backend
+import spikeflow.kernels.models.li as li
+net = Network([Group("n", li.Li(), 10)], [], [], dt=1e-3, backend="numba")
+net.step(0, 20, {})
+(module,) = [m for name, m in numba_backend._loaded.items() if name.startswith("loop")]
+print(sum(module.run.stats.cache_hits.values()), sum(module.run.stats.cache_misses.values()), module.__file__)
+"""
+
+
+def in_a_process(cache: Path) -> list[str]:
+    environment = {**os.environ, "SPIKEFLOW_CACHE": str(cache), "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment.pop("NUMBA_CACHE_DIR", None)
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, env=environment, timeout=100
+    )
+    return done.stdout.split()
+
+
+def test_a_second_process_compiles_nothing(tmp_path: Path):
+    first, second = in_a_process(tmp_path), in_a_process(tmp_path)
+    assert first[:2] == ["0", "1"]
+    assert second[:2] == ["1", "0"]
+    assert first[2] == second[2]
+
+
+def test_an_edited_equation_or_helper_has_a_file_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("SPIKEFLOW_CACHE", str(tmp_path))
+    from spikeflow.kernels.models.lif import Lif
+
+    program = Network([Group("n", Lif(), 10)], [], [], dt=1e-3, backend="numpy").program
+    subtracting = Network([Group("n", Lif(reset_by="subtract"), 10)], [], [], dt=1e-3, backend="numpy").program
+    texts = {numba_backend.text(program), numba_backend.text(subtracting)}
+    assert len(texts) == 2
+    monkeypatch.setattr(numba_backend.vocabulary, "flush", numba_backend.vocabulary.hold)
+    texts.add(numba_backend.text(program))
+    assert len(texts) == 3
+    assert len({numba_backend.named(text) for text in texts}) == 3
+
+
+def test_sizes_parameters_and_connections_share_one_file():
+    from spikeflow.kernels.models.lif import Lif
+
+    small = Network([Group("n", Lif(), 10)], [], [], dt=1e-3, backend="numpy").program
+    large = Network([Group("m", Lif(tau_mem=0.02), 99), Group("n", Lif(), 1)], [], [], dt=1e-4, backend="numpy").program
+    assert numba_backend.text(small) == numba_backend.text(large)
+
+
+def test_the_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.delenv("SPIKEFLOW_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert numba_backend.cache_folder() == tmp_path / "spikeflow"
+    monkeypatch.setenv("SPIKEFLOW_CACHE", str(tmp_path / "here"))
+    assert numba_backend.cache_folder() == tmp_path / "here"
+
+
+def test_a_folder_that_cannot_be_written_is_no_obstacle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    monkeypatch.setenv("SPIKEFLOW_CACHE", str(blocked))
+    path = numba_backend._written("loop_test", "x = 1\n")
+    assert path.read_text() == "x = 1\n" and blocked not in path.parents
+
+
+def test_a_file_that_is_there_is_left_alone(tmp_path: Path):
+    path = tmp_path / "loop.py"
+    numba_backend._write(path, "first\n")
+    stamp = path.stat().st_mtime_ns
+    numba_backend._write(path, "first\n")
+    assert path.stat().st_mtime_ns == stamp
+    assert [entry.name for entry in tmp_path.iterdir()] == ["loop.py"]
+
+
+def test_without_numba_everything_runs_on_numpy(monkeypatch: pytest.MonkeyPatch):
+    from spikeflow.kernels.models.lif import Lif
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert backends()[0] == "numpy"
+    net = Network([Group("n", Lif(v_leak=2.0), 3)], [], [], dt=1e-3)
+    assert net.backend == "numpy"
+    assert np.unique(net.step(0, 50, {})["n"].neuron).tolist() == [0, 1, 2]
