@@ -101,7 +101,8 @@ class Engine:
         self.live = any(not source.finite for source in sources)
         endless = [n.name for n in spec.nodes.values() if isinstance(n.node, Source) and not n.node.finite]
         if self.options.speed not in (None, 1.0) and endless:
-            found = f"speed {self.options.speed:g} and the source {endless[0]!r}, which does not end by itself"
+            speed = "max" if self.options.speed == float("inf") else f"{self.options.speed:g}"
+            found = f"speed {speed} and the source {endless[0]!r}, which does not end by itself"
             raise ParameterError(found, "such a source has speed 1")
 
     # Looking on.
@@ -332,6 +333,7 @@ class Engine:
         for stage in wired.stages:
             if not self._ended.get(stage.name):
                 abandoned += sum(entry.channel.lost for entry in stage.entries)
+                abandoned += stage.outlet.unsent if isinstance(stage, SourceStage) else 0
         ended = "failed" if self.error else "drained" if self.stopping else "ended"
         return Report(ended, time.monotonic() - self._began, self.snapshot(), pending, abandoned)
 

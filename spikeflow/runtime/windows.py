@@ -74,9 +74,10 @@ class SourceOutlet:
     async def finish(self) -> None:
         """Send what is left; the stream ends one tick past its last event, or at its length."""
 
-    def save(self) -> dict[str, int]:
-        """The first tick that has not been sent."""
-        return {"next_tick": self.next_tick}
+    @property
+    def unsent(self) -> int:
+        """Events of a window that was cut, and not taken by all who listen."""
+        return sum(batch.count for _, batch in self._unsent)
 
     def _refuse(self, reason: str, count: int, detail: str = "") -> None:
         self.counters.reject(reason, count)

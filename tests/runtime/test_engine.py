@@ -274,8 +274,10 @@ def test_no_run_leaves_a_thread_or_a_task_behind():
 
 def test_the_same_graph_runs_twice_with_the_same_result():
     spec = spikeflow.load(
-        graph({"ramp": {"source": Ramp, "ticks": 53}, "sum": {"encoder": Summing, "input": "ramp"}}
-              | {"out": {"sink": Collect, "input": "sum"}})
+        graph(
+            {"ramp": {"source": Ramp, "ticks": 53}, "sum": {"encoder": Summing, "input": "ramp"}}
+            | {"out": {"sink": Collect, "input": "sum"}}
+        )
     )
     first = (spikeflow.run_blocking(spec), spec.nodes["out"].node.rows)[1]
     second = (spikeflow.run_blocking(spec), spec.nodes["out"].node.rows)[1]

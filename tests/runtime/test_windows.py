@@ -1,0 +1,170 @@
+"""Sources' windows: arrival and payload time, and an account of every event."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import spikeflow
+from spikeflow.errors import NodeError
+from spikeflow.runtime.engine import Engine, Options, Report
+from spikeflow.testing import VirtualClock, run_virtually
+from tests.runtime.nodes import SECOND, Collect, Relay, Scripted, graph
+
+START = 1_700_000_000 * SECOND
+Row = tuple[float, int, float]
+
+
+def play(
+    script: list[tuple[float, int, float, float | None]], *, slow: bool = False, until: float | None = None, **source: Any
+) -> tuple[list[Row], dict[str, Any], Report]:
+    """What comes out of a scripted source, its figures, and the report."""
+    nodes: dict[str, Any] = {
+        "live": {"source": Scripted, "script": script, "until": until, **source},
+        "relay": {"encoder": Slow if slow else Relay, "input": "live"},
+        "out": {"sink": Collect, "input": "relay"},
+    }
+    spec = spikeflow.load(graph(nodes))
+    clock = VirtualClock(START)
+    report = run_virtually(Engine(spec, Options(clock=clock, capacity=1 if slow else 16)).run(), clock)
+    found = report.nodes["live"]
+    lost = sum(found.get("rejected", {}).values()) + sum(found.get("dropped", {}).values())
+    assert found["accepted"] == found["processed"] + lost
+    assert found["buffered"] == 0
+    return spec.nodes["out"].node.rows.get("relay", []), found, report
+
+
+class Slow(Relay):
+    """Fails on its first window and restarts, so that its inlet is full for a tenth of a second."""
+
+    on_error: str = "restart"  # type: ignore[assignment]
+
+    def start(self, size: int) -> None:
+        self._failed = False
+
+    def encode(self, samples: Any) -> Any:
+        if not self._failed:
+            self._failed = True
+            raise OSError("not yet")
+        return samples
+
+
+PAYLOAD = {"by": "payload", "lateness": "20 ms", "idle_after": "200 ms"}
+
+
+def test_events_are_stamped_on_arrival_and_keep_their_order():
+    rows, found, _ = play([(1, 2, 1.0, None), (1, 0, 2.0, None), (12.25, 1, 3.0, 999.0)])
+    assert rows == [(1.0, 0, 2.0), (1.0, 2, 1.0), (12.25, 1, 3.0)]
+    assert found["windows"] == 2
+
+
+def test_by_payload_order_is_restored_within_lateness():
+    rows, found, _ = play([(15, 0, 1.0, 14), (16, 1, 2.0, 3), (17, 0, 3.0, 9)], time=PAYLOAD)
+    assert rows == [(3.0, 1, 2.0), (9.0, 0, 3.0), (14.0, 0, 1.0)]
+    assert "dropped" not in found
+
+
+def test_a_late_event_is_dropped_and_counted():
+    rows, found, _ = play([(40, 0, 1.0, 40), (75, 0, 2.0, 75), (76, 0, 3.0, 5)], time=PAYLOAD)
+    assert rows == [(40.0, 0, 1.0), (75.0, 0, 2.0)]
+    assert found["dropped"] == {"late": 1}
+
+
+def test_a_late_event_is_moved_to_the_first_open_tick_where_the_rule_says_so():
+    rows, found, _ = play([(40, 0, 1.0, 40), (75, 0, 2.0, 75), (76, 0, 3.0, 5)], time={**PAYLOAD, "late": "clamp"})
+    assert rows == [(40.0, 0, 1.0), (50.0, 0, 3.0), (75.0, 0, 2.0)]
+    assert found["noted"] == {"clamped": 1}
+
+
+def test_the_same_channel_and_time_twice_is_a_duplicate():
+    rows, found, _ = play([(5, 0, 1.0, 4), (6, 0, 2.0, 4), (7, 1, 3.0, 4)], time=PAYLOAD)
+    assert rows == [(4.0, 0, 1.0), (4.0, 1, 3.0)]
+    assert found["dropped"] == {"duplicate": 1}
+
+
+def test_stamps_far_ahead_or_before_the_origin_are_rejected():
+    day = 24 * 3600 * 1000.0
+    rows, found, _ = play([(5, 0, 1.0, 10_006), (6, 0, 2.0, -0.5), (7, 0, 3.0, 400 * day), (8, 0, 4.0, 9_999)], time=PAYLOAD)
+    assert rows == [(9999.0, 0, 4.0)]
+    assert found["rejected"] == {"future": 2, "before_origin": 1}
+
+
+def test_a_stamp_of_another_unit_is_told_as_such(caplog: pytest.LogCaptureFixture):
+    milliseconds_read_as_seconds = START / 1e9 * 1000 * 1000.0
+    play([(5, 0, 1.0, milliseconds_read_as_seconds)], time=PAYLOAD)
+    assert "is its unit right?" in caplog.text
+
+
+def test_a_reason_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture):
+    play([(float(k), 9, 1.0, None) for k in range(0, 130_000, 100)])
+    lines = [record.getMessage() for record in caplog.records if "rejected: index" in record.getMessage()]
+    assert len(lines) == 3
+    assert "599 more in the last minute" in lines[1]
+
+
+def test_an_index_past_the_size_is_rejected():
+    rows, found, _ = play([(5, 4, 1.0, None), (6, 3, 2.0, None)])
+    assert rows == [(6.0, 3, 2.0)]
+    assert found["rejected"] == {"index": 1}
+
+
+def test_a_window_waits_for_the_slowest_key_and_no_longer_than_idle_after():
+    script = [(5.0, 0, 1.0, 5.0), (6.0, 1, 1.0, 6.0)] + [(float(t), 0, 2.0, float(t)) for t in range(10, 400, 10)]
+    script.append((395.0, 1, 3.0, 250.0))
+    rows, found, _ = play(script, time=PAYLOAD)
+    assert "dropped" in found  # channel 1 was idle for more than 200 ms, so its event at 250 ms came too late
+    assert found["dropped"] == {"late": 1}
+    assert len(rows) == len(script) - 1
+
+
+def test_when_all_keys_are_idle_the_clock_closes_windows():
+    _, found, _ = play([(5, 0, 1.0, 5)], until=1000, time=PAYLOAD)
+    assert found["windows"] >= 95
+
+
+def test_a_full_buffer_of_open_windows_forces_the_oldest_one_closed():
+    script = [(2.0, 1, 0.0, 1.0)] + [(3.0 + k / 100, 0, float(k), 3.0 + k) for k in range(150)]
+    rows, found, _ = play(script, time={**PAYLOAD, "idle_after": "10 s"}, buffer=50)
+    assert found["noted"]["forced"] >= 1
+    assert len(rows) == 151
+
+
+def test_a_full_buffer_blocks_its_source_and_loses_nothing():
+    rows, found, _ = play([(float(k), 0, 1.0, None) for k in range(200)], slow=True, buffer=15)
+    assert len(rows) == 200 - 10  # the window that failed
+    assert found["processed"] == 200
+
+
+def test_a_full_buffer_drops_the_oldest_where_the_rule_says_so():
+    rows, found, _ = play([(float(k), 0, float(k), None) for k in range(200)], slow=True, buffer=15, overflow="drop_oldest")
+    assert found["dropped"]["overflow"] > 50
+    assert rows[-1][2] == 199.0
+
+
+def test_a_full_buffer_fails_where_the_rule_says_so():
+    with pytest.raises(NodeError, match="the buffer of 15 events is full"):
+        play([(float(k), 0, float(k), None) for k in range(200)], slow=True, buffer=15, overflow="fail")
+
+
+stamps = st.tuples(
+    st.floats(0, 300).map(lambda t: round(t, 3)), st.integers(0, 5), st.floats(-50, 400).map(lambda t: round(t, 3))
+)
+
+
+@given(
+    events=st.lists(stamps, max_size=60),
+    late=st.sampled_from(["drop", "clamp"]),
+    lateness=st.sampled_from(["0 ms", "1 ms", "35 ms"]),
+    buffer=st.sampled_from([1, 4, 100]),
+    overflow=st.sampled_from(["block", "drop_oldest"]),
+)
+def test_every_event_is_accounted_for_whatever_its_stamp(events, late, lateness, buffer, overflow):
+    script = [(at, channel, float(k), t) for k, (at, channel, t) in enumerate(sorted(events))]
+    rules = {"by": "payload", "lateness": lateness, "idle_after": "100 ms", "late": late, "ahead": "50 ms"}
+    rows, found, _ = play(script, time=rules, buffer=buffer, overflow=overflow)
+    assert found["accepted"] == len(events)
+    assert found["processed"] == len(rows)
+    assert rows == sorted(rows, key=lambda row: (row[0], row[1]))
