@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from spikeflow.errors import ParameterError, nearest
+from spikeflow.errors import ParameterError, nearest, said
 from spikeflow.node import Decoder, Encoder, Neuron, Node, Sink, Source
 
 ROLES: dict[str, type[Node]] = {
@@ -113,8 +113,7 @@ def _load(entry: importlib.metadata.EntryPoint, kind: str) -> Any:
 
 def _not_imported(kind: str, module: str, error: BaseException) -> ParameterError:
     hint = "install what it needs" if isinstance(error, ImportError) else f"mend {module}"
-    said = str(error) or "no reason given"
-    return ParameterError(f"{kind!r} cannot be imported: {type(error).__name__}: {said}", hint)
+    return ParameterError(f"{kind!r} cannot be imported: {said(error)}", hint)
 
 
 @cache

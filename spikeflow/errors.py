@@ -100,6 +100,12 @@ class NodeError(SpikeflowError):
         super().__init__(f'node "{node}": {kind}{said}')
 
 
+def said(error: BaseException) -> str:
+    """An error of somebody else's code in one line: its type and the first line of its text."""
+    lines = str(error).splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines and lines[0] else type(error).__name__
+
+
 def nearest(name: str, valid: Iterable[str], *, most: int = 12) -> str:
     """What would work instead of `name`: the nearest valid name, else the valid ones."""
     names = sorted(set(valid))

@@ -12,6 +12,7 @@ from spikeflow.errors import ParameterError
 
 _EXPONENT = {"ns": -9, "us": -6, "µs": -6, "μs": -6, "ms": -3, "s": 0}
 _FACTOR = {"min": 60, "h": 3600, "d": 86400}
+_LONGEST = Decimal(9_223_372_036)  # seconds whose nanoseconds still fit into 64 bits
 _HERTZ = {"mHz": -3, "Hz": 0, "kHz": 3, "MHz": 6}
 _QUANTITY = re.compile(r"\s*([-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([A-Za-zµμ/]*)\s*")
 
@@ -34,10 +35,13 @@ def _example(what: str) -> str:
 
 def _decimal_seconds(text: str) -> Decimal:
     number, unit = _split(text, "a time")
-    if unit in _EXPONENT:
-        return number.scaleb(_EXPONENT[unit])
-    if unit in _FACTOR:
-        return number * _FACTOR[unit]
+    if number and abs(number.adjusted()) > 30:
+        raise ParameterError(f"{text!r} is out of range", "a time lasts from 1 ns to 290 years")
+    if unit in _EXPONENT or unit in _FACTOR:
+        seconds = number.scaleb(_EXPONENT[unit]) if unit in _EXPONENT else number * _FACTOR[unit]
+        if abs(seconds) > _LONGEST:
+            raise ParameterError(f"{text!r} is out of range", "a time lasts from 1 ns to 290 years")
+        return seconds
     if not unit:
         raise ParameterError(f"{text!r} has no unit", f"write '{text.strip()} ms' or '{text.strip()} s'")
     raise ParameterError(f"{text!r} has the unit {unit!r}", f"a time takes {', '.join(TIME_UNITS)}")
@@ -66,6 +70,8 @@ def parse_hertz(text: str) -> float:
     if unit not in _HERTZ:
         found = f"{text!r} has no unit" if not unit else f"{text!r} has the unit {unit!r}"
         raise ParameterError(found, f"a frequency takes {', '.join(_HERTZ)}, such as '{number} Hz'")
+    if number and abs(number.adjusted()) > 30:
+        raise ParameterError(f"{text!r} is out of range", f"write {_example('a frequency')}")
     return float(number.scaleb(_HERTZ[unit]))
 
 

@@ -14,6 +14,7 @@ from spikeflow.errors import (
     Problem,
     SpikeflowError,
     nearest,
+    said,
 )
 
 
@@ -60,6 +61,11 @@ def test_a_payload_error_is_counted_under_its_reason() -> None:
 def test_every_error_is_a_spikeflow_error() -> None:
     for error in (ParameterError("a", "b"), PayloadError("a"), NodeError("x", OSError()), GraphError([])):
         assert isinstance(error, SpikeflowError)
+
+
+def test_an_error_of_other_code_is_said_in_one_line() -> None:
+    assert said(ValueError("first\nsecond")) == "ValueError: first"
+    assert said(KeyError()) == "KeyError"
 
 
 @pytest.mark.parametrize(

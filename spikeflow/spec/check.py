@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from spikeflow.catalog import article
-from spikeflow.errors import ParameterError, nearest
+from spikeflow.errors import ParameterError, nearest, said
 from spikeflow.events import Grid, Stream
 from spikeflow.node import Neuron, Node
 from spikeflow.spec.loops import BadLoop, Edge, Loops, analyse
@@ -111,8 +111,7 @@ class Checker:
         except (
             Exception
         ) as error:  # third parties' classes run here; a bug of theirs is no bug of the graph's other nodes
-            said = f"{type(error).__name__}: {error}"
-            self._fault(draft, draft.place, f"{doing} of {draft.kind!r} failed: {said}", "mend the class")
+            self._fault(draft, draft.place, f"{doing} of {draft.kind!r} failed: {said(error)}", "mend the class")
         return None
 
     # Who listens to whom.

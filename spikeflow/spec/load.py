@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from spikeflow.catalog import ROLES, node_class
-from spikeflow.errors import Finding, GraphError, ParameterError, nearest
+from spikeflow.errors import Finding, GraphError, ParameterError, nearest, said
 from spikeflow.node import Node
 from spikeflow.spec.check import Checker, Draft, Wish
 from spikeflow.spec.loops import Edge, Loops
@@ -260,9 +260,12 @@ class _Builder:
         fields = {key: child for key, child in draft.item.value.items() if key != draft.role}
         item = Item(fields, draft.item.place, draft.item.keys)
         context = {"units": "required", "folder": self.folder, "node": draft.name}
-        extra = (draft.role, "input")
-        place = draft.place
-        node: Node | None = _validated(cls, item, context, self.report, extra_keys=extra, node=draft.name, place=place)
+        keys: dict[str, Any] = (
+            {"extra_keys": (draft.role,), "closed_keys": ("inputs",)}
+            if cls.most_inputs == 0
+            else {"extra_keys": (draft.role, "input")}
+        )
+        node: Node | None = _validated(cls, item, context, self.report, node=draft.name, place=draft.place, **keys)
         return node
 
     # The result.
@@ -325,6 +328,7 @@ def _validated(
     report: Report,
     *,
     extra_keys: tuple[str, ...] = (),
+    closed_keys: tuple[str, ...] = (),
     node: str | None = None,
     place: Place | None = None,
 ) -> Any:
@@ -336,19 +340,20 @@ def _validated(
         context: what validators get to know.
         report: takes what is wrong.
         extra_keys: keys that are valid at the top without being fields.
+        closed_keys: fields that are not for graph files.
         node: the node that the value belongs to.
         place: where to point for what has no place of its own.
     """
     try:
         found = model.model_validate(plain(item), context=dict(context))
     except ValidationError as error:
-        for at, name, what, hint in rephrased(error, item, model, extra_keys):
+        for at, name, what, hint in rephrased(error, item, model, extra_keys, closed_keys):
             if report.file is None and name not in what:
                 what = f"{name}: {what}"  # there are no lines that would say which field it is
             report.add(place if at is item and place else at, what, hint, node=node)
         return None
     except Exception as error:  # a validator of somebody's class has a bug: that is one error of this node
-        said = f"{model.__name__} failed on its fields: {type(error).__name__}: {error}"
-        report.add(place or item, said, "mend the class", node=node)
+        fault = f"{model.__name__} failed on its fields: {said(error)}"
+        report.add(place or item, fault, "mend the class", node=node)
         return None
     return None if item.is_broken() else found

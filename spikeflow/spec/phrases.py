@@ -175,7 +175,11 @@ def _placed(item: Item, error: Any) -> _Error:
 
 
 def rephrased(
-    error: ValidationError, item: Item, model: type[BaseModel], extra_keys: Sequence[str] = ()
+    error: ValidationError,
+    item: Item,
+    model: type[BaseModel],
+    extra_keys: Sequence[str] = (),
+    closed_keys: Sequence[str] = (),
 ) -> Iterator[tuple[Item | Place, str, str, str]]:
     """What is wrong, in our words: the place, the name of the field, what was found, and what would work.
 
@@ -184,6 +188,7 @@ def rephrased(
         item: the value that was validated.
         model: the class that it was validated for.
         extra_keys: keys that are valid at the top without being fields.
+        closed_keys: fields that are not for graph files.
     """
     errors = [_placed(item, one) for one in error.errors(include_url=False)]
     errors = [one for one in errors if not _follows(one)]
@@ -193,7 +198,7 @@ def rephrased(
         if first.type == "extra_forbidden":
             valid = [key for found in _models_at(model, first.path[:-1]) for key in keys_of(found)]
             if len(first.path) == 1:
-                valid += extra_keys
+                valid = [*(key for key in valid if key not in closed_keys), *extra_keys]
             yield first.place, first.name, f"unknown key {first.name!r}", nearest(first.name, valid)
         elif first.type == "missing":
             twin = unknown.get(first.path)

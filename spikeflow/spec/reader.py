@@ -11,6 +11,7 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
+from spikeflow.errors import said
 from spikeflow.spec.tree import DEEPEST, Item, Place, Report
 
 LARGEST = 100_000
@@ -78,7 +79,7 @@ def read_yaml(text: str, report: Report) -> Item | None:
         report.add((1, 1), "nested too deeply", f"a graph has at most {DEEPEST} levels")
         return None
     except Exception as error:  # the parser lets a few others through, such as ValueError for odd directives
-        report.add((1, 1), f"this is no YAML ({type(error).__name__}: {error})", "correct the text")
+        report.add((1, 1), f"this is no YAML ({said(error)})", "correct the text")
         return None
     if node is None:
         return Item(None, (1, 1))
@@ -98,9 +99,9 @@ def _broken(error: YAMLError, text: str) -> tuple[Place, str, str]:
     mark = getattr(error, "problem_mark", None)
     began = getattr(error, "context_mark", None)
     found, hint = f"this is no YAML: {problem}", "correct the text here"
-    for part, said, works in _PHRASES:
+    for part, ours, works in _PHRASES:
         if part in problem:
-            found, hint = said, works
+            found, hint = ours, works
             break
     else:
         if match := _ALIAS.search(problem):
