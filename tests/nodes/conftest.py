@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 
 import pyarrow as pa
 
 from spikeflow.events import Batch, Grid, Stream, columns, split
-from spikeflow.node import Context, Node, Source
+from spikeflow.node import Clock, Context, Node, Source
 
 from .conformance import StillClock
 
@@ -16,7 +17,7 @@ from .conformance import StillClock
 class KeepingOutlet:
     """An outlet that keeps the events of a source, and can wait for them."""
 
-    def __init__(self, clock: StillClock) -> None:
+    def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.batches: list[pa.RecordBatch] = []
         self.pushed: list[tuple[int, float, int | None]] = []
@@ -116,3 +117,67 @@ def bind_sink(
     log = said.append
     node.bind(Context("sink", grid, clock, tuple(streams), graph=graph, log=lambda level, text: log((level, text))))
     return said
+
+
+class WallClock:
+    """The clock on the wall, for tests with real brokers."""
+
+    def now_ns(self) -> int:
+        return time.time_ns()
+
+    async def sleep_until(self, t_ns: int) -> None:
+        await asyncio.sleep(max(0.0, (t_ns - self.now_ns()) / 1e9))
+
+
+class Log:
+    """What a node says, and a way to wait for it."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str]] = []
+        self._news = asyncio.Condition()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __call__(self, level: str, text: str) -> None:
+        self.lines.append((level, text))
+        task = asyncio.get_running_loop().create_task(self._tell())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _tell(self) -> None:
+        async with self._news:
+            self._news.notify_all()
+
+    async def says(self, part: str) -> str:
+        """The first line with `part` in it, once it is there."""
+        async with self._news:
+            await self._news.wait_for(lambda: any(part in text for _, text in self.lines))
+        return next(text for _, text in self.lines if part in text)
+
+
+class LiveSource:
+    """A source at work, and what came of it."""
+
+    def __init__(self, node: Source, name: str = "source") -> None:
+        self.node, self.log = node, Log()
+        stream = node.outlets(())[""]
+        named = Stream(name, stream.kind, stream.size, stream.valued, stream.shape, stream.double)
+        self.context = Context(name, Grid(0, 1_000_000, 10), WallClock(), (), {"": named}, log=self.log)
+        node.bind(self.context)
+        self.outlet = KeepingOutlet(self.context.clock)
+        self.task = asyncio.create_task(node.produce(self.outlet))
+
+    async def __aenter__(self) -> LiveSource:
+        await self.open()
+        return self
+
+    async def open(self) -> None:
+        """Return once the source is open; a source that fails raises."""
+        opening = asyncio.create_task(self.outlet.is_open.wait())
+        await asyncio.wait((opening, self.task), return_when=asyncio.FIRST_COMPLETED)
+        opening.cancel()
+        if self.task.done():
+            self.task.result()
+
+    async def __aexit__(self, *_: object) -> None:
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)

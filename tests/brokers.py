@@ -1,0 +1,145 @@
+"""A real mosquitto for tests: started on a free port, killed, frozen and started again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+
+class Mosquitto:
+    """One broker on loopback that keeps its sessions in a folder.
+
+    Args:
+        folder: for its configuration and its store.
+        users: names and passwords; without any, everybody may come.
+    """
+
+    def __init__(self, folder: Path, users: dict[str, str] | None = None) -> None:
+        found = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+        if found is None:
+            raise RuntimeError("these tests need mosquitto: apt-get install mosquitto")
+        self._binary = found
+        self.host, self.port = "127.0.0.1", _free_port()
+        self.log: list[str] = []
+        self._process: subprocess.Popen[str] | None = None
+        self._config = folder / "mosquitto.conf"
+        lines = [
+            f"listener {self.port} {self.host}",
+            f"user {'root' if os.geteuid() == 0 else 'nobody'}",
+            f"allow_anonymous {'false' if users else 'true'}",
+            "persistence true",
+            f"persistence_location {folder}/",
+            "autosave_interval 1",
+            "autosave_on_changes true",
+            "max_queued_messages 0",
+            "log_dest stderr",
+            "log_type error",
+            "log_type warning",
+            "log_type notice",
+            "log_type information",
+        ]
+        if users:
+            passwords = folder / "passwords"
+            passwords.write_text("".join(f"{name}:{secret}\n" for name, secret in users.items()))
+            passwords.chmod(0o600)
+            subprocess.run(["mosquitto_passwd", "-U", str(passwords)], check=True, capture_output=True)
+            lines.append(f"password_file {passwords}")
+        self._config.write_text("\n".join(lines) + "\n")
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"mqtt://{self.host}:{self.port}"
+
+    def start(self) -> None:
+        """Start it; returns once it listens."""
+        command = [self._binary, "-c", str(self._config)]
+        self._process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            self.log.append(line.strip())
+            if line.rstrip().endswith("running"):
+                break
+        else:
+            raise RuntimeError("mosquitto did not start:\n" + "\n".join(self.log))
+        threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        assert process.stderr is not None
+        for line in process.stderr:
+            self.log.append(line.strip())
+
+    def stop(self) -> None:
+        """End it in good order: it stores what it holds."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._end(signal.SIGKILL)
+
+    def freeze(self) -> None:
+        """Let it stand still, with its connections open."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.send_signal(signal.SIGCONT)
+            self._process.wait()
+            self._process = None
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running_mosquitto(folder: Path, users: dict[str, str] | None = None) -> Iterator[Mosquitto]:
+    """A broker that listens, and is gone afterwards."""
+    broker = Mosquitto(folder, users)
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.kill()
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
+    """A broker that listens."""
+    folder = tmp_path / "mosquitto"
+    folder.mkdir()
+    with running_mosquitto(folder) as broker:
+        yield broker
+
+
+async def flood(broker: Mosquitto, topic: str, payloads: list[bytes]) -> None:
+    """Publish many short messages (QoS 0) in one go, as fast as a broker can take them."""
+    reader, writer = await asyncio.open_connection(broker.host, broker.port)
+    name = topic.encode()
+    head = len(name).to_bytes(2, "big") + name
+    writer.write(b"\x10\x11\x00\x04MQTT\x04\x02\x00\x3c\x00\x05flood")
+    assert (await reader.readexactly(4))[3] == 0
+    writer.write(b"".join(b"\x30" + bytes([len(head) + len(data)]) + head + data for data in payloads))
+    writer.write(b"\xe0\x00")
+    await reader.read()  # it hangs up after the goodbye
+    writer.close()
+    await writer.wait_closed()

@@ -1,0 +1,160 @@
+"""MQTT as a sink."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import aiomqtt
+import numpy as np
+import pytest
+
+from spikeflow.events import Batch, Grid, Stream, Window, sample_batch, spike_batch
+from spikeflow.node import Context
+from spikeflow.nodes.broker import embedded_broker
+from spikeflow.nodes.sinks.mqtt import Mqtt, encode
+from spikeflow.nodes.sources.mqtt import Mqtt as MqttSource
+from tests.brokers import Mosquitto, mosquitto
+from tests.nodes.conftest import GivingInlet, LiveSource, Log, WallClock
+
+__all__ = ["mosquitto"]
+
+GRID = Grid(1_714_564_803_000_000_000, 1_000_000, 10)
+RATE = Stream("rate", "samples", 3)
+SPIKES = Stream("hidden", "spikes", 9)
+
+
+def test_events_become_one_object_with_arrays() -> None:
+    samples = sample_batch([GRID.origin_ns, GRID.origin_ns + 1], [0, 2], np.array([0.5, -1], np.float32))
+    assert json.loads(encode(samples, "rate")) == {
+        "stream": "rate",
+        "t": [1_714_564_803_000_000_000, 1_714_564_803_000_000_001],
+        "channel": [0, 2],
+        "value": [0.5, -1.0],
+    }
+    spikes = spike_batch([GRID.origin_ns + 5], [7])
+    assert json.loads(encode(spikes, "hidden", "iso")) == {
+        "stream": "hidden",
+        "t": ["2024-05-01T12:00:03.000000005Z"],
+        "neuron": [7],
+    }
+
+
+def batches(stream: Stream, values: list[float | None]) -> list[Batch]:
+    """One batch a window; None is an empty one."""
+    found = []
+    for number, value in enumerate(values):
+        window = Window.at(GRID, number * GRID.window_ticks, GRID.window_ticks, number == len(values) - 1)
+        record = sample_batch([window.start_ns], [1], np.array([value], np.float32)) if value is not None else None
+        schema = stream.schema(GRID)
+        found.append(Batch.none(window, schema) if record is None else Batch.of(window, schema, record))
+    return found
+
+
+class LiveSink:
+    """A sink at work."""
+
+    def __init__(self, inlet: GivingInlet, **fields: Any) -> None:
+        self.inlet, self.log = inlet, Log()
+        node = Mqtt(**fields)
+        assert list(node.check(inlet.streams, GRID)) == []
+        self.context = Context("out", GRID, WallClock(), inlet.streams, log=self.log)
+        node.bind(self.context)
+        self.task = asyncio.create_task(node.consume(inlet))
+
+
+class StepInlet(GivingInlet):
+    """Gives each batch only when it is let go."""
+
+    def __init__(self, streams: list[Stream], given: list[Batch]) -> None:
+        super().__init__(streams, given)
+        self.go = asyncio.Semaphore(0)
+        self.asked = asyncio.Semaphore(0)
+
+    async def take(self) -> Batch:
+        self.asked.release()
+        await self.go.acquire()
+        return await super().take()
+
+
+async def test_each_window_with_events_is_one_message(mosquitto: Mosquitto) -> None:
+    async with aiomqtt.Client(mosquitto.host, mosquitto.port) as reader:
+        await reader.subscribe("touch/#", 1)
+        sink = LiveSink(
+            GivingInlet([RATE], batches(RATE, [1, None, None, 2])), url=mosquitto.url, topic="touch/{stream}"
+        )
+        await sink.task
+        assert sink.inlet.is_open.is_set()
+        found = []
+        async for message in reader.messages:
+            assert isinstance(message.payload, bytes)
+            found.append((str(message.topic), json.loads(message.payload)["value"]))
+            if len(found) == 2:
+                break
+    assert found == [("touch/rate", [1.0]), ("touch/rate", [2.0])]
+    assert sink.context.counters.noted == {"messages": 2}
+
+
+@pytest.mark.parametrize("url", ["embedded", "mosquitto"])
+async def test_what_a_sink_publishes_a_source_takes_back_event_by_event(mosquitto: Mosquitto, url: str) -> None:
+    address = mosquitto.url if url == "mosquitto" else url
+    events = [Batch.of(w.window, SPIKES.schema(GRID), spike_batch([w.window.start_ns] * 2, [1, n])) for n, w in
+              enumerate(batches(SPIKES, [0, 0, 0]), start=2)]  # fmt: skip
+    payload = {"channel": "$.neuron", "time": "$.t", "time_unit": "ns"}
+    node = MqttSource(url=address, topic="s", channels=9, kind="spikes", payload=payload, time={"by": "payload"}, qos=1)
+    async with LiveSource(node) as live:
+        await LiveSink(GivingInlet([SPIKES], events), url=address, topic="s").task
+        await live.outlet.heard(6)
+    expected = [(batch.window.start_ns, n) for batch, k in zip(events, (2, 3, 4), strict=True) for n in (1, k)]
+    assert [(t, n) for t, n, _ in live.outlet.events] == expected
+
+
+async def test_nothing_is_lost_while_the_broker_is_away(mosquitto: Mosquitto) -> None:
+    reader = MqttSource(url=mosquitto.url, topic="x", channels=3, qos=1, client_id="reader",
+                        payload={"value": "$.value", "channel": "$.channel"})  # fmt: skip
+    inlet = StepInlet([RATE], batches(RATE, [float(n) for n in range(40)]))
+    async with LiveSource(reader) as live:
+        sink = LiveSink(inlet, url=mosquitto.url, topic="x")
+        for number in range(40):
+            await inlet.asked.acquire()
+            if number == 20:
+                mosquitto.stop()
+                inlet.go.release()
+                await sink.log.says("lost ")
+                mosquitto.start()
+                continue
+            inlet.go.release()
+        inlet.go.release()
+        await sink.task
+        await live.outlet.heard(40)
+    heard = [value for _, value, _ in live.outlet.pushed]
+    assert sorted(set(heard)) == [float(n) for n in range(40)]
+    assert sink.context.counters.noted["reconnected"] == 1
+    assert any("back on" in text for _, text in sink.log.lines)
+
+
+async def test_a_retained_message_is_there_for_whoever_comes_later(mosquitto: Mosquitto) -> None:
+    await LiveSink(GivingInlet([RATE], batches(RATE, [1, 2])), url=mosquitto.url, topic="r", retain=True).task
+    async with aiomqtt.Client(mosquitto.host, mosquitto.port) as reader:
+        await reader.subscribe("r")
+        message = await anext(aiter(reader.messages))
+    assert isinstance(message.payload, bytes)
+    assert json.loads(message.payload)["value"] == [2.0]
+
+
+async def test_a_sink_alone_with_the_embedded_broker_ends() -> None:
+    sink = LiveSink(GivingInlet([RATE], batches(RATE, [1, 2])), url="embedded", topic="r")
+    await sink.task
+    async with embedded_broker():
+        pass
+
+
+def test_topics_that_cannot_be_published_to_are_named_at_check() -> None:
+    def said(topic: str) -> list[str]:
+        return [str(p) for p in Mqtt(url="embedded", topic=topic).check([RATE], GRID)]
+
+    assert said("a/+") == ["nothing can be published to 'a/+' — a topic without + and #; they are for listening"]
+    assert said("a/{streams}") == ["unknown placeholder {streams} — did you mean 'stream'?"]
+    assert said("a/{stream") == ["'a/{stream' has a brace without its other half — write {stream}"]
+    assert said("a/{stream}/{name}") == []

@@ -1,0 +1,241 @@
+"""MQTT as a source, from a real mosquitto and from the embedded broker."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiomqtt
+import pytest
+
+from spikeflow.events import Grid
+from spikeflow.nodes.broker import embedded_broker
+from spikeflow.nodes.sources.mqtt import Mqtt
+from tests.brokers import Mosquitto, flood, mosquitto, running_mosquitto
+from tests.nodes.conftest import LiveSource
+
+__all__ = ["mosquitto"]
+
+GRID = Grid(0, 1_000_000, 10)
+
+
+@pytest.fixture(params=["mosquitto", "embedded"])
+async def url(request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    """The address of a broker of each kind."""
+    if request.param == "mosquitto":
+        broker: Mosquitto = request.getfixturevalue("mosquitto")
+        yield broker.url
+    else:
+        async with embedded_broker() as (host, port):
+            yield f"mqtt://{host}:{port}"
+
+
+def client(url: str, name: str = "publisher", **options: Any) -> aiomqtt.Client:
+    host, _, port = url.removeprefix("mqtt://").rpartition(":")
+    return aiomqtt.Client(host, int(port), identifier=name, **options)
+
+
+async def published(url: str, messages: list[tuple[str, Any]], qos: int = 1) -> None:
+    async with client(url) as publisher:
+        for topic, payload in messages:
+            data = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+            await publisher.publish(topic, data, qos)
+
+
+async def test_keys_of_topics_become_channels_as_they_are_heard(url: str) -> None:
+    node = Mqtt(url=url, topic="plant/{machine}/vibration", channels=4, payload={"value": "$.acc"}, qos=1)
+    async with LiveSource(node) as live:
+        messages = [("plant/press/vibration", {"acc": 1}), ("plant/saw/vibration", {"acc": 2.5})]
+        await published(url, [*messages, ("plant/press/heat", {"acc": 9}), messages[0]])
+        await live.outlet.heard(3)
+        assert live.outlet.pushed == [(0, 1.0, None), (1, 2.5, None), (0, 1.0, None)]
+        assert node.channel_names() == ["press", "saw"]
+        assert node.save()["keys"] == ["press", "saw"]
+
+
+async def test_arrays_objects_and_lists_of_keys_find_their_channels(url: str) -> None:
+    by_place = LiveSource(Mqtt(url=url, topic="a", channels=3, qos=1), "one")
+    by_name = LiveSource(Mqtt(url=url, topic="b", channels=["y", "x"], qos=1), "two")
+    by_both = LiveSource(Mqtt(url=url, topic="c/{k}", channels=4, qos=1), "three")
+    async with by_place, by_name, by_both:
+        await published(
+            url, [("a", [1, 2, 3, 4]), ("b", {"x": 1, "y": 2, "z": 3}), ("c/p", [1, 2]), ("c/q", [3, 4]), ("c/p", [5])]
+        )
+        await by_place.outlet.heard(3)
+        await by_name.outlet.heard(2)
+        await by_both.outlet.heard(5)
+    assert [(c, v) for _, c, v in by_place.outlet.events] == [(0, 1.0), (1, 2.0), (2, 3.0)]
+    assert by_place.outlet.rejected == by_name.outlet.rejected == {"channels": 1}
+    assert [(c, v) for _, c, v in by_name.outlet.events] == [(0, 2.0), (1, 1.0)]
+    assert [(c, v) for _, c, v in by_both.outlet.events] == [(0, 1.0), (1, 2.0), (2, 3.0), (3, 4.0)]
+    assert by_both.outlet.pushed == [(0, 5.0, None)]
+    assert by_both.node.save()["keys"] == ["p[0]", "p[1]", "q[0]", "q[1]"]
+
+
+async def test_payload_times_go_with_the_events(url: str) -> None:
+    payload = {"value": "$.v", "time": "$.ts", "time_unit": "ms"}
+    node = Mqtt(url=url, topic="t", channels=2, payload=payload, time={"by": "payload"}, qos=1)
+    async with LiveSource(node) as live:
+        await published(url, [("t", {"v": 1, "ts": 5}), ("t", {"v": [1, 2], "ts": 6}), ("t", {"v": 1})])
+        await live.outlet.heard(3)
+        await published(url, [("t", {"v": 1, "ts": 7})])
+        await live.outlet.heard(4)
+    assert live.outlet.pushed == [(0, 1.0, 5_000_000), (0, 1.0, 7_000_000)]
+    assert live.outlet.events == [(6_000_000, 0, 1.0), (6_000_000, 1, 2.0)]
+    assert live.outlet.rejected == {"no time": 1}
+
+
+async def test_spikes_come_from_arrays_of_neurons(url: str) -> None:
+    node = Mqtt(url=url, topic="s", channels=10, kind="spikes", payload={"channel": "$.neuron"}, qos=1)
+    assert not node.outlets(())[""].valued
+    async with LiveSource(node) as live:
+        await published(url, [("s", {"neuron": [7, 3]}), ("s", {"neuron": 9})])
+        await live.outlet.heard(3)
+    assert sorted((n, v) for _, n, v in live.outlet.events) == [(3, 1.0), (7, 1.0)]
+    assert live.outlet.batches[0].num_columns == 2
+    assert live.outlet.pushed == [(9, 1.0, None)]
+
+
+async def test_keys_past_the_last_channel_are_counted_and_named_once(url: str) -> None:
+    async with LiveSource(Mqtt(url=url, topic="m/{k}", channels=1, qos=1)) as live:
+        await published(url, [("m/a", 1), ("m/b", 1), ("m/b", 1), ("m/c", 1), ("m/a", 2)])
+        await live.outlet.heard(2)
+    assert live.outlet.rejected == {"channels": 3}
+    assert [text for _, text in live.log.lines] == [
+        "no channel is left for b; there are 1",
+        "no channel is left for c; there are 1",
+    ]
+
+
+async def test_ten_thousand_unreadable_payloads_are_counted_and_the_next_good_one_gets_through(
+    mosquitto: Mosquitto,
+) -> None:
+    async with LiveSource(Mqtt(url=mosquitto.url, topic="g", channels=1)) as live:
+        await flood(mosquitto, "g", [b"\xff garbage"] * 10_000 + [b"1"])
+        await live.outlet.heard(1)
+    assert live.outlet.rejected == {"not json": 10_000}
+
+
+async def test_a_broker_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
+    broker = Mosquitto(tmp_path)
+    live = LiveSource(Mqtt(url=broker.url, topic="x", channels=1))
+    assert "cannot connect to" in await live.log.says("trying again")
+    assert not live.outlet.is_open.is_set()
+    try:
+        broker.start()
+        async with live:
+            await published(broker.url, [("x", 1)])
+            await live.outlet.heard(1)
+        assert live.context.counters.noted == {}
+    finally:
+        broker.kill()
+
+
+async def test_a_killed_broker_is_come_back_to_and_the_gap_is_told(mosquitto: Mosquitto) -> None:
+    async with LiveSource(Mqtt(url=mosquitto.url, topic="x", channels=1, qos=1)) as live:
+        await published(mosquitto.url, [("x", 1)])
+        await live.outlet.heard(1)
+        mosquitto.kill()
+        await live.log.says(f"lost {mosquitto.url}: ")
+        mosquitto.start()
+        assert " s" in await live.log.says(f"back on {mosquitto.url} after ")
+        await published(mosquitto.url, [("x", 2)])
+        await live.outlet.heard(2)
+    assert live.context.counters.noted == {"reconnected": 1}
+    assert [value for _, value, _ in live.outlet.pushed] == [1.0, 2.0]
+
+
+async def test_with_a_client_id_and_qos_1_the_broker_keeps_what_comes_meanwhile(mosquitto: Mosquitto) -> None:
+    node = Mqtt(url=mosquitto.url, topic="x", channels=1, qos=1, client_id="me")
+    async with LiveSource(node) as live:
+        await published(mosquitto.url, [("x", 1)])
+        await live.outlet.heard(1)
+    await published(mosquitto.url, [("x", value) for value in range(2, 100)])
+    async with LiveSource(node) as live:
+        await live.outlet.heard(98)
+    assert [value for _, value, _ in live.outlet.pushed] == list(range(2, 100))
+
+
+async def test_a_broker_that_stands_still_is_given_up(mosquitto: Mosquitto) -> None:
+    async with LiveSource(Mqtt(url=mosquitto.url, topic="x", channels=1, keepalive="1 s")) as live:
+        mosquitto.freeze()
+        await live.log.says("lost ")
+        mosquitto.thaw()
+        await live.log.says("back on ")
+        await published(mosquitto.url, [("x", 2)])
+        await live.outlet.heard(1)
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[Mosquitto]:
+    with running_mosquitto(tmp_path, {"me": "secret"}) as broker:
+        yield broker
+
+
+async def test_a_name_and_a_password_open_a_guarded_broker(guarded: Mosquitto) -> None:
+    wrong = LiveSource(Mqtt(url=guarded.url, topic="x", channels=1, username="me", password="wrong"))
+    said = await wrong.log.says("cannot connect")
+    assert "ot authori" in said and "wrong" not in said
+    wrong.task.cancel()
+    in_fields = LiveSource(Mqtt(url=guarded.url, topic="x", channels=1, username="me", password="secret"))
+    in_url = LiveSource(Mqtt(url=guarded.url.replace("//", "//me:secret@"), topic="x", channels=1))
+    async with in_fields, in_url:
+        pass
+    assert "secret" not in repr(in_fields.node) + repr(in_url.node)
+
+
+@pytest.mark.parametrize("open_first", [True, False])
+async def test_a_cancelled_source_leaves_neither_task_nor_socket(mosquitto: Mosquitto, open_first: bool) -> None:
+    loop = asyncio.get_running_loop()
+    before = asyncio.all_tasks()
+    if not open_first:
+        mosquitto.freeze()
+    live = LiveSource(Mqtt(url=mosquitto.url, topic="x", channels=1))
+    if open_first:
+        await live.open()
+    else:
+        await loop.run_in_executor(None, int)  # the thread that connects has had its turn
+    live.task.cancel()
+    await asyncio.gather(live.task, return_exceptions=True)
+    mosquitto.thaw()
+    while left := asyncio.all_tasks() - before:
+        await asyncio.wait(left)
+
+
+async def test_the_embedded_broker_is_one_for_all_nodes_and_ends_with_the_last() -> None:
+    first = LiveSource(Mqtt(url="embedded", topic="x", channels=1), "one")
+    second = LiveSource(Mqtt(url="embedded", topic="x", channels=1), "two")
+    async with first:
+        async with second, embedded_broker() as (host, port):
+            await published(f"mqtt://{host}:{port}", [("x", 1)])
+            await first.outlet.heard(1)
+            await second.outlet.heard(1)
+        async with embedded_broker() as address:
+            assert address == (host, port)
+    with pytest.raises(OSError):
+        await asyncio.open_connection(host, port)
+
+
+def problems(**fields: Any) -> list[str]:
+    return [
+        str(p) for p in Mqtt.model_validate({"url": "embedded", "topic": "x", "channels": 1, **fields}).check((), GRID)
+    ]
+
+
+def test_times_that_are_missing_or_do_nothing_are_named_at_check() -> None:
+    assert problems(time={"by": "payload"}) == [
+        "time is by payload, and the payload says no time — say where: payload: {time: $.ts, time_unit: ms}"
+    ]
+    assert problems(payload={"time": "$.t", "time_unit": "s"}) == [
+        "the payload's time does nothing, time is by arrival — write time: {by: payload} where it shall count"
+    ]
+    assert problems() == []
+
+
+@pytest.mark.parametrize("channels", [0, [], ["a", "a"]])
+def test_channels_that_cannot_be_are_refused(channels: Any) -> None:
+    with pytest.raises(ValueError, match=r"channels|twice"):
+        Mqtt(url="embedded", topic="x", channels=channels)
