@@ -279,7 +279,7 @@ def form(model: NeuronModel, dt: Seconds) -> tuple[Form, dict[str, float | Array
     lead = len(cls.state) + len(cls.receptors) + len(cls.noise)
     named = [argument.arg for argument in tree.args.args[lead:]]
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    known = values | {name: getattr(model, name) for name in cls.model_fields if name in named}
+    known = values | {name: getattr(model, name) for name in cls.model_fields if name in named} | SHARED
     if missing := [name for name in named if name not in known]:
         raise ParameterError(f"update takes {', '.join(missing)}", "name a field or a key of constants()")
     tree.args.args = tree.args.args[:lead] + [a for a in tree.args.args[lead:] if a.arg in used]

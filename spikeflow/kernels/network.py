@@ -84,10 +84,15 @@ class Network:
         )
         self.arrays, self.program = built.arrays, built.program
         self._table = built.arrays.table
+        self._numbers = memoryview(self._table)  # type: ignore[arg-type]  # three times as fast for single numbers
         self._sources = [built.source_at + place * CODES["SOURCE"] for place in range(len(self._names))]
         self._group_at, self._projection_at, self._record_at = built.group_at, built.projection_at, built.record_at
         self._records = built.records
-        self._trains = {train.name: (len(groups) + k, train) for k, train in enumerate(trains)}
+        first = len(self.groups)
+        self._trains = {
+            train.name: (self._sources[first + k], first + k, train.valued) for k, train in enumerate(self.trains)
+        }
+        self._outputs = [(group.name, at) for group, at in zip(self.groups, self._sources, strict=False)]
         self.reset([group.name for group in groups])
         self.backend, self._run = prepare(backend, self.program)
         self._pass()
@@ -107,7 +112,7 @@ class Network:
         Raises:
             EventError: events outside these ticks or out of order, or an index beyond the train's size.
         """
-        table = self._table
+        table = self._numbers
         stop = first_tick + ticks
         table[_TICK] = first_tick
         table[_STOP] = stop
@@ -121,35 +126,35 @@ class Network:
         while table[_STATUS]:
             self._resolve()
             self._run(*self._arguments)
-        time, index, origin = self.arrays.time, self.arrays.index, self._sources
+        time, index = self.arrays.time, self.arrays.index
         results = {}
-        for place, group in enumerate(self.groups):
-            at = origin[place]
-            offset = int(table[at + _OFFSET])
-            start, end = offset + int(table[at + _START]), offset + int(table[at + _COUNT])
+        for name, at in self._outputs:
+            start, end = table[at + _START], table[at + _COUNT]
             if start == end:
-                results[group.name] = Result(_NO_TIMES, _NO_INDICES, {})
+                results[name] = Result(_NO_TIMES, _NO_INDICES, {})
             else:
-                results[group.name] = Result(time[start:end].copy(), index[start:end].copy(), {})
+                offset = table[at + _OFFSET]
+                start, end = start + offset, end + offset
+                results[name] = Result(time[start:end].copy(), index[start:end].copy(), {})
         if self._records:
             self._collect(first_tick, stop, results)
         return results
 
     def _append(self, name: str, events: Events) -> None:
         try:
-            place, train = self._trains[name]
+            at, place, valued = self._trains[name]
         except KeyError:
             raise EventError(f"there is no train {name!r}; {nearest(name, self._trains)}") from None
         t, index, value = events if len(events) == 3 else (*events, None)
-        table, at, count = self._table, self._sources[place], len(t)
-        held = int(table[at + _COUNT])
+        table, count = self._numbers, len(t)
+        held = table[at + _COUNT]
         if held + count > table[at + _CAPACITY]:
             self._grow(place, held + count)
-        start = int(table[at + _OFFSET]) + held
+        start = table[at + _OFFSET] + held
         self.arrays.time[start : start + count] = t
         self.arrays.index[start : start + count] = index
-        if train.valued:
-            start = int(table[at + _VALUE]) + held
+        if valued:
+            start = table[at + _VALUE] + held
             self.arrays.value[start : start + count] = 1.0 if value is None else value
         elif value is not None:
             raise EventError(f"events of {name!r} carry values, but the train has none; build it with valued=True")

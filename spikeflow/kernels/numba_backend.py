@@ -51,19 +51,16 @@ _TYPES = {
     "post": "int32", "start": "int64", "time": "int64", "index": "uint32", "value": "float64", "held": "float64",
     "rest": "uint8", "recorded": "float64", "mask": "uint8", "words": "uint64",
 }  # fmt: skip
-_HEAD = '''\
-"""Written by spikeflow {version}: a fused loop over ticks. It is made anew when it is missing."""
-import math
-
+_OPENING = '''\
+"""Written by spikeflow {version}, {what}. It is made anew when it is missing."""
+'''
+_HELPERS_HEAD = """\
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-A = int
-
-_njit = njit(error_model="numpy")
-_inlined = njit(error_model="numpy", inline="always")
+_njit = njit(error_model="numpy", cache=True)
 
 
 @intrinsic
@@ -72,6 +69,18 @@ def trailing_zeros(typing, word):
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
 
     return types.uint64(types.uint64), emit
+
+"""
+_WORDS = """\
+import math
+
+import numpy as np
+from numba import njit
+
+from {helpers} import {names}
+
+_njit = njit(error_model="numpy")
+_inlined = njit(error_model="numpy", inline="always")
 
 
 @_inlined
@@ -93,26 +102,30 @@ def maximum(a, b):
 def exp(x):
     return math.exp(x)
 
-'''
+"""
 _lock = threading.Lock()
 _loaded: dict[str, ModuleType] = {}
 
 
 def prepare(program: Program) -> Run:
     """The compiled loop of `program`: from the cache folder, else compiled now and kept there."""
+    load(helpers_text())
     run: Run = load(text(program)).run
     return run
 
 
-def text(program: Program) -> str:
-    """The source file of a program."""
-    parts = [_HEAD.format(version=_version())]
-    parts.append("\n".join(f"{name} = {number}" for name, number in CODES.items()))
-    parts.append(
-        "\n".join(f"{name} = {getattr(numba_text, name)}" for name in ("N_SOURCE", "N_PROJECTION", "N_RECORD"))
-    )
+def helpers_text() -> str:
+    """The source file of what all programs share; apart from theirs, so that it is compiled once."""
+    parts = [_OPENING.format(version=_version(), what="what all fused loops share"), _HELPERS_HEAD, _codes()]
     parts.append(f"MIX_1, MIX_2, STRIDE = {numba_text.MIX_1}, {numba_text.MIX_2}, {numba_text.STRIDE}\n")
-    parts += [_plain(getattr(numba_text, name), "_njit") for name in _HELPERS]
+    return "\n\n".join([*parts, *(_plain(getattr(numba_text, name), "_njit") for name in _HELPERS)])
+
+
+def text(program: Program) -> str:
+    """The source file of a program; the name of the helpers' file, which it holds, changes with their text."""
+    parts = [_OPENING.format(version=_version(), what="a fused loop over ticks")]
+    parts.append(_WORDS.format(helpers=named(helpers_text()), names=", ".join(_HELPERS)))
+    parts.append(_codes())
     parts += [_plain(getattr(vocabulary, name), "_inlined") for name in _SHARED]
     for number, (form, precision) in enumerate(program.forms):
         parts.append(_equations(form, number))
@@ -120,6 +133,11 @@ def text(program: Program) -> str:
         parts.append(_step(form, number))
     parts.append(_run(program))
     return "\n\n".join(parts)
+
+
+def _codes() -> str:
+    sizes = {name: getattr(numba_text, name) for name in ("N_SOURCE", "N_PROJECTION", "N_RECORD")}
+    return "\n".join(f"{name} = {number}" for name, number in {**CODES, **sizes}.items())
 
 
 def _version() -> str:
@@ -218,7 +236,7 @@ def step_{n}(table, real, weight, post, start, time, index, value, held, rest, r
             if rest[first_rest + tile] == 0:
                 sweep_{n}(table, real, mask, g, tile, tile + 1)
     if {spikes} and resting < tiles:
-        spike(table, time, index, words, table[H_SOURCE] + place * N_SOURCE, first_rest * 8, tiles * 8)
+        spike(table, time, index, words, table[H_SOURCE] + place * N_SOURCE, first_rest * 8, tiles)
     table[g + G_RESTING] = resting
     if table[H_RECORDS] > 0:
         record(table, real, post, recorded, place, base, stride)

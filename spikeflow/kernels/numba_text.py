@@ -269,24 +269,26 @@ def wake(real: A, rest: A, at: int, stride: int, first: int, tiles: int, rows: i
     return woken
 
 
-def spike(table: A, time: A, index: A, words: A, source: int, first: int, count: int) -> None:
-    """Append the neurons that spiked, ascending: which words have any, without branches, then their bytes."""
+def spike(table: A, time: A, index: A, words: A, source: int, first: int, tiles: int) -> None:
+    """Append the neurons that spiked, ascending: which tiles and words have any, without branches, then their bytes."""
     listed, found = table[H_SCRATCH], 0
-    for k in range(count):
+    w = words[first : first + 8 * tiles]
+    for k in range(0, 8 * tiles, 8):
         table[listed + found] = k
-        found += words[first + k] != 0
+        found += (w[k] | w[k + 1] | w[k + 2] | w[k + 3] | w[k + 4] | w[k + 5] | w[k + 6] | w[k + 7]) != 0
     out, size = table[source + S_OFFSET] + table[source + S_COUNT], table[source + S_SIZE]
     begins, now = out, table[H_ORIGIN] + table[H_TICK] * table[H_STEP]
     for k in range(found):
-        at = table[listed + k]
-        word = words[first + at]
-        while word != 0:
-            neuron = 8 * at + (np.int64(trailing_zeros(word)) >> 3)
-            word &= word - np.uint64(1)
-            if neuron < size:
-                time[out] = now
-                index[out] = neuron
-                out += 1
+        begin = table[listed + k]
+        for at in range(begin, begin + 8):
+            word = words[first + at]
+            while word != 0:
+                neuron = 8 * at + (np.int64(trailing_zeros(word)) >> 3)
+                word &= word - np.uint64(1)
+                if neuron < size:
+                    time[out] = now
+                    index[out] = neuron
+                    out += 1
     table[source + S_COUNT] += out - begins
 
 

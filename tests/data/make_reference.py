@@ -1,3 +1,5 @@
+# ruff: noqa
+# mypy: ignore-errors
 """Makes the golden data in this folder by RUNNING released packages.
 
     pip install -r requirements.txt        (norse part; CPU torch is enough)

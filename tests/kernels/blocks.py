@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -101,13 +102,12 @@ def joined(results: Sequence[dict[str, Result]]) -> dict[str, npt.NDArray[Any]]:
 def run(net: Network, events: dict[str, Events], ticks: int, cuts: Sequence[int] = ()) -> dict[str, npt.NDArray[Any]]:
     """Step `ticks` ticks, cut into calls at `cuts`."""
     edges = [0, *sorted(cut for cut in set(cuts) if 0 < cut < ticks), ticks]
-    calls = zip(edges[:-1], edges[1:], strict=True)
-    return joined([net.step(a, b - a, between(events, a, b)) for a, b in calls])
+    return joined([net.step(a, b - a, between(events, a, b)) for a, b in pairwise(edges)])
 
 
 def assert_same(one: dict[str, npt.NDArray[Any]], other: dict[str, npt.NDArray[Any]]) -> None:
     """The same bits in every array."""
     assert one.keys() == other.keys()
-    for name in one:
-        np.testing.assert_array_equal(one[name], other[name], err_msg=name, strict=True)
-        assert one[name].tobytes() == other[name].tobytes(), name
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, other[name], err_msg=name, strict=True)
+        assert array.tobytes() == other[name].tobytes(), name

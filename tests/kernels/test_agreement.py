@@ -34,7 +34,7 @@ cuts = st.lists(st.integers(1, TICKS - 1), max_size=8)
 @settings(max_examples=25, deadline=None)
 def test_numba_gives_the_bits_of_the_reference_for_any_split_of_ticks(
     sizes: Sizes, cut: list[int], precision: Any, busy: float
-):
+) -> None:
     events = arriving(sizes, TICKS, busy)
     expected = run(block("numpy", sizes, precision), events, TICKS)
     assert_same(run(block("numba", sizes, precision), events, TICKS, cut), expected)
@@ -42,7 +42,7 @@ def test_numba_gives_the_bits_of_the_reference_for_any_split_of_ticks(
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("window", [1, 7, 10])
-def test_the_length_of_a_window_changes_no_bit(backend: str, window: int):
+def test_the_length_of_a_window_changes_no_bit(backend: str, window: int) -> None:
     sizes = Sizes()
     events = arriving(sizes, TICKS, 0.3)
     whole = run(block(backend, sizes), events, TICKS)
@@ -52,7 +52,7 @@ def test_the_length_of_a_window_changes_no_bit(backend: str, window: int):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("into", BACKENDS)
-def test_a_saved_state_goes_on_in_another_network_on_any_backend(backend: str, into: str):
+def test_a_saved_state_goes_on_in_another_network_on_any_backend(backend: str, into: str) -> None:
     sizes = Sizes()
     events = arriving(sizes, TICKS, 0.3)
     whole = run(block(backend, sizes), events, TICKS)
@@ -66,7 +66,7 @@ def test_a_saved_state_goes_on_in_another_network_on_any_backend(backend: str, i
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_reset_network_does_as_a_new_one(backend: str):
+def test_a_reset_network_does_as_a_new_one(backend: str) -> None:
     sizes = Sizes()
     events = arriving(sizes, TICKS, 0.3)
     used, new = block(backend, sizes), block(backend, sizes)
@@ -77,12 +77,9 @@ def test_a_reset_network_does_as_a_new_one(backend: str):
 
 
 @numba
-def test_skipping_what_rests_changes_no_bit():
+def test_skipping_what_rests_changes_no_bit() -> None:
     events = arriving(Sizes(), 600, 0.02)
-    events = {
-        name: Events(*(column[part.t < 200] if column is not None else None for column in part))
-        for name, part in events.items()
-    }
+    events = between(events, 0, 200)
     events.pop("levels")
     skipping, stepping = block("numba", Sizes(skip=True)), block("numba", Sizes(skip=False))
     assert_same(run(skipping, events, 600), run(stepping, events, 600))
@@ -94,7 +91,7 @@ def test_skipping_what_rests_changes_no_bit():
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_silent_population_comes_to_zero_and_not_to_subnormal_numbers(backend: str):
+def test_a_silent_population_comes_to_zero_and_not_to_subnormal_numbers(backend: str) -> None:
     net = Network(
         [Group("n", Lif(), 100)], [Train("x", 100)], [Projection("x", "n", one_to_one(np.ones(100)))],
         dt=1e-3, backend=backend, skip=False,
@@ -111,7 +108,7 @@ def test_a_silent_population_comes_to_zero_and_not_to_subnormal_numbers(backend:
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("order", ["first", "last"])
 @pytest.mark.parametrize("integrator", ["euler", "exact"])
-def test_every_option_gives_the_bits_of_the_reference(backend: str, order: Any, integrator: Any):
+def test_every_option_gives_the_bits_of_the_reference(backend: str, order: Any, integrator: Any) -> None:
     def net(of: str) -> Network:
         model = Lif(integrator=integrator, input_order=order, v_leak=np.linspace(-0.1, 0.1, 40))
         groups = [Group("n", model, 40, record={"v": (np.arange(40), 1)})]

@@ -40,22 +40,22 @@ def made(pre: int, post: int, **fields: Any) -> Synapses:
     return build(pre, post, dt=1e-3, **fields)
 
 
-def test_without_weights_neurons_are_joined_one_to_one():
+def test_without_weights_neurons_are_joined_one_to_one() -> None:
     np.testing.assert_array_equal(matrix(made(4, 4)), np.eye(4))
     with pytest.raises(ParameterError, match="one_to_one from 4 to 5 neurons — make the sizes agree, or give weights"):
         made(4, 5)
 
 
-def test_with_a_number_all_are_joined():
+def test_with_a_number_all_are_joined() -> None:
     np.testing.assert_array_equal(matrix(made(2, 3, weights=0.5)), np.full((2, 3), 0.5))
     np.testing.assert_array_equal(matrix(made(2, 3, connect="all")), np.ones((2, 3)))
 
 
-def test_autapses_can_be_left_out():
+def test_autapses_can_be_left_out() -> None:
     np.testing.assert_array_equal(matrix(made(3, 3, weights=1.0, autapses=False)), 1 - np.eye(3))
 
 
-def test_random_connections_have_the_counts_they_are_named_after():
+def test_random_connections_have_the_counts_they_are_named_after() -> None:
     into = matrix(made(50, 40, connect={"indegree": 7}))
     out = matrix(made(50, 40, connect={"outdegree": 9}))
     assert (into.sum(axis=0) == 7).all() and into.max() > 1
@@ -65,7 +65,7 @@ def test_random_connections_have_the_counts_they_are_named_after():
 
 
 @pytest.mark.parametrize("connect", [{"probability": 0.3}, {"indegree": 5}, {"outdegree": 5}, "all"])
-def test_what_is_drawn_depends_on_seed_and_name_alone(connect: Any):
+def test_what_is_drawn_depends_on_seed_and_name_alone(connect: Any) -> None:
     def drawn(seed: int, name: str) -> npt.NDArray[np.float64]:
         return matrix(
             made(30, 20, connect=connect, weights={"normal": {"mean": 1.0, "std": 0.1}}, seed=seed, name=name)
@@ -75,7 +75,7 @@ def test_what_is_drawn_depends_on_seed_and_name_alone(connect: Any):
     assert (drawn(1, "a") != drawn(2, "a")).any() and (drawn(1, "a") != drawn(1, "b")).any()
 
 
-def test_a_draw_of_weights_does_not_depend_on_the_sizes_around_it():
+def test_a_draw_of_weights_does_not_depend_on_the_sizes_around_it() -> None:
     normal = {"normal": {"mean": 0.0, "std": 1.0}}
     small, large = matrix(made(3, 4, weights=normal)), matrix(made(30, 40, weights=normal))
     np.testing.assert_array_equal(small, large[:3, :4])
@@ -85,12 +85,12 @@ def test_a_draw_of_weights_does_not_depend_on_the_sizes_around_it():
     assert -1 <= spread.min() < -0.9 and 2.9 < spread.max() < 3
 
 
-def test_several_synapses_between_two_neurons_have_weights_of_their_own():
+def test_several_synapses_between_two_neurons_have_weights_of_their_own() -> None:
     drawn = made(1, 1, connect={"indegree": 5}, weights={"uniform": {"low": 0.0, "high": 1.0}})
     assert np.unique(drawn.weights).size == 5
 
 
-def test_files_are_post_by_pre_unless_they_say_otherwise(tmp_path: Path):
+def test_files_are_post_by_pre_unless_they_say_otherwise(tmp_path: Path) -> None:
     w = np.arange(6.0).reshape(3, 2)
     np.save(tmp_path / "w.npy", w)
     np.savez(tmp_path / "w.npz", a=w, b=w.T)
@@ -106,7 +106,7 @@ def test_files_are_post_by_pre_unless_they_say_otherwise(tmp_path: Path):
     assert made(2, 3, weights=f"{at}/s.npz").kind == CSR
 
 
-def test_a_shape_that_fits_only_transposed_is_an_error_that_says_so(tmp_path: Path):
+def test_a_shape_that_fits_only_transposed_is_an_error_that_says_so(tmp_path: Path) -> None:
     np.save(tmp_path / "w.npy", np.zeros((2, 3)))
     weights = WEIGHTS.validate_python("w.npy", context={"folder": tmp_path})
     with pytest.raises(
@@ -135,12 +135,12 @@ def test_a_shape_that_fits_only_transposed_is_an_error_that_says_so(tmp_path: Pa
         ({"weights": np.zeros((3, 2)), "delay": np.zeros(3)}, r"delays of shape \[3\]"),
     ],
 )
-def test_what_does_not_fit_says_what_would(fields: dict[str, Any], says: str):
+def test_what_does_not_fit_says_what_would(fields: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         made(2, 3, **fields)
 
 
-def test_an_unreadable_file_is_one_sentence(tmp_path: Path):
+def test_an_unreadable_file_is_one_sentence(tmp_path: Path) -> None:
     for name in ("w.npy", "w.npz"):
         (tmp_path / name).write_bytes(b"not an array")
         with pytest.raises(ParameterError, match="cannot be read"):
@@ -152,7 +152,7 @@ def test_an_unreadable_file_is_one_sentence(tmp_path: Path):
         made(2, 3, weights=str(tmp_path / "two.npz#alpa"))
 
 
-def test_delays_come_as_one_per_neuron_or_per_synapse(tmp_path: Path):
+def test_delays_come_as_one_per_neuron_or_per_synapse(tmp_path: Path) -> None:
     w, late = np.arange(1.0, 7.0).reshape(3, 2), np.array([[0, 1], [2, 2], [1, 0]]) * 1e-3
     np.save(tmp_path / "d.npy", late)
     each = made(2, 3, weights=w, delay=str(tmp_path / "d.npy"))

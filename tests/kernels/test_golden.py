@@ -11,7 +11,7 @@ from tests.kernels.golden import Case, cases
 
 @pytest.mark.parametrize("backend", [name for name in backends() if name in ("numpy", "numba")])
 @pytest.mark.parametrize(("file", "name"), cases())
-def test_spikes_are_exact_and_states_within_their_tolerance(file: str, name: str, backend: str):
+def test_spikes_are_exact_and_states_within_their_tolerance(file: str, name: str, backend: str) -> None:
     case = Case(file, name)
     ticks = len(case["input"])
     result = case.network(backend).step(0, ticks, {"x": case.events()})["n"]
@@ -29,7 +29,7 @@ def test_spikes_are_exact_and_states_within_their_tolerance(file: str, name: str
         np.testing.assert_allclose(value.reshape(ticks, size), expected, rtol=0, atol=tolerance)
 
 
-def test_one_spike_too_few_in_the_input_is_noticed():
+def test_one_spike_too_few_in_the_input_is_noticed() -> None:
     case = Case("lif", "rec_default_f64")
     events = case.events()
     short = type(events)(events.t[1:], events.neuron[1:], None)

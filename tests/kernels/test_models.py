@@ -24,14 +24,14 @@ BACKENDS = [name for name in backends() if name in ("numpy", "numba")]
 ALL = (Lif, Li, LifCurrent, LifExcInh)
 
 
-def test_options_are_decided_before_a_backend_sees_the_equations():
+def test_options_are_decided_before_a_backend_sees_the_equations() -> None:
     decided, constants = form(Lif(integrator="exact", input_order="last", reset_by="subtract"), 1e-3)
     assert "if " not in decided.text and "leak" not in constants and "v_reset" not in decided.text
     assert decided.text.index("i * gain") < decided.text.index("i + arriving")
     assert {"keep", "gain", "fade", "v_leak", "v_th", "zero", "one", "tiny"} == set(constants)
 
 
-def test_a_branch_on_anything_else_is_an_error():
+def test_a_branch_on_anything_else_is_an_error() -> None:
     def update(v: Real, *, integrator: str) -> Any:
         if v > 1:
             return v
@@ -54,12 +54,12 @@ def test_a_branch_on_anything_else_is_an_error():
         (lambda: Lif(v_th=np.zeros((2, 2))), r"shape \[2, 2\]"),
     ],
 )
-def test_a_parameter_that_does_not_fit_says_what_would(make: Any, says: str):
+def test_a_parameter_that_does_not_fit_says_what_would(make: Any, says: str) -> None:
     with pytest.raises(ValidationError, match=says):
         make()
 
 
-def test_parameters_come_from_files_beside_the_graph(tmp_path: Path):
+def test_parameters_come_from_files_beside_the_graph(tmp_path: Path) -> None:
     np.save(tmp_path / "tau.npy", [0.01, 0.02])
     model = Lif.model_validate({"tau_mem": "tau.npy"}, context={"folder": tmp_path, "units": "required"})
     assert model.per_neuron() == {"tau_mem": 2}
@@ -70,7 +70,7 @@ def test_parameters_come_from_files_beside_the_graph(tmp_path: Path):
         Lif.model_validate({"tau_mem": 0.01}, context={"units": "required"})
 
 
-def test_a_coarse_tick_warns_and_an_unstable_one_is_an_error():
+def test_a_coarse_tick_warns_and_an_unstable_one_is_an_error() -> None:
     assert Lif().problems(1e-3) == []
     (coarse,) = Lif(tau_syn=1.5e-3).problems(1e-3)
     assert coarse.warning and coarse.path == ("tau_syn",) and "0.667, above 0.5" in coarse.found
@@ -81,7 +81,7 @@ def test_a_coarse_tick_warns_and_an_unstable_one_is_an_error():
 
 
 @pytest.mark.parametrize(("given", "ticks"), [(5, 5.0), (2.5, 2.5), ("2 ms", 20.0), ("0.25 ms", 2.5), (0, 0.0)])
-def test_a_refractory_period_is_ticks_or_a_time(given: Any, ticks: float):
+def test_a_refractory_period_is_ticks_or_a_time(given: Any, ticks: float) -> None:
     assert Lif(refractory=given).refractory_ticks(1e-4) == pytest.approx(ticks)
 
 
@@ -98,7 +98,7 @@ def stepped(model: NeuronModel, dt: float, ticks: int, receptor: str | None = No
 
 
 @pytest.mark.parametrize("tau_syn", [5e-3, 20e-3, 10e-3, 10e-3 * (1 + 1e-12), 9.999999e-3])
-def test_the_exact_integrator_follows_the_solution_whatever_the_time_constants(tau_syn: float):
+def test_the_exact_integrator_follows_the_solution_whatever_the_time_constants(tau_syn: float) -> None:
     got = stepped(Li(tau_syn=tau_syn, integrator="exact", v_leak=0.2), 1e-3, 50)
     t, mem = 1e-3 * np.arange(1, 51), 10e-3
     apart = 1 / mem - 1 / tau_syn
@@ -107,13 +107,13 @@ def test_the_exact_integrator_follows_the_solution_whatever_the_time_constants(t
     np.testing.assert_allclose(got["i"][:, 0], 3 * np.exp(-t / tau_syn), rtol=1e-12)
 
 
-def test_the_exact_integrator_does_not_depend_on_the_tick_and_euler_comes_near_it():
+def test_the_exact_integrator_does_not_depend_on_the_tick_and_euler_comes_near_it() -> None:
     fine, coarse = (stepped(Li(integrator="exact"), dt, n)["v"][-1, 0] for dt, n in ((1e-4, 200), (1e-3, 20)))
     assert fine == pytest.approx(coarse, rel=1e-12)
     assert stepped(Li(), 1e-6, 20_000)["v"][-1, 0] == pytest.approx(fine, rel=1e-3)
 
 
-def test_excitation_and_inhibition_have_time_constants_of_their_own():
+def test_excitation_and_inhibition_have_time_constants_of_their_own() -> None:
     quiet: dict[str, Any] = {"v_th": 0.0, "refractory": 0}
     for receptor, tau in (("exc", 5e-3), ("inh", 10e-3)):
         got = stepped(LifExcInh(integrator="exact", **quiet), 1e-4, 100, receptor)
@@ -121,13 +121,13 @@ def test_excitation_and_inhibition_have_time_constants_of_their_own():
         np.testing.assert_allclose(got["v"], alone["v"], rtol=1e-12)
 
 
-def test_subtracting_keeps_what_is_above_the_threshold():
+def test_subtracting_keeps_what_is_above_the_threshold() -> None:
     got = stepped(LifCurrent(tau_mem=1e-3, reset_by="subtract"), 1e-3, 2)
     assert got["v"][:, 0].tolist() == [2.0, 0.0]
 
 
 @pytest.mark.parametrize("cls", ALL)
-def test_a_model_says_where_its_equations_come_from(cls: type[NeuronModel]):
+def test_a_model_says_where_its_equations_come_from(cls: type[NeuronModel]) -> None:
     text = cls.__doc__ or ""
     assert "dv/dt" in text and ("Source:" in text or "Brette" in text)
     assert all(field.description for field in cls.model_fields.values())
@@ -153,7 +153,7 @@ class Jitter(NeuronModel):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_noise_is_the_same_on_every_backend_and_for_every_split(backend: str, precision: Any):
+def test_noise_is_the_same_on_every_backend_and_for_every_split(backend: str, precision: Any) -> None:
     def net(of: str) -> Network:
         groups = [Group("n", Jitter(), 100, precision, record={"v": (np.arange(100), 1)})]
         return Network(groups, [], [], dt=1e-3, seed=3, backend=of)

@@ -46,13 +46,13 @@ def strong(size: int = 3) -> npt.NDArray[np.float64]:
 
 
 @backend_of
-def test_without_delay_a_spike_passes_a_chain_in_its_own_tick(backend: str):
+def test_without_delay_a_spike_passes_a_chain_in_its_own_tick(backend: str) -> None:
     projections = [Projection(a, b, one_to_one(strong())) for a, b in (("b", "c"), ("a", "b"), ("x", "a"))]
     assert spikes(chain(backend, *projections), "c", 10, {"x": at((4, 1))}) == [(4, 1)]
 
 
 @backend_of
-def test_delays_of_all_three_kinds_shift_by_whole_ticks(backend: str):
+def test_delays_of_all_three_kinds_shift_by_whole_ticks(backend: str) -> None:
     pre, post = np.array([0, 0, 2]), np.array([0, 1, 2])
     projections = [
         Projection("x", "a", one_to_one(strong(), 2)),
@@ -78,14 +78,14 @@ def test_delays_of_all_three_kinds_shift_by_whole_ticks(backend: str):
 
 
 @backend_of
-def test_a_population_hears_itself_one_tick_later(backend: str):
+def test_a_population_hears_itself_one_tick_later(backend: str) -> None:
     ring = np.roll(np.eye(3), 1, axis=1) * 20
     net = chain(backend, Projection("x", "a", one_to_one(strong())), Projection("a", "a", dense(ring, 1)))
     assert spikes(net, "a", 5, {"x": at((0, 0))}) == [(0, 0), (1, 1), (2, 2), (3, 0), (4, 1)]
 
 
 @backend_of
-def test_a_value_multiplies_the_weight_and_several_in_a_tick_add(backend: str):
+def test_a_value_multiplies_the_weight_and_several_in_a_tick_add(backend: str) -> None:
     net = Network(
         [Group("a", Lif(), 2, record={"i": (np.arange(2), 1)})], [Train("x", 2, True)],
         [Projection("x", "a", one_to_one(np.array([0.5, -1.0])))], dt=1e-3, backend=backend,
@@ -95,14 +95,14 @@ def test_a_value_multiplies_the_weight_and_several_in_a_tick_add(backend: str):
 
 
 @backend_of
-def test_a_held_sample_acts_until_the_next_one(backend: str):
+def test_a_held_sample_acts_until_the_next_one(backend: str) -> None:
     net = chain(backend, Projection("x", "a", one_to_one(strong()), hold=True), valued=True)
     events = {"x": at((1, 0), (2, 1), (2, 1), (4, 0), value=[1.0, 1.0, 0.0, 0.0])}
     assert spikes(net, "a", 8, events) == [(1, 0), (2, 0), (3, 0)]
 
 
 @backend_of
-def test_events_within_a_tick_may_come_in_any_order_of_neurons(backend: str):
+def test_events_within_a_tick_may_come_in_any_order_of_neurons(backend: str) -> None:
     net = Network(
         [Group("a", relay(), 4)], [Train("x", 4)], [Projection("x", "a", one_to_one(strong(4)))],
         dt=1e-3, backend=backend, origin_ns=10**15, dt_ns=10**6,
@@ -122,7 +122,7 @@ def test_events_within_a_tick_may_come_in_any_order_of_neurons(backend: str):
         (at((1, 3)), "index 3 in 'x', whose size is 3"),
     ],
 )
-def test_events_that_do_not_fit_are_refused_and_nothing_of_them_stays(backend: str, events: Events, says: str):
+def test_events_that_do_not_fit_are_refused_and_nothing_of_them_stays(backend: str, events: Events, says: str) -> None:
     net = chain(backend, Projection("x", "a", one_to_one(strong())))
     with pytest.raises(EventError, match=says):
         net.step(0, 3, {"x": events})
@@ -130,7 +130,7 @@ def test_events_that_do_not_fit_are_refused_and_nothing_of_them_stays(backend: s
 
 
 @backend_of
-def test_more_events_than_there_is_room_for_make_room(backend: str):
+def test_more_events_than_there_is_room_for_make_room(backend: str) -> None:
     net = Network(
         [Group("a", relay(v_leak=20.0), 3000)], [Train("x", 3)], [Projection("a", "a", one_to_one(np.zeros(3000), 1))],
         dt=1e-3, backend=backend,
@@ -140,7 +140,7 @@ def test_more_events_than_there_is_room_for_make_room(backend: str):
     assert (result.neuron.reshape(10, 3000) == np.arange(3000)).all()
 
 
-def test_a_loop_without_delay_is_an_error_that_names_it():
+def test_a_loop_without_delay_is_an_error_that_names_it() -> None:
     loop = [Projection("a", "b", one_to_one(strong())), Projection("b", "a", one_to_one(strong()))]
     with pytest.raises(ParameterError, match="loop without delay through b, a — delay"):
         chain("numpy", *loop)
@@ -157,12 +157,12 @@ def test_a_loop_without_delay_is_an_error_that_names_it():
         (Projection("x", "a", one_to_one(strong(4))), "4 neurons of 'x', which has 3"),
     ],
 )
-def test_a_projection_that_does_not_fit_says_why(projection: Projection, says: str):
+def test_a_projection_that_does_not_fit_says_why(projection: Projection, says: str) -> None:
     with pytest.raises(ParameterError, match=says):
         chain("numpy", projection)
 
 
-def test_a_state_of_another_network_is_refused():
+def test_a_state_of_another_network_is_refused() -> None:
     net = chain("numpy", Projection("x", "a", one_to_one(strong())))
     with pytest.raises(ParameterError, match="same graph"):
         net.load({})

@@ -22,8 +22,9 @@ from spikeflow.kernels import numba_backend
 import spikeflow.kernels.models.li as li
 net = Network([Group("n", li.Li(), 10)], [], [], dt=1e-3, backend="numba")
 net.step(0, 20, {})
-(module,) = [m for name, m in numba_backend._loaded.items() if name.startswith("loop")]
-print(sum(module.run.stats.cache_hits.values()), sum(module.run.stats.cache_misses.values()), module.__file__)
+helpers, module = numba_backend._loaded.values()
+compiled = sum(sum(f.stats.cache_misses.values()) for f in (module.run, helpers.begin, helpers.deliver))
+print(sum(module.run.stats.cache_hits.values()), compiled, module.__file__)
 """
 
 
@@ -36,14 +37,14 @@ def in_a_process(cache: Path) -> list[str]:
     return done.stdout.split()
 
 
-def test_a_second_process_compiles_nothing(tmp_path: Path):
+def test_a_second_process_compiles_nothing(tmp_path: Path) -> None:
     first, second = in_a_process(tmp_path), in_a_process(tmp_path)
-    assert first[:2] == ["0", "1"]
+    assert first[0] == "0" and int(first[1]) > 1
     assert second[:2] == ["1", "0"]
     assert first[2] == second[2]
 
 
-def test_an_edited_equation_or_helper_has_a_file_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_an_edited_equation_or_helper_has_a_file_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPIKEFLOW_CACHE", str(tmp_path))
     from spikeflow.kernels.models.lif import Lif
 
@@ -57,7 +58,7 @@ def test_an_edited_equation_or_helper_has_a_file_of_its_own(tmp_path: Path, monk
     assert len({numba_backend.named(text) for text in texts}) == 3
 
 
-def test_sizes_parameters_and_connections_share_one_file():
+def test_sizes_parameters_and_connections_share_one_file() -> None:
     from spikeflow.kernels.models.lif import Lif
 
     small = Network([Group("n", Lif(), 10)], [], [], dt=1e-3, backend="numpy").program
@@ -65,7 +66,7 @@ def test_sizes_parameters_and_connections_share_one_file():
     assert numba_backend.text(small) == numba_backend.text(large)
 
 
-def test_the_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_the_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("SPIKEFLOW_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert numba_backend.cache_folder() == tmp_path / "spikeflow"
@@ -73,7 +74,7 @@ def test_the_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp
     assert numba_backend.cache_folder() == tmp_path / "here"
 
 
-def test_a_folder_that_cannot_be_written_is_no_obstacle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_a_folder_that_cannot_be_written_is_no_obstacle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
     monkeypatch.setenv("SPIKEFLOW_CACHE", str(blocked))
@@ -81,7 +82,7 @@ def test_a_folder_that_cannot_be_written_is_no_obstacle(monkeypatch: pytest.Monk
     assert path.read_text() == "x = 1\n" and blocked not in path.parents
 
 
-def test_a_file_that_is_there_is_left_alone(tmp_path: Path):
+def test_a_file_that_is_there_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "loop.py"
     numba_backend._write(path, "first\n")
     stamp = path.stat().st_mtime_ns
@@ -90,7 +91,7 @@ def test_a_file_that_is_there_is_left_alone(tmp_path: Path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["loop.py"]
 
 
-def test_without_numba_everything_runs_on_numpy(monkeypatch: pytest.MonkeyPatch):
+def test_without_numba_everything_runs_on_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     from spikeflow.kernels.models.lif import Lif
 
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
