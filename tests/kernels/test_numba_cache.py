@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikeflow.kernels import Group, Network, backends
+from spikeflow.kernels import Group, Network, backends, vocabulary
 
 pytest.importorskip("numba")
 
@@ -52,7 +52,7 @@ def test_an_edited_equation_or_helper_has_a_file_of_its_own(tmp_path: Path, monk
     subtracting = Network([Group("n", Lif(reset_by="subtract"), 10)], [], [], dt=1e-3, backend="numpy").program
     texts = {numba_backend.text(program), numba_backend.text(subtracting)}
     assert len(texts) == 2
-    monkeypatch.setattr(numba_backend.vocabulary, "flush", numba_backend.vocabulary.hold)
+    monkeypatch.setattr(vocabulary, "flush", vocabulary.hold)
     texts.add(numba_backend.text(program))
     assert len(texts) == 3
     assert len({numba_backend.named(text) for text in texts}) == 3
