@@ -63,8 +63,8 @@ def cuda_source(program: Program) -> str:
     columns = ", ".join(f"{name} = {number}" for name, number in layout.CODES.items())
     parameters = _parameters()
     parts = [
-        *textwrap.wrap(f"enum {{ {columns} }};", 118),
-        *textwrap.wrap(f"struct Net {{ {' '.join(f'{parameter};' for parameter in parameters)} }};", 118),
+        *_wrapped(f"enum {{ {columns} }};"),
+        *_wrapped(f"struct Net {{ {' '.join(f'{parameter};' for parameter in parameters)} }};"),
         WORDS,
         _NOISE,
         _shared(vocabulary.hold, ["free"]),
@@ -74,13 +74,17 @@ def cuda_source(program: Program) -> str:
         _dispatch(program),
         Path(__file__).with_name("network.cu").read_text(encoding="utf-8"),
         f'extern "C" __global__ void __launch_bounds__({MOST_THREADS}) {KERNEL}(',
-        *textwrap.wrap(f"{', '.join(parameters)}) {{", 110, initial_indent="    ", subsequent_indent="    "),
+        *_wrapped(f"    {', '.join(parameters)}) {{"),
         "    __shared__ Shared shared;",
-        *textwrap.wrap(f"const Net net = {{{', '.join(layout.ARGUMENTS)}}};", 110, initial_indent="    "),
+        *_wrapped(f"    const Net net = {{{', '.join(layout.ARGUMENTS)}}};"),
         "    step_window(net, shared);",
         "}\n",
     ]
     return "\n".join(parts)
+
+
+def _wrapped(line: str) -> list[str]:
+    return textwrap.wrap(line, 118, subsequent_indent="    ", break_on_hyphens=False)
 
 
 def _parameters() -> list[str]:

@@ -57,6 +57,46 @@ def everything(backend: str, **options: Any) -> Network:
     return Network(groups, trains, projections, dt=DT, seed=3, backend=backend, origin_ns=500, dt_ns=10, **options)
 
 
+def overflowing(backend: str) -> Network:
+    """A population that fires more in a window than there is room for at first."""
+    groups = [Group("many", Lif(v_leak=30.0), 900), Group("late", Li(), 3)]
+    synapses = build.dense(np.full((900, 3), 0.01), 4)
+    return Network(groups, [], [Projection("many", "late", synapses)], dt=DT, backend=backend)
+
+
+def anything(seed: int, backend: str) -> Network:
+    """Populations of two models, joined at random."""
+    rng = np.random.default_rng(seed)
+    groups = [
+        Group(
+            f"g{k}", Lif(tau_syn=float(rng.uniform(2e-3, 9e-3))) if rng.random() < 0.7 else Li(), int(size), "float32"
+        )
+        for k, size in enumerate(rng.integers(1, 140, rng.integers(1, 5)))
+    ]
+    trains = [Train("t", int(rng.integers(1, 140))), Train("u", int(rng.integers(1, 60)), True)]
+    projections = []
+    for k, target in enumerate(groups):
+        for source in rng.choice(np.array([*groups, *trains], object), rng.integers(0, 6)):
+            earlier = isinstance(source, Train) or source in groups[:k]
+            synapses = some_synapses(rng, source.size, target.size, 0 if earlier else 1)
+            hold = isinstance(source, Train) and source.valued and bool(rng.random() < 0.5)
+            projections.append(Projection(source.name, target.name, synapses, hold=hold))
+    return Network(groups, trains, projections, dt=DT, seed=seed, backend=backend)
+
+
+def some_synapses(rng: np.random.Generator, pre: int, post: int, least: int) -> Synapses:
+    """Synapses of some kind with delays of some kind, `least` ticks or more."""
+    delay: npt.ArrayLike = least
+    if rng.random() < 0.5:
+        delay = rng.integers(least, least + 6, pre)
+    if pre == post and rng.random() < 0.5:
+        return build.one_to_one(rng.normal(1, 1, pre), delay)
+    if rng.random() < 0.5:
+        return build.dense(rng.normal(0.1, 0.3, (pre, post)), delay)
+    count = int(rng.integers(0, 4 * pre + 4 * post))
+    return scattered(rng, pre, post, count, rng.integers(least, least + 4, count) if np.ndim(delay) else delay)
+
+
 def drive(net: Network, ticks: int = TICKS, events: int = 700, seed: int = 11) -> Drive:
     """Random events for each train, some of them several in a tick of one channel, and a burst of all channels."""
     rng = np.random.default_rng(seed)
@@ -82,7 +122,7 @@ def within(net: Network, arriving: Drive, first: int, stop: int) -> Drive:
 
 def by_falling_index(arriving: Drive) -> Drive:
     """The same events, out of order within each tick."""
-    return {name: _sorted(events, -events.index.astype(np.int64)) for name, events in arriving.items()}
+    return {name: _sorted(events, -events.neuron.astype(np.int64)) for name, events in arriving.items()}
 
 
 def pairs_swapped(arriving: Drive) -> Drive:
@@ -98,12 +138,12 @@ def pairs_swapped(arriving: Drive) -> Drive:
 
 def by_rising_index(arriving: Drive) -> Drive:
     """The same events in order; several of one channel and tick keep theirs."""
-    return {name: _sorted(events, events.index) for name, events in arriving.items()}
+    return {name: _sorted(events, events.neuron) for name, events in arriving.items()}
 
 
 def _sorted(events: Events, within_tick: npt.NDArray[Any]) -> Events:
     order = np.lexsort((within_tick, events.t))
-    return Events(events.t[order], events.index[order], None if events.value is None else events.value[order])
+    return Events(events.t[order], events.neuron[order], None if events.value is None else events.value[order])
 
 
 def windows(net: Network, arriving: Drive, ticks: int, window: int) -> Iterator[Mapping[str, Result]]:

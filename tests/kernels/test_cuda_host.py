@@ -7,7 +7,7 @@ import pytest
 
 from .cuda_host import COMPILER, Guarded, HostKernel, KernelError
 
-pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no g++ on this machine")
+pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no g++ for Linux here")
 
 MIRROR = """
 extern "C" __global__ void mirror(int *out) {

@@ -18,21 +18,23 @@ from spikeflow.kernels.models.lif_current import LifCurrent
 from spikeflow.kernels.models.lif_exc_inh import LifExcInh
 from spikeflow.kernels.vocabulary import where
 
-from .cuda_host import COMPILER, backend
+from .cuda_host import COMPILER, Races, backend
 from .cuda_networks import (
     DT,
     TICKS,
     Outcome,
+    anything,
     by_falling_index,
     by_rising_index,
     differences,
     drive,
     everything,
     outcome,
+    overflowing,
     within,
 )
 
-pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no g++ on this machine")
+pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no g++ for Linux here")
 
 BLOCKS = [(threads, reverse) for threads in (1, 7, 32, 64, 101, 128) for reverse in (False, True)]
 
@@ -42,9 +44,9 @@ def reference() -> Outcome:
     return outcome(everything("numpy"))
 
 
-def host(threads: int, reverse: bool, *, watch: bool = False) -> str:
-    name = f"cuda_host {threads} {reverse} {watch}"
-    register(name, backend(threads, reverse=reverse, watch=watch))
+def host(threads: int, reverse: bool, races: Races = "unwatched") -> str:
+    name = f"cuda_host {threads} {reverse} {races}"
+    register(name, backend(threads, reverse=reverse, races=races))
     return name
 
 
@@ -67,7 +69,7 @@ def test_any_windows_give_the_same_bits(window: int) -> None:
 
 @pytest.mark.parametrize("reverse", [False, True])
 def test_no_two_threads_race(reverse: bool) -> None:
-    net = everything(host(33, reverse, watch=True))
+    net = everything(host(33, reverse, "errors"))
     assert differences(outcome(net, window=20), reference()) == []
 
 
@@ -141,20 +143,21 @@ def test_noise_has_the_bits_of_the_reference(precision: Any) -> None:
 
 
 def test_a_window_that_overflows_goes_on_where_it_stopped() -> None:
-    def net(backend: str) -> Network:
-        groups = [Group("many", Lif(v_leak=30.0), 900), Group("late", Li(), 3)]
-        synapses = build.dense(np.full((900, 3), 0.01), 4)
-        return Network(groups, [], [Projection("many", "late", synapses)], dt=DT, backend=backend)
-
-    expected = outcome(net("numpy"), ticks=30)
+    expected = outcome(overflowing("numpy"), ticks=30)
     assert len(expected["many spikes t"]) > 10_000 * 8
     for reverse in (False, True):
-        assert differences(outcome(net(host(256, reverse)), ticks=30), expected) == []
+        assert differences(outcome(overflowing(host(256, reverse)), ticks=30), expected) == []
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_random_networks_give_the_bits_of_the_reference(seed: int) -> None:
+    expected = outcome(anything(seed, "numpy"), ticks=25)
+    assert differences(outcome(anything(seed, "cuda_host"), ticks=25, window=seed % 9 + 1), expected) == []
 
 
 @pytest.mark.parametrize("reverse", [False, True])
 def test_events_out_of_order_within_a_tick_are_put_in_order(reverse: bool) -> None:
-    net = everything(host(16, reverse, watch=True))
+    net = everything(host(16, reverse, "errors"))
     shuffled = by_falling_index(drive(net))
     expected = outcome(everything("numpy"), by_rising_index(shuffled))
     assert differences(outcome(net, shuffled, window=14), expected) == []
@@ -205,6 +208,22 @@ class Rooted(NeuronModel):
         v = v + i
         v = np.sqrt(v)
         return v, v > i
+
+
+class Short(NeuronModel):
+    """A model that forgets to say where it spikes."""
+
+    state: ClassVar = ("v",)
+    receptors: ClassVar = ("i",)
+
+    @staticmethod
+    def update(v: Any, i: Any) -> Any:
+        return v + i
+
+
+def test_an_update_that_returns_something_else_is_an_error() -> None:
+    with pytest.raises(ParameterError, match=r"Short .* returns real .* then where it spikes"):
+        Network([Group("n", Short(), 3)], [], [], dt=DT, backend="cuda_host")
 
 
 def test_a_model_outside_the_vocabulary_is_named_with_its_file_and_line() -> None:

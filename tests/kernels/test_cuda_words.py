@@ -17,7 +17,7 @@ from spikeflow.kernels.vocabulary import exp, flush, maximum, minimum, where
 
 from .cuda_host import COMPILER, Guarded, HostKernel
 
-pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no g++ on this machine")
+pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no g++ for Linux here")
 
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.1, 3.0, 1e-30, -9.9e-31, 1e-40, 1e30, np.inf, -np.inf, np.nan]
 
