@@ -1,0 +1,73 @@
+"""Population codes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikeflow.events import Grid, Stream, columns, sample_batch
+from spikeflow.nodes.encoders.population import Population, responses
+from tests.nodes import conformance
+from tests.nodes.encoders import golden
+
+GRID = Grid(5_000_000_000, 1_000_000, 10)
+CASES = golden.cases("population_")
+
+
+@pytest.mark.parametrize("case", sorted(CASES))
+def test_responses_are_those_of_norse(case: str) -> None:
+    arrays, said = CASES[case]
+    double = said["dtype"] == "f64"
+    value = arrays["input"].astype(np.float64 if double else np.float32)
+    scale = float(value.max()) if said["scale"] == "input.max()" else float(said["scale"])
+    stream = Stream("x", "samples", value.shape[1], double=double)
+    node = conformance.bind(Population(centres=11, scale=scale, sigma=said["sigma"]), [stream], GRID)
+    t_ns = np.repeat(GRID.origin_ns + np.arange(len(value)) * 700_000, value.shape[1])
+    record = sample_batch(t_ns, np.tile(np.arange(value.shape[1]), len(value)), value.ravel())
+    found_t, channel, found = columns(conformance.run(node, record, 0, 10))
+    assert found.dtype == value.dtype
+    assert np.array_equal(found_t, np.repeat(t_ns, 11))
+    assert np.array_equal(channel, np.tile(np.arange(33), len(value)))
+    error = np.abs(found.reshape(arrays["out"].shape) - arrays["out"]).max()
+    assert error <= (1e-12 if double else 2e-6)
+
+
+def test_the_parts_are_those_of_norse() -> None:
+    for name, sigma in (("gaussian_rbf_sigma0.35", 0.35), ("gaussian_rbf_sigma1.0", 1.0)):
+        arrays, _ = golden.cases(name)[name]
+        # one centre at 0 and scale 1: the square root of the argument is its distance
+        value = arrays["input"]
+        use = value >= 0
+        found = responses(np.sqrt(value[use]), 1, 1.0, sigma=sigma)[:, 0]
+        assert np.allclose(found, arrays["out"][use], rtol=1e-12, atol=0)
+        assert use.any()
+
+
+def test_other_kernels_and_distances_can_be_chosen() -> None:
+    value = np.array([0.25])
+    assert responses(value, 2, 2.0, "gaussian", "absolute")[0] == pytest.approx(np.exp([-0.25, -1.75]))
+    assert responses(value, 2, 2.0, "laplace", "squared", 0.5)[0] == pytest.approx(np.exp([-0.25, -12.25]))
+
+
+def test_channels_become_a_shape_with_one_axis_more() -> None:
+    [stream] = Population(centres=5, scale=1.0).outlets([Stream("x", "samples", 6, shape=(2, 3))]).values()
+    assert (stream.kind, stream.size, stream.shape) == ("samples", 30, (2, 3, 5))
+
+
+def test_any_cut_into_windows_gives_the_same_samples() -> None:
+    stream = Stream("x", "samples", 4)
+    record = conformance.random_events(stream, GRID, 130, 400)
+
+    def make() -> Population:
+        return Population(centres=7, scale=1.0)
+
+    assert conformance.differing_cuts(make, stream, record, GRID, 130) == []
+    assert conformance.state_problems(make, stream, record, GRID, 130) == []
+
+
+@pytest.mark.parametrize("fields", [{"centres": 0, "scale": 1.0}, {"centres": 3, "scale": 0.0}, {"centres": 3}])
+def test_a_scale_of_zero_or_none_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"centres|scale"):
+        Population(**fields)
