@@ -49,15 +49,12 @@ class Builder:
         for projection in self.projections:
             self._check(projection)
         order = _order(groups, projections)
-        distinct_forms: dict[tuple[str, Precision], int] = {}
-        distinct: list[tuple[Form, Precision]] = []
-        self.which = []
-        for group, (decided, _) in zip(self.groups, self.forms, strict=True):
-            of = (form_key(decided), group.precision)
-            if of not in distinct_forms:
-                distinct_forms[of] = len(distinct)
-                distinct.append((decided, group.precision))
-            self.which.append(distinct_forms[of])
+        keys = [(form_key(decided), group.precision) for group, (decided, _) in zip(groups, forms, strict=True)]
+        # by their keys, not as they come: graphs with the same models in another order share one compiled loop
+        places = {key: place for place, key in enumerate(sorted(set(keys)))}
+        known = {key: decided for key, (decided, _) in zip(keys, forms, strict=True)}
+        self.which = [places[key] for key in keys]
+        distinct: list[tuple[Form, Precision]] = [(known[key], key[1]) for key in places]
         self.program = Program(tuple(distinct))
         n_groups, n_sources, n_projections = len(self.groups), len(self.members), len(self.projections)
         n_records = sum(len(group.record) for group in self.groups)
