@@ -17,7 +17,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Graph = Annotated[Path, typer.Argument(help="The graph file.", show_default=False)]
+Graph = Annotated[Path, typer.Argument(metavar="GRAPH", help="The graph file.", show_default=False)]
 Set = Annotated[
     list[str] | None,
     typer.Option(
@@ -134,4 +134,4 @@ def _top(
 
 def main() -> None:
     """The console script."""
-    app()
+    app(prog_name="spikeflow")

@@ -23,5 +23,7 @@ async def _serve(port: int) -> int:
         print(f"mqtt://127.0.0.1:{bound}", flush=True)
         await stop.wait()
     finally:
+        # clients that are still there are cut off, and Python 3.11's streams cannot take that in silence
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
         await broker.shutdown()
     return OK

@@ -20,8 +20,13 @@ from spikeflow.errors import ParameterError, SpikeflowError
 from spikeflow.units import parse_seconds
 
 if TYPE_CHECKING:
-    from spikeflow.monitor.feed import Feed, Screen
+    from spikeflow.monitor.feed import Feed
+    from spikeflow.monitor.screen import Screen
     from spikeflow.runtime.engine import Engine
+
+
+_log = logging.getLogger("spikeflow")
+_QUIET_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,7 @@ def _run(wish: Wish, signals: Signals) -> int:
     if wants_view and (os.environ.get("TERM", "") in ("", "dumb")):
         wants_view = False
 
+    from spikeflow.monitor.screen import Screen, view_outlet
     from spikeflow.spec import load
 
     spec = load(wish.graph, set=values)
@@ -61,7 +67,8 @@ def _run(wish: Wish, signals: Signals) -> int:
     prints = any(node.role == "sink" and node.kind == "console" for node in spec.nodes.values())
     if prints and wish.view is None:
         wants_view = False  # standard output is the graph's own
-    screen = _screen(wish) if wants_view else None
+    view = None if wish.view == "none" else view_outlet(spec, wish.view)
+    screen = Screen(debug=wish.debug) if wants_view else None
     try:
         from spikeflow.runtime.engine import Engine, Options, fast_loop
 
@@ -69,17 +76,11 @@ def _run(wish: Wish, signals: Signals) -> int:
         with fast_loop() as runner:
             signals.engine, signals.loop, signals.screen = engine, runner.get_loop(), screen
             if screen is not None:
-                return int(runner.run(_with_view(engine, screen, wish)))
+                return int(runner.run(_with_view(engine, screen, view, wish.debug)))
             return int(runner.run(_with_lines(engine, wish.json or not prints, wish.debug)))
     finally:
         if screen is not None:
             screen.close()
-
-
-def _screen(wish: Wish) -> Screen:
-    from spikeflow.monitor.feed import Screen
-
-    return Screen(debug=wish.debug)
 
 
 def _time(option: str, text: str) -> float:
@@ -109,20 +110,28 @@ def _speed(text: str | None) -> float | None:
 # The two ways to show a run.
 
 
-async def _with_view(engine: Engine, screen: Screen, wish: Wish) -> int:
+async def _with_view(engine: Engine, screen: Screen, view: str | None, debug: bool) -> int:
     """Run with the terminal view; what stays is its last table, and below it what went wrong."""
-    from spikeflow.monitor.feed import Feed, LogLines, view_outlet
+    from spikeflow.monitor.feed import Feed, LogLines
 
-    feed = Feed(engine, screen, view_outlet(engine.spec, wish.view))
+    feed = Feed(engine, screen, view)
     handler = LogLines(feed)
     with _logging(handler):
         shown = asyncio.create_task(feed.run(), name="spikeflow: view")
+        shown.add_done_callback(_view_gone)
         try:
-            return await _outcome(engine, wish.debug, feed)
+            return await _outcome(engine, debug, feed)
         finally:
             shown.cancel()
             for line in handler.kept:
                 say(line)
+
+
+def _view_gone(shown: asyncio.Task[None]) -> None:
+    """A view that ends before it is told to has died; that is no reason to end the run."""
+    if not shown.cancelled():
+        why = f" ({error})" if (error := shown.exception()) else ""
+        say(f"warning: the view has died{why}; the run goes on, ctrl-C drains it")
 
 
 async def _with_lines(engine: Engine, lines: bool, debug: bool) -> int:
@@ -215,7 +224,13 @@ class Signals:
                 self.screen.close()
             os._exit(128 + number)
         self._seen = True
-        self.loop.call_soon_threadsafe(self.engine.stop)
+        self.loop.call_soon_threadsafe(self._drain)
+
+    def _drain(self) -> None:
+        """Let the run end; say so where that takes a while."""
+        assert self.engine is not None and self.loop is not None
+        self.engine.stop()
+        self.loop.call_later(_QUIET_S, _log.info, "the run drains; a second signal stops it at once")
 
 
 __all__ = ["Signals", "Wish", "run_graph"]

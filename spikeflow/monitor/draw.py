@@ -16,8 +16,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.segment import Segment
 from rich.style import Style
 
-from spikeflow.monitor.frames import Frame
-from spikeflow.monitor.raster import row_sizes
+from spikeflow.monitor.frames import Frame, row_sizes
 
 LEVELS = 20
 _ANCHORS = ((10, 10, 22), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164))
@@ -228,7 +227,7 @@ class Picture:
     def _title(self, width: int, peak: float, look: Look) -> Line:
         hello = self.hello
         left = f"{hello['view']}"
-        about = f" · {hello['size']} neurons · {short(1e3 * hello['column_s'])} ms a column"
+        about = f" · {hello['size']} neurons · {seconds(hello['column_s'])} a column"
         latest = next((value for value in reversed(self.curve) if value is not None), None)
         if hello.get("decoder") is not None and latest is not None:
             about += f" · {hello['decoder']} {short(latest)}"

@@ -42,13 +42,29 @@ def pack(frame: Frame) -> bytes:
 
 def read(stream: IO[bytes]) -> Frame | None:
     """The next frame; None where the stream has ended, be it in the midst of one."""
-    head = stream.read(_HEAD.size)
-    if len(head) < _HEAD.size:
+    head = _exactly(stream, _HEAD.size)
+    if head is None:
         return None
     text_size, raw_size = _HEAD.unpack(head)
-    text, raw = stream.read(text_size), stream.read(raw_size)
-    if len(text) < text_size or len(raw) < raw_size:
+    text, raw = _exactly(stream, text_size), _exactly(stream, raw_size)
+    if text is None or raw is None:
         return None
     facts = orjson.loads(text)
     kind, shape = facts.pop("kind"), facts.pop("shape")
     return Frame(kind, facts, np.frombuffer(raw, "<u2").reshape(shape))
+
+
+def _exactly(stream: IO[bytes], size: int) -> bytes | None:
+    """`size` bytes of a stream that may give fewer at a time."""
+    found = b""
+    while len(found) < size:
+        part = stream.read(size - len(found))
+        if not part:
+            return None
+        found += part
+    return found
+
+
+def row_sizes(size: int, rows: int) -> npt.NDArray[np.int64]:
+    """[rows] neurons that share each row."""
+    return np.bincount(np.arange(size, dtype=np.int64) * rows // size, minlength=rows)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.events import Batch, Window
 from spikeflow.monitor.frames import Counts
@@ -15,11 +14,6 @@ KEPT = 512
 """Columns that are kept until somebody takes them."""
 
 _PENDING = 50_000
-
-
-def row_sizes(size: int, rows: int) -> npt.NDArray[np.int64]:
-    """[rows] neurons that share each row."""
-    return np.bincount(np.arange(size, dtype=np.int64) * rows // size, minlength=rows)
 
 
 class Raster:

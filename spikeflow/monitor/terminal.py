@@ -21,7 +21,9 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
-    return show(sys.stdin.buffer, Console(highlight=False))
+    # unbuffered: a buffer's lock, held by the thread that reads, would abort the interpreter on its way out
+    with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as stream:
+        return show(stream, Console(highlight=False))
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

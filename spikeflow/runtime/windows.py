@@ -218,6 +218,8 @@ class TimedOutlet(SourceOutlet):
         while self.next_tick < end:
             ticks = min(self.grid.window_ticks, end - self.next_tick)
             await self._cut(ticks, last=self.next_tick + ticks >= end)
+        if self.stopping and self.counters.buffered:
+            self.counters.drop("stopped", self.counters.buffered)  # read ahead, and not due when the run was drained
 
     async def _cut(self, ticks: int, last: bool = False) -> None:
         if self._unsent:

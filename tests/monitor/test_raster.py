@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikeflow.events import Batch, Grid, Stream, Window
-from spikeflow.monitor.raster import KEPT, Curve, Raster, row_sizes
+from spikeflow.monitor.frames import row_sizes
+from spikeflow.monitor.raster import KEPT, Curve, Raster
 
 GRID = Grid(origin_ns=1_700_000_000_000_000_000, dt_ns=1_000_000, window_ticks=10)
 

@@ -1,0 +1,450 @@
+"""The command line, as a person or a script meets it: words, exit codes, signals, pipes, terminals."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikeflow.cli import app
+from tests.terminals import Terminal
+
+Said = tuple[int, str, str]
+COMMAND = [sys.executable, "-m", "spikeflow"]
+
+GRAPH = """
+spikeflow: 1
+name: small
+nodes:
+  noise:
+    source: synthetic
+    signal: poisson
+    size: 8
+    rate: 50 Hz
+    length: 2 s
+  hidden:
+    neuron: lif
+    size: 4
+    inputs: [{from: noise, weights: 0.5}]
+"""
+
+ENDLESS = GRAPH.replace("    length: 2 s\n", "")
+
+
+@pytest.fixture
+def call(capsys, tmp_path, monkeypatch) -> Callable[..., Said]:
+    """The command in this process, in an empty folder: exit code, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> Said:
+        with pytest.raises(SystemExit) as ended:
+            app([*arguments], prog_name="spikeflow")
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return run
+
+
+def write(text: str, name: str = "small.yaml") -> None:
+    Path(name).write_text(text)
+
+
+def start(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+    """The command as a process of its own."""
+    return subprocess.Popen(
+        [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+    )
+
+
+def lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+# Words.
+
+WRONG = {
+    "no such file": (("run", "smal.yaml"), "there is no graph file 'smal.yaml' — did you mean 'small.yaml'?\n"),
+    "no such node": (
+        ("run", "small.yaml", "--view", "hiden"),
+        "error: --view hiden: there is no such node — did you mean 'hidden'?\n",
+    ),
+    "a view of samples": (
+        ("run", "small.yaml", "--view", "hidden.v"),
+        "error: --view hidden.v: it carries samples, not spikes — valid: hidden, noise\n",
+    ),
+    "no unit": (("run", "small.yaml", "--for", "30"), "error: --for 30: '30' has no unit — write '30 ms' or '30 s'\n"),
+    "no time": (
+        ("run", "small.yaml", "--for", "0s"),
+        "error: --for 0s: it is not above zero — write a time such as 30s\n",
+    ),
+    "no speed": (
+        ("run", "small.yaml", "--speed", "fast"),
+        "error: --speed fast: it is no speed — write max, 1, or a number such as 10\n",
+    ),
+    "a speed for what never ends": (
+        ("run", "endless.yaml", "--speed", "max"),
+        "error: speed max and the source 'noise', which does not end by itself — such a source has speed 1\n",
+    ),
+    "no value": (
+        ("run", "small.yaml", "--set", "seed"),
+        "error: --set seed: there is no '=' — write --set key=value, such as params.tau=5ms\n",
+    ),
+    "a value for nothing": (
+        ("run", "small.yaml", "--set", "nodes.hiden.size=5"),
+        "--set nodes.hiden.size=5: there is no node 'hiden' — did you mean 'hidden'?\n",
+    ),
+    "no kind": (("nodes", "synthetik"), "error: there is no kind 'synthetik' — did you mean 'synthetic'?\n"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_is_one_sentence_and_nothing_starts(call, name):
+    write(GRAPH)
+    write(ENDLESS, "endless.yaml")
+    arguments, said = WRONG[name]
+    assert call(*arguments) == (2, "", said)
+
+
+def test_an_unknown_option_is_named_with_the_nearest(call):
+    code, _, said = call("run", "small.yaml", "--fro", "3s")
+    assert code == 2
+    assert "No such option: --fro" in said
+    assert "--for" in said
+
+
+def test_broken_yaml_has_its_place(call):
+    write("spikeflow: 1\nnodes:\n  noise: {source: synthetic\n", "broken.yaml")
+    code, out, said = call("run", "broken.yaml")
+    assert (code, out) == (2, "")
+    assert said.startswith("broken.yaml:3:")
+    assert said.count("\n") == 1
+
+
+def test_all_errors_of_a_file_come_at_once(call):
+    write(GRAPH.replace("lif", "lfi").replace("from: noise", "from: nois"))
+    code, _, said = call("run", "small.yaml")
+    assert code == 2
+    assert said.splitlines() == [
+        "small.yaml:12:13: node \"hidden\": unknown neuron model 'lfi' — did you mean 'lif'?",
+        "small.yaml:14:21: node \"hidden\": unknown node 'nois' — did you mean 'noise'?",
+        "2 errors; nothing was started",
+    ]
+
+
+def test_an_unreadable_weights_file_is_found_before_anything_starts(call):
+    write(GRAPH.replace("weights: 0.5", "weights: w.npy"))
+    Path("w.npy").write_bytes(b"\x93NUMPY\x01\x00garbage")
+    code, out, said = call("run", "small.yaml")
+    assert (code, out) == (2, "")
+    assert "small.yaml:14:" in said
+    assert "w.npy" in said
+    assert said.count("\n") == 1
+
+
+def test_weights_of_the_wrong_shape_are_found_before_anything_starts(call):
+    write(GRAPH.replace("weights: 0.5", "weights: w.npy"))
+    np.save("w.npy", np.zeros((8, 4)))
+    code, _, said = call("run", "small.yaml")
+    assert code == 2
+    assert "layout: pre_post" in said
+
+
+def test_a_failing_node_is_named_and_a_traceback_comes_only_with_debug(call):
+    Path("breaking.py").write_text(
+        "from spikeflow import Encoder\n"
+        "class Breaks(Encoder):\n"
+        "    takes = ('spikes',)\n"
+        "    def encode(self, samples):\n"
+        "        raise RuntimeError('the sky fell')\n"
+    )
+    write(GRAPH + "  bad: {encoder: 'breaking:Breaks', input: noise}\n")
+    code, _, said = call("run", "small.yaml")
+    assert (code, said) == (1, 'error: node "bad": RuntimeError: the sky fell\n')
+
+
+def test_a_full_disk_is_one_sentence(call):
+    write(GRAPH + "  tape: {sink: file, input: noise, path: full.csv}\n")
+    Path("full.csv").symlink_to("/dev/full")
+    code, _, said = call("run", "small.yaml")
+    assert code in (1, 2)
+    assert 'node "tape"' in said
+    assert "Traceback" not in said
+
+
+# What a run says.
+
+
+def test_a_finished_run_exits_0_and_its_last_line_is_the_report(call):
+    write(GRAPH)
+    code, out, said = call("run", "small.yaml")
+    assert (code, said) == (0, "")
+    report = lines(out)[-1]["report"]
+    assert (report["ended"], report["exit_code"], report["error"], report["abandoned"]) == ("ended", 0, None, 0)
+    counts = report["nodes"]["noise"]
+    assert counts["accepted"] == counts["processed"] == report["nodes"]["hidden"]["events_in"] > 0
+
+
+def test_every_second_has_a_line_with_each_nodes_figures(call):
+    write(ENDLESS)
+    code, out, _ = call("run", "small.yaml", "--for", "2.3s")
+    assert code == 0
+    *seconds, last = lines(out)
+    assert len(seconds) == 2
+    assert last["report"]["ended"] == "drained"
+    hidden = seconds[-1]["nodes"]["hidden"]
+    assert {"role", "kind", "in_per_s", "queue", "capacity", "window_p50_us", "window_p99_us", "lag_ms"} <= set(hidden)
+    assert 200 < hidden["in_per_s"] < 600
+
+
+def test_a_report_of_a_failed_run_says_so(call):
+    write(GRAPH + "  tape: {sink: file, input: noise, path: full.csv}\n")
+    Path("full.csv").symlink_to("/dev/full")
+    code, out, _ = call("run", "small.yaml")
+    if code == 1:
+        assert lines(out)[-1]["report"]["ended"] == "failed"
+
+
+def test_a_dead_broker_is_given_up_after_the_time_that_was_asked_for(call):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    write(GRAPH + f"  out: {{sink: mqtt, input: hidden, url: 'mqtt://127.0.0.1:{port}', topic: spikes}}\n")
+    code, out, said = call("run", "small.yaml", "--connect-timeout", "300ms")
+    assert code == 3
+    assert said.splitlines()[-1] == (
+        'error: node "out": not connected after 0.3 s — is the address right, and does something listen there?'
+    )
+    assert lines(out)[-1]["report"]["exit_code"] == 3
+
+
+# Signals and pipes.
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_drains(tmp_path, number):
+    (tmp_path / "small.yaml").write_text(ENDLESS)
+    with start("run", "small.yaml", cwd=tmp_path) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        process.send_signal(number)
+        out, said = process.communicate(timeout=60)
+    assert "nodes" in json.loads(first)
+    assert (process.returncode, said) == (0, "")
+    assert lines(out)[-1]["report"]["ended"] == "drained"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_second_signal_stops_at_once(tmp_path, number, code):
+    (tmp_path / "stuck.py").write_text(
+        "import asyncio\n"
+        "from spikeflow import Sink\n"
+        "class Stuck(Sink):\n"
+        "    async def consume(self, inlet):\n"
+        "        async for batch in inlet:\n"
+        "            print('stuck', flush=True)\n"
+        "            await asyncio.Event().wait()\n"
+    )
+    (tmp_path / "small.yaml").write_text(ENDLESS + "  out: {sink: 'stuck:Stuck', input: noise}\n")
+    with start("run", "small.yaml", cwd=tmp_path) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "stuck\n"
+        process.send_signal(number)
+        while "drains" not in (
+            line := process.stderr.readline() if process.stderr else "drains"
+        ):  # says it has seen one
+            assert line
+        process.send_signal(number)
+        process.communicate(timeout=60)
+    assert process.returncode == code
+
+
+def test_a_reader_that_goes_away_ends_the_run_quietly(tmp_path):
+    (tmp_path / "small.yaml").write_text(ENDLESS)
+    with start("run", "small.yaml", cwd=tmp_path) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        process.stdout = None
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (0, "")
+
+
+# A terminal.
+
+
+def test_on_a_terminal_there_is_a_view_and_its_table_stays(tmp_path):
+    (tmp_path / "small.yaml").write_text(GRAPH)
+    with Terminal(["-m", "spikeflow", "run", str(tmp_path / "small.yaml"), "--speed", "10"]) as terminal:
+        terminal.until("hidden · 4 neurons")
+        assert terminal.end() == 0
+    left = terminal.seen[terminal.seen.rindex("\x1b[?1049l") :]
+    assert "noise" in left
+    assert "100%" in left
+
+
+def test_a_run_outlives_its_view(tmp_path):
+    (tmp_path / "small.yaml").write_text(ENDLESS)
+    with Terminal(["-m", "spikeflow", "run", str(tmp_path / "small.yaml")]) as terminal:
+        terminal.until("hidden · 4 neurons")
+        (view,) = [int(p) for p in children(terminal.process.pid)]
+        os.kill(view, signal.SIGKILL)
+        terminal.until("the run goes on")
+        terminal.process.send_signal(signal.SIGINT)
+        assert terminal.end() == 0
+    assert terminal.seen.rindex("\x1b[?1049l") > terminal.seen.rindex("\x1b[?1049h")
+
+
+def test_a_view_does_not_outlive_its_run(tmp_path):
+    (tmp_path / "small.yaml").write_text(ENDLESS)
+    with Terminal(["-m", "spikeflow", "run", str(tmp_path / "small.yaml")]) as terminal:
+        terminal.until("hidden · 4 neurons")
+        terminal.process.kill()
+        terminal.end()  # the terminal closes once nobody holds it any more
+    assert terminal.seen.rindex("\x1b[?1049l") > terminal.seen.rindex("\x1b[?1049h")
+
+
+def test_errors_come_after_the_view_is_gone(tmp_path):
+    (tmp_path / "late.py").write_text(
+        "from spikeflow import Sink\n"
+        "class Late(Sink):\n"
+        "    async def consume(self, inlet):\n"
+        "        for _ in range(50):\n"
+        "            await anext(inlet)\n"
+        "        raise RuntimeError('the sky fell')\n"
+    )
+    (tmp_path / "small.yaml").write_text(ENDLESS + "  out: {sink: 'late:Late', input: noise}\n")
+    with Terminal(["-m", "spikeflow", "run", str(tmp_path / "small.yaml")]) as terminal:
+        assert terminal.end() == 1
+    left = terminal.seen[terminal.seen.rindex("\x1b[?1049l") :]
+    assert 'error: node "out": RuntimeError: the sky fell' in left
+
+
+@pytest.mark.parametrize("arguments", [("--view", "none"), ("--json",)])
+def test_without_a_view_a_terminal_gets_json_lines(tmp_path, arguments):
+    (tmp_path / "small.yaml").write_text(GRAPH)
+    with Terminal(["-m", "spikeflow", "run", str(tmp_path / "small.yaml"), *arguments]) as terminal:
+        assert terminal.end() == 0
+    assert json.loads(terminal.seen.splitlines()[-1])["report"]["ended"] == "ended"
+    assert "\x1b" not in terminal.seen
+
+
+def children(process: int) -> list[str]:
+    return Path(f"/proc/{process}/task/{process}/children").read_text().split()
+
+
+# The other commands.
+
+
+def test_check_counts_what_it_finds_and_goes_on(call):
+    write(GRAPH)
+    write("spikeflow: 1\n", "empty.yaml")
+    code, out, said = call("check", "empty.yaml", "small.yaml")
+    assert code == 2
+    assert said.splitlines()[-1] == "empty.yaml: 1 error"
+    assert out == "small.yaml: 2 nodes, 4 neurons, dt 1 ms, window 10 ms: nothing is wrong\n"
+
+
+def test_check_as_json_has_places_and_hints(call):
+    write(GRAPH.replace("lif", "lfi"))
+    code, out, said = call("check", "--json", "small.yaml")
+    (found,) = json.loads(out)
+    assert (code, said, found["ok"]) == (2, "", False)
+    (error,) = found["errors"]
+    assert (error["line"], error["column"], error["node"]) == (12, 13, "hidden")
+    assert error["hint"] == "did you mean 'lif'?"
+
+
+def test_check_as_json_describes_a_good_graph(call):
+    write(GRAPH)
+    (found,) = json.loads(call("check", "--json", "small.yaml")[1])
+    assert found["nodes"]["hidden"]["inputs"] == ["noise"]
+    assert found["nodes"]["hidden"]["outlets"][""] == {"kind": "spikes", "size": 4}
+
+
+def test_graph_prints_mermaid(call):
+    write(GRAPH)
+    code, out, _ = call("graph", "small.yaml")
+    assert code == 0
+    assert out.startswith("flowchart LR\n")
+
+
+def test_nodes_lists_every_kind(call):
+    code, out, _ = call("nodes")
+    assert code == 0
+    for kind in ("synthetic", "level_crossing", "lif_exc_inh", "rate", "file"):
+        assert kind in out
+
+
+def test_nodes_explains_a_kind_from_its_class(call):
+    code, out, _ = call("nodes", "level_crossing")
+    assert code == 0
+    assert "threshold" in out
+    assert "takes samples, gives spikes" in out
+
+
+def test_nodes_as_json_has_every_key(call):
+    (lif,) = json.loads(call("nodes", "lif", "--json")[1])
+    keys = {one["key"]: one for one in lif["keys"]}
+    assert keys["size"]["required"]
+    assert keys["tau_mem"]["type"] == "time"
+    assert all(one["description"] for one in lif["keys"])
+
+
+def test_the_schema_is_one(call):
+    schema = json.loads(call("nodes", "--schema")[1])
+    assert schema["$schema"].startswith("https://json-schema.org/")
+    assert "neuron-lif" in schema["$defs"]
+
+
+def test_doctor_says_what_is_there(call, monkeypatch):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("MQTT_URL", f"mqtt://user:secret@127.0.0.1:{closed.getsockname()[1]}")
+    code, out, _ = call("doctor", "--json")
+    found = {one["what"]: one for one in json.loads(out)}
+    assert {"python", "packages", "machine", "numba", "clock", "loop", "gpu", "broker", "mqtt"} <= set(found)
+    assert (code, found["mqtt"]["state"]) == (1, "bad")
+    assert "secret" not in out
+
+
+def test_the_broker_runs_until_a_signal(tmp_path):
+    with start("broker", "--port", "0", cwd=tmp_path) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))):
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=60)
+    assert url.startswith("mqtt://127.0.0.1:")
+    assert (process.returncode, said) == (0, "")
+
+
+def test_a_broker_on_a_port_that_is_taken_says_so(call):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        code, out, said = call("broker", "--port", str(taken.getsockname()[1]))
+    assert (code, out) == (3, "")
+    assert said.startswith("error: no broker on 127.0.0.1:")
+
+
+def test_help_is_there_without_the_heavy_imports():
+    found = (
+        "import sys, spikeflow.cli; print(sorted({'numpy', 'pyarrow', 'numba', 'pydantic_core'} & set(sys.modules)))"
+    )
+    said = subprocess.run([sys.executable, "-c", found], capture_output=True, text=True, check=True)
+    assert said.stdout == "['pydantic_core']\n" or said.stdout == "[]\n"
+
+
+def test_the_version_is_printed(call):
+    from spikeflow import __version__
+
+    assert call("--version") == (0, f"spikeflow {__version__}\n", "")
