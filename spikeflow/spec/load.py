@@ -17,7 +17,7 @@ from spikeflow.spec.check import Checker, Draft, Wish
 from spikeflow.spec.loops import Edge, Loops
 from spikeflow.spec.model import GraphSpec, Header, Link, NodeSpec, TimeSection
 from spikeflow.spec.phrases import rephrased, show
-from spikeflow.spec.reader import read_yaml
+from spikeflow.spec.reader import place_of, read_yaml
 from spikeflow.spec.substitute import Substitution, override
 from spikeflow.spec.tree import Item, Place, Report, from_python, plain
 from spikeflow.units import format_ns
@@ -71,8 +71,11 @@ def _text(path: Path, report: Report) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = data[: error.start].decode("utf-8-sig")
-        place = (before.count("\n") + 1, len(before) - before.rfind("\n"))
-        report.add(place, f"the byte 0x{data[error.start]:02x} is no UTF-8", "save the file as UTF-8 text")
+        report.add(
+            place_of(before + "?", len(before)),
+            f"the byte 0x{data[error.start]:02x} is no UTF-8",
+            "save the file as UTF-8 text",
+        )
         raise GraphError(report.errors) from None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from bisect import bisect_right
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -47,6 +48,7 @@ _OPEN = {
     "while parsing a flow mapping": ("a '{' that is not closed, or a ',' that is missing", "close it with '}'"),
     "while parsing a flow sequence": ("a '[' that is not closed, or a ',' that is missing", "close it with ']'"),
 }
+_BREAK = re.compile(r"\r\n|\n|\r")
 _BAD_START = re.compile(r"found character '(.)' that cannot start")
 _ALIAS = re.compile(r"found undefined alias '(.*)'")
 
@@ -91,9 +93,11 @@ def read_yaml(text: str, report: Report) -> Item | None:
 def _broken(error: YAMLError, text: str) -> tuple[Place, str, str]:
     """Place, what was found and what would work, of a text that is no YAML."""
     if isinstance(error, ReaderError):
-        before = text[: error.position]
-        place = (before.count("\n") + 1, len(before) - before.rfind("\n"))
-        return place, f"the character U+{ord(text[error.position]):04X}", "remove it; YAML takes printable characters"
+        return (
+            place_of(text, error.position),
+            f"the character U+{ord(text[error.position]):04X}",
+            "remove it; YAML takes printable characters",
+        )
     problem = str(getattr(error, "problem", None) or error)
     context = getattr(error, "context", None) or ""
     mark = getattr(error, "problem_mark", None)
@@ -110,17 +114,31 @@ def _broken(error: YAMLError, text: str) -> tuple[Place, str, str]:
             found, hint = f"a value that begins with {match[1]!r}", "put it in quotes"
         elif context in _OPEN:
             (found, hint), mark = _OPEN[context], began or mark
-    if mark is None:
-        return (1, 1), found, hint
-    lines = text.splitlines() or [""]
-    if mark.line >= len(lines):
-        return (len(lines), len(lines[-1]) + 1), found, hint
-    return (mark.line + 1, mark.column + 1), found, hint
+    return place_of(text, mark.index if mark is not None else 0), found, hint
+
+
+def place_of(text: str, index: int) -> Place:
+    """The line and column of a character; of the end of the last line where the text ends before it."""
+    if index >= len(text):
+        index = len(text.rstrip("\r\n"))
+    return _place(_starts(text), index)
+
+
+def _starts(text: str) -> list[int]:
+    """Where each line begins."""
+    return [0, *(match.end() for match in _BREAK.finditer(text))]
+
+
+def _place(starts: list[int], index: int) -> Place:
+    # Our own count: the parser takes other characters for line ends than editors do.
+    line = bisect_right(starts, index)
+    return line, index - starts[line - 1] + 1
 
 
 class _Reader:
     def __init__(self, text: str, report: Report) -> None:
         self.text, self.report = text, report
+        self._starts = _starts(text)
         self.hopeless = False
         self._known: dict[int, tuple[Item, int]] = {}
         self._open: set[int] = set()
@@ -128,7 +146,7 @@ class _Reader:
 
     def item(self, node: Node, depth: int) -> Item:
         """The item of a parser's node; an alias gives the item of its anchor."""
-        place = (node.start_mark.line + 1, node.start_mark.column + 1)
+        place = _place(self._starts, node.start_mark.index)
         if self.hopeless:
             return Item(None, place, broken=True)
         if id(node) in self._open:
@@ -167,7 +185,7 @@ class _Reader:
         item = Item({}, place)
         merged: list[Item] = []
         for key_node, value_node in node.value:
-            at = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
+            at = _place(self._starts, key_node.start_mark.index)
             if not isinstance(key_node, ScalarNode) or self._scalar(key_node) is None:
                 kind = "an empty key" if isinstance(key_node, ScalarNode) else "a key that is not text"
                 self.report.add(at, kind, "write a name before the ':'")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
@@ -85,7 +86,8 @@ def check(path: Path, text: str) -> GraphSpec | None:
         return load(path, env=ENV)
     except GraphError as error:
         assert error.findings
-        lines = path.read_bytes().decode("utf-8", "replace").split("\n")
+        written = path.read_bytes().decode("utf-8", "replace")
+        lines = re.split("\r\n|\n|\r", written)
         for finding in error.findings:
             assert finding.at is not None, str(finding)
             assert finding.at.file == str(path)
