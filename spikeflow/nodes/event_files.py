@@ -96,7 +96,8 @@ def read_header(path: Path) -> Header:
         if isinstance(error, FileNotFoundError):
             hint = f"the folder {folder} does not exist"
             if folder.is_dir():
-                hint = nearest(path.name, [p.name for p in folder.iterdir() if p.suffix in FORMATS])
+                there = [p.name for p in folder.iterdir() if p.suffix in FORMATS]
+                hint = nearest(path.name, there) if there else f"the folder {folder} has no files of events"
             raise ParameterError(f"there is no file {path}", hint) from None
         raise ParameterError(f"{path} cannot be read: {error.strerror}", "check its permissions") from None
     return _read_header(path, state.st_mtime_ns, state.st_size)

@@ -64,13 +64,15 @@ def previous_values(channel: Indices, value: Values, last: Values) -> Values:
     Returns:
         [n] values; NaN where there was none.
     """
+    count = len(value)
     order = np.argsort(channel, kind="stable")
     grouped, sorted_channel = value[order], channel[order]
-    before = np.empty(len(value), last.dtype)
+    before = np.empty(count, last.dtype)
     before[1:] = grouped[:-1]
-    heads = np.flatnonzero(np.r_[True, sorted_channel[1:] != sorted_channel[:-1]])
+    edge = np.ones(count + 1, np.bool_)  # whether a channel begins here
+    np.not_equal(sorted_channel[1:], sorted_channel[:-1], out=edge[1:count])
+    heads, tails = edge[:count], edge[1:]
     before[heads] = last[sorted_channel[heads]]
-    tails = np.r_[heads[1:] - 1, len(value) - 1]
     last[sorted_channel[tails]] = grouped[tails]
     result = np.empty_like(before)
     result[order] = before

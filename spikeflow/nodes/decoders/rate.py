@@ -11,7 +11,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from spikeflow.errors import Problem
-from spikeflow.events import Grid, Indices, Stream, Values, columns, sample_batch
+from spikeflow.events import SAMPLES, Grid, Indices, Stream, Values, columns, empty, sample_batch
 from spikeflow.node import Decoder
 from spikeflow.units import Nanoseconds, format_ns
 
@@ -73,13 +73,15 @@ class Rate(Decoder):
         window, grid = self.context.window, self.context.grid
         first_bin = -(-window.first_tick // self._bin_ticks)
         end_bin = -(-(window.first_tick + window.ticks) // self._bin_ticks)
+        if first_bin == end_bin and not spikes.num_rows:
+            return empty(SAMPLES)
         self._roll((window.first_tick - 1) // self._bin_ticks)  # only after a reset, or a window that was missed
         t_ns, neuron, value = columns(spikes)
         if self._channels == 1 and len(neuron):
             neuron = np.zeros_like(neuron)
         if first_bin == end_bin:
             self._count(neuron, value)
-            return _none()
+            return empty(SAMPLES)
         edges = grid.origin_ns + np.arange(first_bin, end_bin) * (self._bin_ticks * grid.dt_ns)
         cuts = [0, *np.searchsorted(t_ns, edges).tolist(), len(t_ns)]
         times: list[int] = []
@@ -93,7 +95,7 @@ class Rate(Decoder):
             self._roll(bin_)
         self._count(neuron[cuts[-2] :], value[cuts[-2] :])
         if not rates:
-            return _none()
+            return empty(SAMPLES)
         channel = np.tile(np.arange(self._channels, dtype=np.uint32), len(rates))
         return sample_batch(np.repeat(np.array(times, np.int64), self._channels), channel, np.concatenate(rates))
 
@@ -107,7 +109,3 @@ class Rate(Decoder):
         for entered in range(max(self.bin + 1, bin_ - len(self.counted) + 1), bin_ + 1):
             self.counted[entered % len(self.counted)] = 0.0
         self.bin = bin_
-
-
-def _none() -> pa.RecordBatch:
-    return sample_batch(np.empty(0, np.int64), np.empty(0, np.uint32), np.empty(0, np.float32))

@@ -82,6 +82,9 @@ class ConstantCurrentLif(Encoder):
             [m] rows of `t` (starts of ticks) and `neuron` (the channel).
         """
         window = self.context.window
+        if self._primed and not samples.num_rows:
+            result = self._network.step(window.first_tick, window.ticks, {})[_NEURONS]
+            return spike_batch(result.t, result.neuron)
         t_ns, channel, value = columns(samples)
         finite = np.isfinite(value)
         if not finite.all():

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from spikeflow.events import columns, sort, spike_batch
+from spikeflow.events import GRADED_SPIKES, columns, empty, sort, spike_batch
 from spikeflow.node import Encoder
 from spikeflow.nodes.held import previous_values
 
@@ -41,17 +41,18 @@ class LevelCrossing(Encoder):
             [m <= n] rows of `t` (the start of the sample's tick), `neuron` (the channel) and `value` (levels crossed,
             negative downwards).
         """
+        if not samples.num_rows:
+            return empty(GRADED_SPIKES)
         t_ns, channel, value = columns(samples)
-        if len(value):
-            finite = np.isfinite(value)
-            if not finite.all():
-                self.context.counters.note("not finite", int((~finite).sum()))
-                t_ns, channel, value = t_ns[finite], channel[finite], value[finite]
-        if not len(value):
-            return spike_batch((), np.empty(0, np.uint32), ())
+        finite = np.isfinite(value)
+        if not finite.all():
+            self.context.counters.note("not finite", int((~finite).sum()))
+            t_ns, channel, value = t_ns[finite], channel[finite], value[finite]
         level = np.floor(value.astype(np.float64) / self.threshold)
         crossed = level - previous_values(channel, level, self.level)
         moved = np.flatnonzero(np.abs(crossed) > 0.0)  # false for NaN, too
+        if not len(moved):
+            return empty(GRADED_SPIKES)
         grid = self.context.grid
         tick_ns = grid.origin_ns + grid.ticks(t_ns[moved]) * grid.dt_ns
         return spike_batch(*sort(tick_ns, channel[moved], crossed[moved].astype(np.float32)))

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from spikeflow import noise
-from spikeflow.events import spike_batch
+from spikeflow.events import SPIKES, empty, spike_batch
 from spikeflow.node import Encoder
 from spikeflow.nodes.held import held_values
 from spikeflow.units import Hertz
@@ -41,6 +41,8 @@ class Poisson(Encoder):
         Returns:
             [m] rows of `t` (starts of ticks) and `neuron` (the channel).
         """
+        if not samples.num_rows and not (self.held > 0.0).any():
+            return empty(SPIKES)
         grid, window = self.context.grid, self.context.window
         found_t, found_neuron = [], []
         for first, value in held_values(samples, window, grid, self.held):
@@ -55,5 +57,5 @@ class Poisson(Encoder):
             found_t.append(grid.origin_ns + ticks[row] * grid.dt_ns)
             found_neuron.append(active[column].astype(np.uint32))
         if not found_t:
-            return spike_batch(np.empty(0, np.int64), np.empty(0, np.uint32))
+            return empty(SPIKES)
         return spike_batch(np.concatenate(found_t), np.concatenate(found_neuron))

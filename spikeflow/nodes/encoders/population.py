@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field
 
-from spikeflow.events import Kind, Stream, Values, columns, sample_batch, sort
+from spikeflow.events import Kind, Stream, Values, columns, empty, sample_batch, sort
 from spikeflow.node import Encoder
 
 
@@ -48,6 +48,8 @@ class Population(Encoder):
         Returns:
             [n · centres] rows of `t`, `channel` and `value` in [0, 1].
         """
+        if not samples.num_rows:
+            return empty(self.context.outlet.plain)
         t_ns, channel, value = columns(samples)
         response = responses(value, self.centres, self.scale, self.kernel, self.distance, self.sigma)
         wide = channel.astype(np.int64)[:, None] * self.centres + np.arange(self.centres)
