@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import itertools
+import os
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ import pytest
 from spikeflow.errors import SpikeflowError
 from spikeflow.kernels import cuda_source, register
 
-from .cuda_host import COMPILER, KernelError, Races, backend
+from .cuda_host import COMPILER, HostKernel, KernelError, Races, backend
 from .cuda_networks import Outcome, differences, drive, everything, outcome, overflowing, pairs_swapped
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no g++ for Linux here")
@@ -99,6 +101,21 @@ def replaced(old: str, new: str) -> Callable[[str], str]:
 
 def without_barrier(letter: str) -> Callable[[str], str]:
     return replaced(f"__syncthreads();  // {letter}:", f"// {letter}:")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled(request: pytest.FixtureRequest) -> None:
+    """Has the compiler at work on every core: the texts of the tests that were asked for are known beforehand."""
+    text = cuda_source.cuda_source(everything("numpy").program)
+    kernels = set()
+    for item in request.session.items:
+        chosen = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        if "letter" in chosen:
+            kernels.add((without_barrier(str(chosen["letter"]))(text), True))
+        if "fault" in chosen:
+            kernels.add((replaced(*FAULTS[str(chosen["fault"])])(text), False))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(lambda kernel: HostKernel(kernel[0], watch=kernel[1]), sorted(kernels)))
 
 
 @pytest.mark.parametrize("reverse", [False, True])
