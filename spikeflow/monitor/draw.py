@@ -164,6 +164,7 @@ class Picture:
             queue = f"{one['queue']}/{one['capacity']}" if one["capacity"] else "–"
             came = short(one.get("in_per_s", 0)) if role != "source" else "–"
             went = short(one.get("out_per_s", 0)) if role != "sink" else "–"
+            p50, p99 = (short(one[key]) if role != "source" else "–" for key in ("window_p50_us", "window_p99_us"))
             full = one["capacity"] and one["queue"] >= one["capacity"]
             lines.append(
                 [
@@ -171,7 +172,7 @@ class Picture:
                     Segment(f"{_fit(kind, kind_width):<{kind_width}} ", _role_style(role)),
                     Segment(f"{came:>6} {went:>6} "),
                     Segment(f"{queue:>6}", _BAD if full else None),
-                    Segment(f" {short(one['window_p50_us']):>7} {short(one['window_p99_us']):>7}"),
+                    Segment(f" {p50:>7} {p99:>7}"),
                     Segment(f" {short(one['lag_ms']):>7}", _BAD if one["lag_ms"] > 1000 else None),
                 ]
             )

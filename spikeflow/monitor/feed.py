@@ -6,14 +6,14 @@ import asyncio
 import logging
 import math
 from collections import deque
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from spikeflow.monitor.figures import Figures
 from spikeflow.monitor.frames import Frame
 from spikeflow.monitor.raster import Curve, Raster
-from spikeflow.monitor.screen import Screen, curve_outlet, outlets
+from spikeflow.monitor.screen import curve_outlet, outlets
 from spikeflow.runtime.engine import Engine
 
 FRAMES_PER_S = 10
@@ -22,10 +22,25 @@ _COLUMNS_OF_A_RUN = 160
 _LOG_LINES = 20
 
 
+class Shows(Protocol):
+    """What takes frames; a `Screen` does."""
+
+    alive: bool
+
+    def ready(self) -> bool:
+        """Whether it takes a frame now."""
+
+    def send(self, frame: Frame) -> None:
+        """Take a frame."""
+
+    def close(self, frame: Frame | None = None) -> None:
+        """Take the last one."""
+
+
 class Feed:
     """Looks at a run ten times a second and sends what it sees to a screen."""
 
-    def __init__(self, engine: Engine, screen: Screen, view: str | None) -> None:
+    def __init__(self, engine: Engine, screen: Shows, view: str | None) -> None:
         self.screen = screen
         self.figures = Figures(engine)
         self._new_lines: list[str] = []
