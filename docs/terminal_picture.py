@@ -1,6 +1,6 @@
 """Make docs/terminal.svg: the terminal view of a real run of graphs/host.yaml, in whose midst a core gets busy.
 
-    python docs/terminal_picture.py
+python docs/terminal_picture.py
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ async def watch() -> Picture:
     shown = asyncio.create_task(Feed(engine, recorder, "hidden").run())
     run = asyncio.create_task(engine.run())
     await asyncio.sleep(BEFORE_S)
-    with subprocess.Popen([sys.executable, "-c", BUSY, str(BUSY_S)]) as busy:
+    with subprocess.Popen([sys.executable, "-c", BUSY, str(BUSY_S)]) as busy:  # noqa: ASYNC220 - a script
         await asyncio.sleep(BUSY_S + AFTER_S - 0.3)
         picture = recorder.picture
         shown.cancel()

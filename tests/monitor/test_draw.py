@@ -49,7 +49,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_picture_without_colours_is_the_golden_one(name):
+def test_a_picture_without_colours_is_the_golden_one(name: str) -> None:
     make, width, height = CASES[name]
     assert text(make(), width, height, Look(colour=False)) == (GOLDEN / f"{name}.txt").read_text()
 
@@ -62,21 +62,21 @@ def coloured() -> str:
     return file.getvalue()
 
 
-def test_a_picture_in_colours_is_the_golden_one():
+def test_a_picture_in_colours_is_the_golden_one() -> None:
     assert coloured() == (GOLDEN / "64x16.ansi").read_text()
 
 
 @pytest.mark.parametrize("width", [20, 40, 80, 133, 200])
 @pytest.mark.parametrize("height", [5, 10, 24, 60])
 @pytest.mark.parametrize("size", [1, 2, 64, 1000])
-def test_a_picture_fills_the_terminal_and_no_more(width, height, size):
+def test_a_picture_fills_the_terminal_and_no_more(width: int, height: int, size: int) -> None:
     console = Console(file=io.StringIO(), width=width, height=height, force_terminal=True, color_system="truecolor")
     lines = console.render_lines(picture(30, size), console.options.update(width=width, height=height))
     assert len(lines) == height
     assert {sum(segment.cell_length for segment in line) for line in lines} == {width}
 
 
-def test_a_graph_without_spikes_or_decoder_has_a_table_only():
+def test_a_graph_without_spikes_or_decoder_has_a_table_only() -> None:
     found = Picture()
     found.take(hello(0, view=None, decoder=None))
     found.take(Frame("look", figures()))
@@ -85,22 +85,22 @@ def test_a_graph_without_spikes_or_decoder_has_a_table_only():
     assert "┤" not in drawn
 
 
-def test_more_nodes_than_lines_are_counted():
+def test_more_nodes_than_lines_are_counted() -> None:
     nodes = {f"node_{k}": figures()["nodes"]["hidden"] for k in range(30)}
     drawn = text(picture(5, nodes=nodes), 80, 24, Look())
     assert "more" in drawn
     assert "┤" in drawn
 
 
-def test_ascii_terminals_get_ascii():
+def test_ascii_terminals_get_ascii() -> None:
     stream = io.TextIOWrapper(io.BytesIO(), "ascii", errors="strict")
     console = Console(file=stream, width=80, height=24, color_system=None)
     console.print(faulty())
     stream.flush()
-    assert b"hidden" in stream.buffer.getvalue()  # type: ignore[attr-defined]
+    assert b"hidden" in stream.buffer.getvalue()
 
 
-def test_the_hottest_cell_of_the_last_while_sets_the_scale():
+def test_the_hottest_cell_of_the_last_while_sets_the_scale() -> None:
     found = picture(1)
     found.columns[-1] = found.columns[-1] * 0 + 100
     assert int(found._levels(10, 8)[0].max()) == 19
@@ -112,10 +112,10 @@ def test_the_hottest_cell_of_the_last_while_sets_the_scale():
     ("number", "said"),
     [(0, "0"), (3.21, "3.2"), (12.34, "12.3"), (999.6, "1k"), (1234, "1.23k"), (56_000_000, "56M"), (2.5e9, "2.5G")],
 )
-def test_numbers_are_short(number, said):
+def test_numbers_are_short(number: int, said: str) -> None:
     assert short(number) == said
 
 
 @pytest.mark.parametrize(("elapsed", "said"), [(0.4, "0:00"), (83, "1:23"), (3725, "1:02:05")])
-def test_the_clock_counts_minutes_and_hours(elapsed, said):
+def test_the_clock_counts_minutes_and_hours(elapsed: float, said: str) -> None:
     assert clock(elapsed) == said

@@ -21,7 +21,7 @@ def batch(number: int, ticks: list[int], neurons: list[int], size: int = 512) ->
     return Batch(window, schema, times, np.array(neurons, np.uint32), None)
 
 
-def test_a_column_is_given_once_it_is_complete():
+def test_a_column_is_given_once_it_is_complete() -> None:
     raster = Raster(4, column_ticks=20)
     raster.watch(batch(0, [0, 9], [1, 3]))
     assert raster.take()[1].shape == (0, 4)
@@ -31,14 +31,14 @@ def test_a_column_is_given_once_it_is_complete():
     assert raster.take()[1].shape == (0, 4)
 
 
-def test_silence_gives_empty_columns():
+def test_silence_gives_empty_columns() -> None:
     raster = Raster(4, column_ticks=10)
     for number in range(3):
         raster.watch(batch(number, [], []))
     assert raster.take()[1].tolist() == [[0] * 4] * 3
 
 
-def test_large_populations_share_rows():
+def test_large_populations_share_rows() -> None:
     raster = Raster(512, column_ticks=10, most_rows=128)
     raster.watch(batch(0, [0, 0, 1], [0, 3, 511]))
     counts = raster.take()[1]
@@ -46,7 +46,7 @@ def test_large_populations_share_rows():
     assert (counts[0, 0], counts[0, 127]) == (2, 1)
 
 
-def test_what_nobody_takes_is_given_up_oldest_first():
+def test_what_nobody_takes_is_given_up_oldest_first() -> None:
     raster = Raster(4, column_ticks=10)
     for number in range(2 * KEPT):
         raster.watch(batch(number, [number * 10], [number % 4]))
@@ -59,9 +59,11 @@ def test_what_nobody_takes_is_given_up_oldest_first():
     column_ticks=st.integers(1, 50),
     looks=st.sets(st.integers(0, 19)),
 )
-def test_every_spike_is_counted_once_however_often_one_looks(spikes, column_ticks, looks):
+def test_every_spike_is_counted_once_however_often_one_looks(
+    spikes: list[tuple[int, int]], column_ticks: int, looks: set[int]
+) -> None:
     raster = Raster(300, column_ticks)
-    taken = {}
+    taken: dict[int, list[int]] = {}
     for number in range(20):
         here = sorted((tick, neuron) for tick, neuron in spikes if tick // 10 == number)
         raster.watch(batch(number, [tick for tick, _ in here], [neuron for _, neuron in here]))
@@ -76,7 +78,7 @@ def test_every_spike_is_counted_once_however_often_one_looks(spikes, column_tick
 
 
 @pytest.mark.parametrize(("size", "rows"), [(1, 1), (5, 5), (300, 256), (100_000, 256)])
-def test_rows_hold_every_neuron(size, rows):
+def test_rows_hold_every_neuron(size: int, rows: int) -> None:
     sizes = row_sizes(size, rows)
     assert (len(sizes), int(sizes.sum()), int(sizes.min()) > 0) == (rows, size, True)
 
@@ -88,14 +90,14 @@ def samples(number: int, ticks: list[int], values: list[float]) -> Batch:
     return Batch(window, schema, times, np.zeros(len(ticks), np.uint32), np.array(values, np.float32))
 
 
-def test_a_curve_is_the_mean_of_each_column():
+def test_a_curve_is_the_mean_of_each_column() -> None:
     curve = Curve(column_ticks=5)
     curve.watch(samples(0, [0, 4, 5], [1.0, 3.0, 7.0]))
     curve.watch(samples(1, [], []))
     assert curve.take(0, 4) == [2.0, 7.0, None, None]
 
 
-def test_a_sample_that_comes_late_counts_for_the_next_column():
+def test_a_sample_that_comes_late_counts_for_the_next_column() -> None:
     curve = Curve(column_ticks=10)
     assert curve.take(0, 2) == [None, None]
     curve.watch(samples(1, [12], [5.0]))

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import IO
 
 import pytest
@@ -15,13 +16,14 @@ from spikeflow.monitor.frames import Frame, pack
 from tests.monitor.frames_of import figures, hello, look
 from tests.terminals import Terminal
 
+Drawn = tuple[Terminal, IO[bytes]]
 COMMAND = ("-m", "spikeflow.monitor.terminal")
 SECOND_SCREEN, FIRST_SCREEN = "\x1b[?1049h", "\x1b[?1049l"
 CURSOR = "\x1b[?25h"
 
 
 @pytest.fixture
-def drawn():
+def drawn() -> Iterator[Drawn]:
     """A drawing process with a picture on its terminal, and the pipe it reads."""
     read_end, write_end = os.pipe()
     with os.fdopen(write_end, "wb", buffering=0) as pipe, Terminal(COMMAND, stdin=read_end) as terminal:
@@ -35,7 +37,7 @@ def is_given_back(terminal: Terminal) -> bool:
     return terminal.seen.rindex(FIRST_SCREEN) > terminal.seen.rindex(SECOND_SCREEN) and CURSOR in terminal.seen
 
 
-def test_the_last_table_stays_on_the_shells_screen(drawn: tuple[Terminal, IO[bytes]]):
+def test_the_last_table_stays_on_the_shells_screen(drawn: Drawn) -> None:
     terminal, pipe = drawn
     pipe.write(pack(Frame("end", figures() | {"ended": "ended"})))
     assert terminal.end() == 0
@@ -45,7 +47,7 @@ def test_the_last_table_stays_on_the_shells_screen(drawn: tuple[Terminal, IO[byt
     assert left.endswith("\n")
 
 
-def test_a_run_that_dies_gives_the_terminal_back(drawn: tuple[Terminal, IO[bytes]]):
+def test_a_run_that_dies_gives_the_terminal_back(drawn: Drawn) -> None:
     terminal, pipe = drawn
     pipe.write(pack(look(1))[:20])
     pipe.close()
@@ -53,7 +55,7 @@ def test_a_run_that_dies_gives_the_terminal_back(drawn: tuple[Terminal, IO[bytes
     assert is_given_back(terminal)
 
 
-def test_ctrl_c_is_for_the_run_and_a_kill_gives_the_terminal_back(drawn: tuple[Terminal, IO[bytes]]):
+def test_ctrl_c_is_for_the_run_and_a_kill_gives_the_terminal_back(drawn: Drawn) -> None:
     terminal, pipe = drawn
     terminal.process.send_signal(signal.SIGINT)
     pipe.write(pack(look(1, elapsed=3671.0)))
@@ -64,7 +66,7 @@ def test_ctrl_c_is_for_the_run_and_a_kill_gives_the_terminal_back(drawn: tuple[T
 
 
 @pytest.fixture
-def screen(monkeypatch):
+def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[screens.Screen]:
     """A screen whose process reads nothing until it is told to."""
     monkeypatch.setattr(screens, "_COMMAND", ("-c", "import signal; signal.pause()"))
     found = screens.Screen()
@@ -72,7 +74,9 @@ def screen(monkeypatch):
     found.close()
 
 
-def test_a_screen_that_is_stuck_drops_frames_and_never_blocks(screen, monkeypatch):
+def test_a_screen_that_is_stuck_drops_frames_and_never_blocks(
+    screen: screens.Screen, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(screens, "_PATIENCE_S", 0.2)
     sent = 0
     while screen.ready():
@@ -83,7 +87,7 @@ def test_a_screen_that_is_stuck_drops_frames_and_never_blocks(screen, monkeypatc
     assert not screen.alive
 
 
-def test_a_screen_that_was_killed_is_known_and_harmless(screen):
+def test_a_screen_that_was_killed_is_known_and_harmless(screen: screens.Screen) -> None:
     os.kill(screen.process_id, signal.SIGKILL)
     os.waitid(os.P_PID, screen.process_id, os.WEXITED | os.WNOWAIT)
     screen.send(hello())
@@ -91,7 +95,7 @@ def test_a_screen_that_was_killed_is_known_and_harmless(screen):
     screen.close(look(0))
 
 
-def test_the_view_needs_no_engine_to_be_imported():
+def test_the_view_needs_no_engine_to_be_imported() -> None:
     found = "import sys, spikeflow.monitor.terminal; print('pyarrow' in sys.modules, 'numba' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", found], capture_output=True, text=True, check=True)
     assert said.stdout.split() == ["False", "False"]
