@@ -253,7 +253,8 @@ class Builder:
         weights = {}
         for of, parts in self.weights.items():
             flat = aligned(max(self.weight_count[of], 1), of, 2048)
-            np.concatenate(parts, out=flat) if parts else None
+            if self.weight_count[of]:
+                np.concatenate(parts, out=flat[: self.weight_count[of]])
             weights[of] = flat
         mask = aligned(max(self.rest_count, 1) * TILE, np.uint8)
         any_typed: dict[str, Any] = {

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, cast
 
 import numpy as np
@@ -14,9 +14,8 @@ import numpy.typing as npt
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, create_model
 
 from spikeflow.errors import ParameterError, Problem, nearest
-from spikeflow.events import Batch, Grid, Stream, Values, Window
-from spikeflow.kernels import Events, Group, Network, NeuronModel, Projection, Result, Synapses, Train
-from spikeflow.kernels import connect
+from spikeflow.events import Batch, Grid, Indices, Stream, Times, Values, Window
+from spikeflow.kernels import Events, Group, Network, NeuronModel, Projection, Result, Synapses, Train, connect
 from spikeflow.kernels.connect import Connect, Delay, Layout, Weights
 from spikeflow.kernels.model import Value
 from spikeflow.node import Input, Neuron, State
@@ -70,7 +69,9 @@ class ProjectionInput(Input):
         """The synapses, with delays that are `earlier` ticks shorter."""
         delay = self.delay if self.delay is not None else default_delay * dt_ns / 1e9
         fields = self._fields() | {"delay": delay}
-        made = connect.build(pre_size, post_size, dt=dt_ns / 1e9, autapses=self.autapses, seed=seed, name=name, **fields)
+        made = connect.build(
+            pre_size, post_size, dt=dt_ns / 1e9, autapses=self.autapses, seed=seed, name=name, **fields
+        )
         return replace(made, delays=made.delays - earlier) if earlier else made
 
     def _fields(self) -> dict[str, Any]:
@@ -255,7 +256,8 @@ class Stepped:
         grid = first.grid
         trains: list[Train] = []
         projections: list[Projection] = []
-        self._arrivals: list[tuple[str, int]] = []
+        self._arrivals: list[tuple[str, int, str]] = []
+        self._forgot: dict[str, int | None] = {}
         for member in members:
             context = member.context
             for index, projection in enumerate(member.inputs):
@@ -265,7 +267,7 @@ class Stepped:
                     stream, source = context.inputs[index], f"{context.name}<{index}"
                     trains.append(Train(source, stream.size, stream.valued or stream.kind == "samples"))
                     lag = context.lags[index] if context.lags else 0
-                    self._arrivals.append((source, lag * grid.window_ns))
+                    self._arrivals.append((source, lag * grid.window_ns, context.name))
                 held = projection.hold is not None
                 projections.append(Projection(source, context.name, member.synapses(index), projection.to, held))
         self._network = Network(
@@ -290,39 +292,52 @@ class Stepped:
 
     def step(self, window: Window, arriving: Sequence[Batch]) -> Sequence[Batch]:
         """One batch for each outlet of each member, from one batch of each input from outside."""
+        if self._forgot:
+            self._forgot = {name: window.start_ns if at is None else at for name, at in self._forgot.items()}
         given: dict[str, Events] = {}
-        for (train, shift_ns), batch in zip(self._arrivals, arriving, strict=True):
+        for (train, shift_ns, member), batch in zip(self._arrivals, arriving, strict=True):
             if batch.count:
                 t_ns, index, value = batch.arrays
-                given[train] = Events(t_ns + shift_ns if shift_ns else t_ns, index, value)
+                if shift_ns:
+                    given[train] = self._late(t_ns, index, value, shift_ns, self._forgot.get(member))
+                else:
+                    given[train] = Events(t_ns, index, value)
         results = self._network.step(window.first_tick, window.ticks, given)
         return [self._batch(window, schema, results[name], port) for name, port, schema in self._outlets]
+
+    @staticmethod
+    def _late(t_ns: Times, index: Indices, value: Values | None, shift_ns: int, since_ns: int | None) -> Events:
+        """Events of a loop as the network gets them: later, and without those sent before their receiver forgot."""
+        first = 0 if since_ns is None else int(np.searchsorted(t_ns, since_ns))
+        return Events(t_ns[first:] + shift_ns, index[first:], None if value is None else value[first:])
 
     @staticmethod
     def _batch(window: Window, schema: Any, result: Result, port: str) -> Batch:
         if not port:
             return Batch(window, schema, result.t, result.neuron, None)
         t_ns, neuron, value = result.recorded[port]
-        return Batch(window, schema, t_ns, neuron, cast(Values, value))
+        return Batch(window, schema, t_ns, neuron, value)
 
     def save(self) -> State:
         """The state of all members."""
-        return self._network.save()
+        return {"network": self._network.save(), "forgot": dict(self._forgot)}
 
     def load(self, state: State) -> None:
         """Put a saved state back."""
-        self._network.load(state)
+        self._network.load(state["network"])
+        self._forgot = dict(state["forgot"])
 
     def reset(self, name: str) -> None:
-        """Put one member back to its initial state."""
+        """Put one member back to its initial state; what is on its way to it is gone."""
         self._network.reset([name])
+        self._forgot[name] = None  # at the tick of the next step
 
     def pending(self) -> int:
         """Spikes still in delay lines."""
         return self._network.pending()
 
 
-@lru_cache(maxsize=None)
+@cache
 def population_class(model: type[NeuronModel]) -> type[Population]:
     """The population of a model: its fields beside those that all populations have."""
     clash = set(model.model_fields) & set(Population.model_fields)

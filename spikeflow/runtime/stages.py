@@ -34,13 +34,15 @@ class Entry:
         channel: where its batches come from.
         lag: windows by which a loop's input is behind.
         inside: True where it comes from the stage's own loop, and so does not keep the stage alive.
-        forgets: the member that goes back to its initial state at this input's events; such an input is not stepped.
+        forgets: the member that goes back to its initial state at this input's events.
+        stepped: False where the input only says when to forget, or how long the stage's loop goes on.
     """
 
     channel: Channel
     lag: int = 0
     inside: bool = False
     forgets: str | None = None
+    stepped: bool = True
 
 
 @dataclass(slots=True)
@@ -258,7 +260,11 @@ class StepStage(Stage):
         batches = []
         for entry in self.entries:
             batch = entry.channel.poll()
-            batches.append(batch if batch is not None else Batch.none(window, entry.channel.stream.schema(grid)))
+            if batch is None:
+                batch = Batch.none(window, entry.channel.stream.schema(grid))
+            elif batch.window.ticks > window.ticks:  # a loop's input goes on beyond the stage's own end
+                batch = batch.cut(Window.at(grid, batch.window.first_tick, window.ticks))
+            batches.append(batch)
         self._next_tick = window.first_tick + window.ticks
         return window, batches
 
@@ -286,7 +292,7 @@ class StepStage(Stage):
 
     def _forgetful(self, window: Window, batches: list[Batch]) -> Sequence[Batch]:
         """Step one window in parts: each part begins where a member forgets."""
-        given = [batch for entry, batch in zip(self.entries, batches, strict=True) if entry.forgets is None]
+        given = [batch for entry, batch in zip(self.entries, batches, strict=True) if entry.stepped]
         resets = self._resets(window, batches)
         if not resets:
             return self.stepper.step(window, given)
@@ -297,7 +303,7 @@ class StepStage(Stage):
             for name in resets.get(low, ()):
                 self._reset(name)
             part = Window.at(grid, low, high - low, window.last and high == edges[-1])
-            shifts = [entry.lag * grid.window_ticks for entry in self.entries if entry.forgets is None]
+            shifts = [entry.lag * grid.window_ticks for entry in self.entries if entry.stepped]
             cut = [
                 batch.cut(Window.at(grid, low - shift, high - low)) for batch, shift in zip(given, shifts, strict=True)
             ]

@@ -79,11 +79,39 @@ def wire(spec: GraphSpec, plan: Plan) -> Wired:
                     stage.entries.append(_entry(link, wired, plan))
             if member.forget_link is not None:
                 entry = _entry(member.forget_link, wired, plan)
-                entry.forgets = member.name
+                entry.forgets, entry.stepped = member.name, False
                 stage.entries.append(entry)
         if isinstance(stage, SinkStage):
             stage.prepare()
+    for loop in _loops(spec):
+        _end_together(loop, spec, wired, plan)
     return wired
+
+
+def _end_together(loop: set[str], spec: GraphSpec, wired: Wired, plan: Plan) -> None:
+    """Let every stage of a loop hear all that feeds the loop from outside, so that all end at the same tick.
+
+    Else the end of a node would depend on whether its loop is shorter than a window, which makes it one block.
+    """
+    feeds = {link.stream: link for name in spec.nodes if name in loop for link in spec.nodes[name].all_links}
+    feeds = {stream: link for stream, link in feeds.items() if link.node not in loop}
+    for stage in {id(wired.stage_of[name]): wired.stage_of[name] for name in loop}.values():
+        heard = {entry.channel.stream.name for entry in stage.entries}
+        for stream, link in feeds.items():
+            if stream not in heard:
+                entry = _entry(link, wired, plan)
+                entry.stepped = False
+                stage.entries.append(entry)
+
+
+def _loops(spec: GraphSpec) -> list[set[str]]:
+    """The sets of nodes that depend on one another."""
+    loops: list[set[str]] = []
+    for node_spec in spec.nodes.values():
+        own = {node_spec.name, *(link.node for link in node_spec.all_links if link.on_loop)}
+        joined = [loop for loop in loops if loop & own]
+        loops = [loop for loop in loops if not loop & own] + [own.union(*joined)]
+    return [loop for loop in loops if len(loop) > 1]
 
 
 def _outlet_name(node: str, port: str) -> str:

@@ -75,6 +75,11 @@ class NodeSpec:
     block: str | None = None
     position: Position | None = None
 
+    @property
+    def all_links(self) -> tuple[Link, ...]:
+        """Where inputs come from, and what makes the node forget."""
+        return self.links if self.forget_link is None else (*self.links, self.forget_link)
+
 
 @dataclass(frozen=True, slots=True)
 class GraphSpec:

@@ -19,7 +19,11 @@ Row = tuple[float, int, float]
 
 
 def play(
-    script: list[tuple[float, int, float, float | None]], *, slow: bool = False, until: float | None = None, **source: Any
+    script: list[tuple[float, int, float, float | None]],
+    *,
+    slow: bool = False,
+    until: float | None = None,
+    **source: Any,
 ) -> tuple[list[Row], dict[str, Any], Report]:
     """What comes out of a scripted source, its figures, and the report."""
     nodes: dict[str, Any] = {
@@ -87,7 +91,9 @@ def test_the_same_channel_and_time_twice_is_a_duplicate():
 
 def test_stamps_far_ahead_or_before_the_origin_are_rejected():
     day = 24 * 3600 * 1000.0
-    rows, found, _ = play([(5, 0, 1.0, 10_006), (6, 0, 2.0, -0.5), (7, 0, 3.0, 400 * day), (8, 0, 4.0, 9_999)], time=PAYLOAD)
+    rows, found, _ = play(
+        [(5, 0, 1.0, 10_006), (6, 0, 2.0, -0.5), (7, 0, 3.0, 400 * day), (8, 0, 4.0, 9_999)], time=PAYLOAD
+    )
     assert rows == [(9999.0, 0, 4.0)]
     assert found["rejected"] == {"future": 2, "before_origin": 1}
 
@@ -139,7 +145,9 @@ def test_a_full_buffer_blocks_its_source_and_loses_nothing():
 
 
 def test_a_full_buffer_drops_the_oldest_where_the_rule_says_so():
-    rows, found, _ = play([(float(k), 0, float(k), None) for k in range(200)], slow=True, buffer=15, overflow="drop_oldest")
+    rows, found, _ = play(
+        [(float(k), 0, float(k), None) for k in range(200)], slow=True, buffer=15, overflow="drop_oldest"
+    )
     assert found["dropped"]["overflow"] > 50
     assert rows[-1][2] == 199.0
 
