@@ -78,7 +78,8 @@ def graphs(draw: st.DrawFn) -> dict[str, Any]:
     sizes = {name: draw(st.sampled_from([1, 3, 70])) for name in populations}
     models = {name: draw(st.sampled_from(["lif", "lif", "lif_exc_inh", "li"])) for name in populations}
     for name in populations:
-        fitting = streams + [(p, "spikes", sizes[p]) for p in populations if models[p] != "li" and p >= name]
+        later = [(p, "spikes", sizes[p]) for p in populations if models[p] != "li" and p >= name]
+        fitting = streams + (later if models[name] != "li" else [])  # a loop through samples is no block
         inputs = []
         for source, kind, _ in draw(st.lists(st.sampled_from(fitting), min_size=1, max_size=3)):
             own = {"from": source, "weights": {"normal": {"mean": 0.6, "std": 0.5}}}
