@@ -261,7 +261,9 @@ class Batch:
         return batch
 
     def named(self, schema: pa.Schema) -> Batch:
-        """The same events as those of another stream."""
+        """The same events as those of the stream with this schema."""
+        if self._schema is schema:
+            return self
         batch = _bare(Batch)
         batch.window, batch.count, batch._schema = self.window, self.count, schema
         batch._arrays, batch._record, batch._seen = self._arrays, self._record, False

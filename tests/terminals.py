@@ -75,9 +75,13 @@ class Terminal:
 
     def until(self, text: str) -> str:
         """Wait until `text` has been written."""
+        return self.until_matches(re.escape(text))
+
+    def until_matches(self, pattern: str) -> str:
+        """Wait until something that the pattern matches has been written."""
         deadline = time.monotonic() + _PATIENCE_S
-        while text not in self.text:
-            assert self._more(deadline), f"it ended without {text!r}:\n{self.seen[-4000:]}"
+        while not re.search(pattern, self.text):
+            assert self._more(deadline), f"it ended without {pattern!r}:\n{self.seen[-4000:]}"
         return self.seen
 
     def end(self) -> int:

@@ -22,18 +22,19 @@ class Channel:
         ended: True once the sender has closed it.
         fullest: the most windows it has held.
         waits: how often the sender had to wait.
+        receiver: what the receiver waits on while the channel is empty.
         sender: what the sender waits on while the channel is full.
         lost: events that came after the receiver had gone, or that it left behind.
     """
 
     __slots__ = (
-        "_receiver",
         "abandoned",
         "capacity",
         "ended",
         "fullest",
         "lost",
         "queue",
+        "receiver",
         "sender",
         "stream",
         "waits",
@@ -48,7 +49,7 @@ class Channel:
         self.fullest = len(self.queue)
         self.waits = 0
         self.lost = 0
-        self._receiver: asyncio.Future[None] | None = None
+        self.receiver: asyncio.Future[None] | None = None
         self.sender: asyncio.Future[None] | None = None
 
     def offer(self, batch: Batch) -> bool:
@@ -60,9 +61,9 @@ class Channel:
             self.lost += batch.count
             return True
         queue.append(batch)
-        receiver = self._receiver
+        receiver = self.receiver
         if receiver is not None:
-            self._receiver = None
+            self.receiver = None
             if not receiver.done():
                 receiver.set_result(None)
         return True
@@ -80,7 +81,7 @@ class Channel:
     def close(self) -> None:
         """End the stream; the receiver still gets what is in the channel."""
         self.ended = True
-        self._wake()
+        self.wake()
 
     def abandon(self) -> None:
         """The receiver has gone: keep nothing any more."""
@@ -101,8 +102,8 @@ class Channel:
     async def wait(self) -> None:
         """Return once there is a batch, or the stream has ended."""
         while not self.queue and not self.ended:
-            self._receiver = asyncio.get_running_loop().create_future()
-            await self._receiver
+            self.receiver = asyncio.get_running_loop().create_future()
+            await self.receiver
         self.fullest = max(self.fullest, len(self.queue))
 
     async def receive(self) -> Batch | None:
@@ -116,8 +117,9 @@ class Channel:
         if sender is not None and not sender.done():
             sender.set_result(None)
 
-    def _wake(self) -> None:
-        receiver, self._receiver = self._receiver, None
+    def wake(self) -> None:
+        """Let the waiting receiver go on."""
+        receiver, self.receiver = self.receiver, None
         if receiver is not None and not receiver.done():
             receiver.set_result(None)
 

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from spikeflow.errors import ConnectError, NodeError, ParameterError, nearest
-from spikeflow.events import Batch, Grid
+from spikeflow.events import Batch, Grid, Stream
 from spikeflow.node import Clock, Source
 from spikeflow.runtime.channel import CAPACITY, Channel, Fan
 from spikeflow.runtime.clock import WallClock
@@ -92,7 +92,7 @@ class Engine:
         self.error: NodeError | ConnectError | None = None
         self.report: Report | None = None
         self._ports: dict[str, set[str]] = {}
-        self._taps: dict[str, list[Channel]] = {}
+        self._taps: dict[str, list[Tap]] = {}
         self._watchers: dict[str, list[Callable[[Batch], None]]] = {}
         self._stop = asyncio.Event()
         self._began = time.monotonic()
@@ -114,8 +114,8 @@ class Engine:
             ParameterError: there is no such outlet, or the run has begun.
         """
         self._look_up(outlet)
-        tap = Tap()
-        self._taps.setdefault(outlet, []).append(tap.channel)
+        tap = Tap(self.spec.nodes[outlet.partition(".")[0]].outlets[outlet.partition(".")[2]])
+        self._taps.setdefault(outlet, []).append(tap)
         return tap
 
     def watch(self, outlet: str, callback: Callable[[Batch], None]) -> None:
@@ -217,8 +217,9 @@ class Engine:
             grid, self.clock, shared, self.options.capacity, self._pace(grid, now), self.options.log, self._ports
         )
         wired = wire(self.spec, plan)
-        for outlet, channels in self._taps.items():
-            wired.fans[outlet].channels += channels
+        for outlet, taps in self._taps.items():
+            fan = wired.fans[outlet]
+            fan.channels += [tap.attached(fan.stream, grid) for tap in taps]
         for outlet, watchers in self._watchers.items():
             wired.fans[outlet].watchers += watchers
         return wired
@@ -323,9 +324,9 @@ class Engine:
     def _release(self, wired: Wired) -> None:
         for stage in wired.stages:
             stage.end()
-        for channels in self._taps.values():
-            for channel in channels:
-                channel.close()
+        for taps in self._taps.values():
+            for tap in taps:
+                tap.channel.close()
 
     def _report(self, wired: Wired) -> Report:
         pending = sum(stage.stepper.pending() for stage in wired.stages if isinstance(stage, StepStage))
@@ -341,8 +342,14 @@ class Engine:
 class Tap:
     """Record batches of one outlet, as an async iterator."""
 
-    def __init__(self) -> None:
-        self.channel = Channel(None)  # type: ignore[arg-type] # a tap needs no stream: batches carry their schema
+    def __init__(self, stream: Stream) -> None:
+        self.channel = Channel(stream)
+        self._schema = stream.plain
+
+    def attached(self, stream: Stream, grid: Grid) -> Channel:
+        """The channel, once the run has its grid."""
+        self._schema = stream.schema(grid)
+        return self.channel
 
     def __aiter__(self) -> AsyncIterator[pa.RecordBatch]:
         return self
@@ -351,7 +358,7 @@ class Tap:
         batch = await self.channel.receive()
         if batch is None:
             raise StopAsyncIteration
-        return batch.record
+        return batch.named(self._schema).record
 
     def close(self) -> None:
         """Stop listening, so that the graph goes on."""

@@ -32,6 +32,7 @@ class SourceOutlet:
         self.stopping = False
         self._unsent: list[tuple[Channel, Batch]] = []
         self._said: dict[str, tuple[int, int]] = {}
+        self._window_ns = self.grid.window_ns
         self._end_ns = self.grid.time(self.grid.window_ticks)
 
     # What a source calls.
@@ -90,20 +91,23 @@ class SourceOutlet:
         self._said[reason] = (now, 0)
         self.context.log("warning", f"rejected: {reason}" + (f" ({detail})" if detail else "") + earlier)
 
-    async def _emit(self, batch: Batch) -> None:
-        """Hand one window on; a cancelled call leaves it to be delivered by the next one."""
+    def _emit(self, batch: Batch) -> bool:
+        """Hand one window on; False where somebody is full, so that the rest of it is to be delivered."""
+        window = batch.window
         self.counters.processed += batch.count
         self.meter.windows += 1
-        self.next_tick = batch.window.first_tick + batch.window.ticks
-        self._end_ns = self.grid.time(self.next_tick + self.grid.window_ticks)
+        self.next_tick = window.first_tick + window.ticks
+        self._end_ns = window.end_ns + self._window_ns
         full = self.fan.offer(batch)
-        if full is not None:
-            self._unsent += [(channel, batch) for channel in full]
-            await self._deliver()
-        elif self.meter.windows % _YIELD_EVERY == 0:
-            await asyncio.sleep(0)  # a source that nobody slows still lets others run
+        if full is None:
+            return self.meter.windows % _YIELD_EVERY != 0  # a source that nobody slows still lets others run
+        self._unsent += [(channel, batch) for channel in full]
+        return False
 
     async def _deliver(self) -> None:
+        """Wait until all have taken what was handed on; a cancelled call leaves it to the next one."""
+        if not self._unsent:
+            await asyncio.sleep(0)
         while self._unsent:
             channel, batch = self._unsent[0]
             await channel.send(batch)
@@ -200,8 +204,10 @@ class TimedOutlet(SourceOutlet):
     async def advance(self, t_ns: int) -> None:
         """Hand on every window that ends at or before `t_ns`."""
         t_ns += self._shift_ns
+        paced = self._pace is not None
         while t_ns >= self._end_ns and (self._length_ns is None or self._end_ns <= self._length_ns):
-            await self._cut(self.grid.window_ticks)
+            if paced or self._unsent or not self._take(self.grid.window_ticks, False):
+                await (self._cut(self.grid.window_ticks) if paced else self._deliver())
 
     async def close_windows(self) -> None:
         """Nothing to do: events close the windows."""
@@ -224,15 +230,22 @@ class TimedOutlet(SourceOutlet):
     async def _cut(self, ticks: int, last: bool = False) -> None:
         if self._unsent:
             await self._deliver()
+        if self._pace is not None:  # before anything is taken: a run that stops here loses nothing
+            await self._pace(self.grid.time(self.next_tick + ticks))
+        if not self._take(ticks, last):
+            await self._deliver()
+
+    def _take(self, ticks: int, last: bool) -> bool:
+        """Send the open window, without waiting."""
         window = Window.at(self.grid, self.next_tick, ticks, last)
-        if self._pace is not None:
-            await self._pace(window.end_ns)  # before anything is taken: a run that stops here loses nothing
         parts, self._parts = self._parts, []
-        if len(parts) == 1:
+        if not parts:
+            batch = Batch.none(window, self.schema)
+        elif len(parts) == 1:
             batch = Batch.of(window, self.schema, parts[0])
         else:
             batch = merge(window, self.schema, [Batch.of(window, self.schema, part) for part in parts])
-        await self._emit(batch)
+        return self._emit(batch)
 
 
 class _Bucket:
@@ -455,4 +468,5 @@ class LiveOutlet(SourceOutlet):
                     room.set_result(None)
             self._room.clear()
         self.meter.lag_ns = max(0, self.clock.now_ns() - window.end_ns)
-        await self._emit(batch)
+        if not self._emit(batch):
+            await self._deliver()
