@@ -95,8 +95,8 @@ def sparse(
     """Single synapses; `pre`, `post` and `weights` one per synapse, `delay` a number or one per synapse in ticks."""
     each = np.broadcast_to(ticks(delay), pre.shape)
     delays, which = np.unique(each, return_inverse=True)
-    if not delays.size:
-        delays = np.zeros(1, np.int64)
+    if not delays.size:  # no synapses: the delay that they would have
+        delays = np.full(1, ticks(delay).min(initial=np.iinfo(np.int64).max) if np.size(delay) else 0)
     row = which.astype(np.int64) * pre_size + pre
     # stable: several synapses between the same two neurons keep the order of the file, which the sum depends on
     order = np.lexsort((post, row))
