@@ -1,0 +1,164 @@
+"""The example graphs run, and the main job answers when a core gets busy."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from statistics import mean
+from time import monotonic
+from typing import Any
+
+import aiomqtt
+import psutil
+import pyarrow as pa
+import pytest
+
+import spikeflow
+from spikeflow.events import columns
+from spikeflow.nodes.broker import start_broker
+from spikeflow.nodes.sources.host import Host
+from tests.terminals import Terminal
+
+GRAPHS = sorted((Path(__file__).parent.parent / "graphs").glob("*.yaml"))
+HOST = next(path for path in GRAPHS if path.stem == "host")
+SHORTER: dict[str, dict[str, str]] = {
+    "file_to_file": {},
+    "host": {},
+    "synthetic": {"params.length": "500 ms"},
+    "vogels_abbott": {"params.length": "100 ms"},
+}
+BUSY = "while True: pass"
+
+
+def run(path: Path, folder: Path, **options: Any) -> spikeflow.Report:
+    """A graph for a short while; what it would write goes into `folder`."""
+    graph = spikeflow.load(path, set=SHORTER[path.stem])
+    files = [name for name, node in graph.nodes.items() if (node.role, node.kind) == ("sink", "file")]
+    graph = spikeflow.load(path, set=SHORTER[path.stem] | {f"nodes.{name}.path": str(folder / name) for name in files})
+    return spikeflow.run_blocking(graph, **options)
+
+
+@pytest.mark.parametrize("path", GRAPHS, ids=lambda path: path.stem)
+def test_a_graph_runs_and_accounts_for_every_event(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MQTT_URL", raising=False)
+    report = run(path, tmp_path, **({"seconds": 3.0} if path == HOST else {}))
+    assert report.exit_code == 0
+    silent = [name for name, one in report.nodes.items() if not one["events_in"] + one["events_out"]]
+    assert silent == []
+    for one in report.nodes.values():
+        if "accepted" in one:
+            lost = sum(sum(one.get(what, {}).values()) for what in ("rejected", "dropped"))
+            assert one["accepted"] == one["processed"] + lost + one["buffered"]
+
+
+@pytest.mark.parametrize("path", GRAPHS, ids=lambda path: path.stem)
+def test_a_graph_begins_with_a_sentence(path: Path) -> None:
+    first = path.read_text().splitlines()[0]
+    assert re.fullmatch(r"# [A-Z].*\.", first)
+
+
+@pytest.mark.parametrize("stem", ["synthetic", "vogels_abbott", "file_to_file"])
+def test_a_finite_graph_gives_the_same_bytes_every_time(stem: str, tmp_path: Path) -> None:
+    path = next(path for path in GRAPHS if path.stem == stem)
+    for turn in ("one", "two"):
+        run(path, tmp_path / turn)
+    one, two = ({p.name: read(p) for p in (tmp_path / turn).rglob("*.arrow*")} for turn in ("one", "two"))
+    assert one == two
+    assert any(table.num_rows for table in one.values())
+
+
+def read(path: Path) -> pa.Table:
+    with pa.memory_map(str(path)) as source:
+        opened = pa.ipc.open_stream(source) if path.suffix == ".arrows" else pa.ipc.open_file(source)
+        return opened.read_all()
+
+
+def test_the_vogels_abbott_network_fires_irregularly_at_a_few_hertz(tmp_path: Path) -> None:
+    path = next(path for path in GRAPHS if path.stem == "vogels_abbott")
+    graph = spikeflow.load(path, set={"params.length": "300 ms", "nodes.tape.path": str(tmp_path / "tape")})
+    report = spikeflow.run_blocking(graph)
+    spikes = report.nodes["excitatory"]["events_out"] / 3200 / 0.3
+    assert 3.0 < spikes < 40.0
+    (file,) = (p for p in (tmp_path / "tape").rglob("excitatory.*"))
+    t_ns, neuron, _ = columns(read(file).combine_chunks().to_batches()[0])
+    assert len(set(neuron.tolist())) > 1000
+    assert len(set(t_ns.tolist())) > 1000
+
+
+# The main job.
+
+
+@asynccontextmanager
+async def main_job() -> AsyncIterator[aiomqtt.Client]:
+    """`spikeflow run graphs/host.yaml` on a broker of its own, and a client that hears what it publishes."""
+    broker, port = await start_broker()
+    environment = os.environ | {"MQTT_URL": f"mqtt://127.0.0.1:{port}"}
+    job = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "spikeflow", "run", str(HOST), env=environment, stdout=asyncio.subprocess.DEVNULL
+    )
+    try:
+        async with aiomqtt.Client("127.0.0.1", port, identifier="test") as client:
+            await client.subscribe("spikeflow/#")
+            yield client
+    finally:
+        job.terminate()
+        code = await job.wait()
+        await broker.shutdown()
+    assert code == 0
+
+
+async def hear(client: aiomqtt.Client, answers: int) -> tuple[float, dict[int, float]]:
+    """Spikes/s of a neuron over the next `answers`, and each channel's mean meanwhile."""
+    rates: list[float] = []
+    telemetry: dict[int, list[float]] = {}
+    async for message in client.messages:
+        assert isinstance(message.payload, bytes)
+        said = json.loads(message.payload)
+        if message.topic.matches("spikeflow/rate"):
+            rates += said["value"]
+            if len(rates) >= answers:
+                break
+        else:
+            for channel, value in zip(said["channel"], said["value"], strict=True):
+                telemetry.setdefault(channel, []).append(value)
+    return mean(rates), {channel: mean(values) for channel, values in telemetry.items()}
+
+
+async def test_a_busy_core_is_heard_in_the_rates_that_the_main_job_publishes() -> None:
+    cores = {name: channel for channel, name in enumerate(Host().channel_names()) if name.startswith("cpu.")}
+    allowed = [f"cpu.{core}" for core in sorted(psutil.Process().cpu_affinity())]
+    async with main_job() as client:
+        await hear(client, 10)
+        for _ in range(20):  # other work may keep the machine busy: wait for a core with something to spare
+            before, used = await hear(client, 15)
+            quiet = min(allowed, key=lambda name: used[cores[name]])
+            if used[cores[quiet]] < 0.3:
+                break
+        busy = await asyncio.create_subprocess_exec(sys.executable, "-c", BUSY)
+        try:
+            psutil.Process(busy.pid).cpu_affinity([int(quiet.partition(".")[2])])
+            await hear(client, 10)
+            after, loaded = await hear(client, 20)
+        finally:
+            busy.kill()
+            await busy.wait()
+    assert loaded[cores[quiet]] > used[cores[quiet]] + 0.3
+    assert after > before + 1.0
+
+
+@pytest.mark.slow
+def test_the_first_spike_is_on_screen_within_three_seconds_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MQTT_URL", raising=False)
+    took = []
+    for _ in range(3):  # the first run fills the cache
+        began = monotonic()
+        with Terminal(["-m", "spikeflow", "run", str(HOST)]) as terminal:
+            terminal.until_matches(r"[1-9][\d.]* Hz")
+            took.append(monotonic() - began)
+    assert min(took[1:]) < 3.0
