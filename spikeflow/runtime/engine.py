@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -17,6 +17,7 @@ from spikeflow.errors import ConnectError, NodeError, ParameterError, nearest
 from spikeflow.events import Batch, Grid, Stream
 from spikeflow.node import Clock, Source
 from spikeflow.runtime.channel import CAPACITY, Channel, Fan
+from spikeflow.runtime.checkpoint import Checkpoint
 from spikeflow.runtime.clock import WallClock
 from spikeflow.runtime.stages import Shared, SinkStage, SourceStage, Stage, StepStage
 from spikeflow.runtime.wiring import Plan, Wired, wire
@@ -69,6 +70,8 @@ class Options:
         capacity: windows that a channel holds.
         clock: the run's clock.
         log: where lines go.
+        checkpoint: a checkpoint to fill, at the end of the window before its tick.
+        resume: a checkpoint to go on from.
     """
 
     speed: float | None = None
@@ -78,6 +81,8 @@ class Options:
     capacity: int = CAPACITY
     clock: Clock = field(default_factory=WallClock)
     log: Callable[[str, str, str], None] = log_line
+    checkpoint: Checkpoint | None = None
+    resume: Checkpoint | None = None
 
 
 class Engine:
@@ -212,6 +217,10 @@ class Engine:
         else:
             origin = min((o for s in sources if (o := s.origin_ns()) is not None), default=0)
         grid = Grid(origin, self.spec.dt_ns, self.spec.window_ns // self.spec.dt_ns)
+        point = self.options.resume
+        if point is not None:
+            point.fits(grid.dt_ns, grid.window_ticks)
+            grid = replace(grid, origin_ns=point.origin_ns)
         shared = Shared(grid, pool, self.live)
         plan = Plan(
             grid, self.clock, shared, self.options.capacity, self._pace(grid, now), self.options.log, self._ports
@@ -222,7 +231,25 @@ class Engine:
             fan.channels += [tap.attached(fan.stream, grid) for tap in taps]
         for outlet, watchers in self._watchers.items():
             wired.fans[outlet].watchers += watchers
+        for stage in wired.stages:
+            if point is not None and isinstance(stage, SourceStage | StepStage):
+                stage.resume(point)
+        if self.options.checkpoint is not None:
+            self._save_at(self.options.checkpoint, wired, grid)
         return wired
+
+    @staticmethod
+    def _save_at(point: Checkpoint, wired: Wired, grid: Grid) -> None:
+        point.fits(grid.dt_ns, grid.window_ticks)
+        point.origin_ns, point.dt_ns = grid.origin_ns, grid.dt_ns
+        for source in wired.sources:
+
+            def save(tick: int, source: SourceStage = source) -> None:
+                if tick == point.tick:
+                    point.states[source.name] = source.node.save()
+
+            source.outlet.on_window = save
+        wired.stages[0].shared.checkpoint = point
 
     def _pace(self, grid: Grid, now: int) -> Callable[[int], Any] | None:
         speed = self.options.speed if self.options.speed is not None else (1.0 if self.live else None)

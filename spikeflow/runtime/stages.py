@@ -16,6 +16,7 @@ from spikeflow.errors import NodeError
 from spikeflow.events import Batch, Grid, Stream, Window, merge
 from spikeflow.node import Block, Context, Sink, Source, Stepper
 from spikeflow.runtime.channel import Channel, Fan
+from spikeflow.runtime.checkpoint import Checkpoint
 from spikeflow.runtime.meters import RECENT, Meter
 from spikeflow.runtime.windows import SourceOutlet
 
@@ -38,6 +39,7 @@ class Entry:
         lag: windows by which a loop's input is behind.
         inside: True where it comes from the stage's own loop, and so does not keep the stage alive.
         forgets: the member that goes back to its initial state at this input's events.
+        keep: how many of the next batches belong to the checkpoint that the stage has passed.
         stepped: False where the input only says when to forget, or how long the stage's loop goes on.
     """
 
@@ -46,6 +48,7 @@ class Entry:
     inside: bool = False
     forgets: str | None = None
     stepped: bool = True
+    keep: int = 0
 
 
 @dataclass(slots=True)
@@ -58,6 +61,7 @@ class Shared:
         live: True where the run follows the clock.
         heavy: how many stages have heavy windows at present.
         jobs: how many threads work at present.
+        checkpoint: what is to be filled when its tick has come.
     """
 
     grid: Grid
@@ -65,6 +69,7 @@ class Shared:
     live: bool = False
     heavy: int = 0
     jobs: int = 0
+    checkpoint: Checkpoint | None = None
 
 
 @dataclass(slots=True)
@@ -144,6 +149,11 @@ class SourceStage(Stage):
         self.outlet.opened()
         await self.outlet.finish()
 
+    def resume(self, point: Checkpoint) -> None:
+        """Go on from a checkpoint: what the source sends of the time before it is left out."""
+        self.node.load(point.state(self.name))
+        self.outlet.resume(point.tick)
+
     def stop(self) -> None:
         """End the source: what it has sent so far still goes through the graph."""
         self.stopping = self.outlet.stopping = True
@@ -194,7 +204,7 @@ class StepStage(Stage):
 
     def _is_plain(self) -> bool:
         """One input, one outlet, and nothing to look after: most nodes."""
-        careful = self.on_error != "stop" or any(member.forget for member in self.members)
+        careful = self.on_error != "stop" or self.shared.checkpoint or any(member.forget for member in self.members)
         return not careful and len(self.entries) == len(self.fans) == 1 and self.entries[0].lag == 0
 
     async def _run_plain(self, channel: Channel, fan: Fan) -> bool:
@@ -260,6 +270,12 @@ class StepStage(Stage):
         self._cost_ns += (nanoseconds - self._cost_ns) * 0.1
 
     async def _send(self, window: Window, sent: Sequence[Batch]) -> None:
+        """Send one window, and save the state where a checkpoint is due."""
+        point = self.shared.checkpoint
+        if point is not None and window.first_tick + window.ticks == point.tick:
+            point.states[self.name] = self.stepper.save()
+            for entry in self.entries:
+                entry.keep = entry.lag
         for fan, batch in zip(self.fans, sent, strict=True):
             await fan.send(batch)
         if self.shared.live:
@@ -280,6 +296,8 @@ class StepStage(Stage):
         batches = []
         for entry in self.entries:
             batch = entry.channel.poll()
+            if batch is not None and entry.keep:
+                self._keep(entry, batch)
             if batch is None:
                 batch = Batch.none(window, entry.channel.stream.schema(grid))
             elif batch.window.ticks > window.ticks:  # a loop's input goes on beyond the stage's own end
@@ -287,6 +305,22 @@ class StepStage(Stage):
             batches.append(batch)
         self._next_tick = window.first_tick + window.ticks
         return window, batches
+
+    def _keep(self, entry: Entry, batch: Batch) -> None:
+        """Put a loop's batch, sent before the checkpoint and due after it, with the checkpoint."""
+        entry.keep -= 1
+        assert self.shared.checkpoint is not None
+        place = self.name, self.entries.index(entry)
+        self.shared.checkpoint.on_the_way.setdefault(place, []).append(batch)
+
+    def resume(self, point: Checkpoint) -> None:
+        """Go on from a checkpoint."""
+        self.stepper.load(point.state(self.name))
+        self._next_tick = point.tick
+        for place, entry in enumerate(self.entries):
+            if entry.lag:
+                entry.channel.queue.clear()
+                entry.channel.queue.extend(point.on_the_way.get((self.name, place), []))
 
     # Failures and forgetting.
 

@@ -27,7 +27,8 @@ class SourceOutlet:
         self.grid, self.clock, self.counters = context.grid, context.clock, context.counters
         self.stream = context.outlet
         self.schema = self.stream.schema(self.grid)
-        self.next_tick = 0
+        self.next_tick = self._first_tick = 0
+        self.on_window: Callable[[int], None] | None = None
         self.is_open = asyncio.Event()
         self.stopping = False
         self._unsent: list[tuple[Channel, Batch]] = []
@@ -75,6 +76,11 @@ class SourceOutlet:
     async def finish(self) -> None:
         """Send what is left; the stream ends one tick past its last event, or at its length."""
 
+    def resume(self, tick: int) -> None:
+        """Begin at a tick that is not the first one."""
+        self.next_tick = self._first_tick = tick
+        self._end_ns = self.grid.time(tick) + self._window_ns
+
     @property
     def unsent(self) -> int:
         """Events of a window that was cut, and not taken by all who listen."""
@@ -98,6 +104,8 @@ class SourceOutlet:
         self.meter.windows += 1
         self.next_tick = window.first_tick + window.ticks
         self._end_ns = window.end_ns + self._window_ns
+        if self.on_window is not None:
+            self.on_window(self.next_tick)
         full = self.fan.offer(batch)
         if full is None:
             return self.meter.windows % _YIELD_EVERY != 0  # a source that nobody slows still lets others run
@@ -134,14 +142,11 @@ class TimedOutlet(SourceOutlet):
         meter: Meter,
         shift_ns: int = 0,
         pace: Callable[[int], Awaitable[None]] | None = None,
-        first_tick: int = 0,
     ) -> None:
         super().__init__(node, context, fan, meter)
         self._shift_ns, self._pace = shift_ns, pace
         self._parts: list[pa.RecordBatch] = []
         self._latest_ns = self.grid.origin_ns
-        self.next_tick = first_tick
-        self._end_ns = self.grid.time(first_tick + self.grid.window_ticks)
         length = node.length_ns()
         self._length_ns = None if length is None else self.grid.origin_ns + length
 
@@ -195,7 +200,9 @@ class TimedOutlet(SourceOutlet):
         """Without what lies before the first open tick, or past the length."""
         low = int(np.searchsorted(t_ns, self.grid.time(self.next_tick)))
         high = len(t_ns) if self._length_ns is None else max(low, int(np.searchsorted(t_ns, self._length_ns)))
-        if low:
+        if low and self._first_tick:  # a resumed source begins anew: what went before is not this run's
+            self.counters.accepted -= low
+        elif low:
             self._refuse("before_origin" if self.next_tick == 0 else "late", low)
         if high < len(t_ns):
             self.counters.drop("after_end", len(t_ns) - high)
@@ -320,10 +327,17 @@ class LiveOutlet(SourceOutlet):
         now = self.clock.now_ns()
         if self._rules.by == "payload":
             values = value.tolist() if value is not None else [1.0] * len(t_ns)
-            for row in zip(index.tolist(), values, t_ns.tolist(), strict=True):
-                self._admit(*row, now, True)
-                if self._held >= self.node.buffer:
-                    await self._keep_bounds(now)
+            left = len(t_ns)
+            try:
+                for row in zip(index.tolist(), values, t_ns.tolist(), strict=True):
+                    left -= 1
+                    self._admit(*row, now, True)
+                    if self._held >= self.node.buffer:
+                        await self._keep_bounds(now)
+            except BaseException as error:  # the source ends here, or fails: nobody will send the rest again
+                if left:
+                    self.counters.drop("overflow" if isinstance(error, EventError) else "stopped", left)
+                raise
         elif len(t_ns):
             outside = self._outside(index)
             if outside:

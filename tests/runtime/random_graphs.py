@@ -21,7 +21,7 @@ Streams = dict[str, list[tuple[float, int, float]]]
 
 def collected(nodes: dict[str, Any], *, window: str, backend: str, capacity: int = 16, fast: bool = False) -> Streams:
     """What a graph gives on every outlet: (t in ms, index, value)."""
-    taken = [name for name in nodes]
+    taken = list(nodes)
     ports = [f"{name}.v" for name, node in nodes.items() if node.get("neuron") in ("lif", "lif_exc_inh")]
     everything = {**nodes, "out": {"sink": Collect, "input": taken + ports}}
     before = os.environ.get(BACKEND)
@@ -95,9 +95,8 @@ def graphs(draw: st.DrawFn) -> dict[str, Any]:
         if all(i["from"].startswith("p") and i["from"] >= name for i in inputs):
             inputs.append({"from": "s0", "weights": 0.9})
         node = {"neuron": models[name], "size": sizes[name], "inputs": inputs}
-        if models[name] == "lif":
-            if draw(st.booleans()):  # few combinations, because each set of them is compiled once
-                node |= {"refractory": 2.5, "input_order": "last"}
+        if models[name] == "lif" and draw(st.booleans()):  # few variants, because each set of them is compiled once
+            node |= {"refractory": 2.5, "input_order": "last"}
         if draw(st.integers(0, 4)) == 0:
             node["forget"] = {"every": f"{draw(st.integers(5, 60))} ms"}
         add(name, "samples" if models[name] == "li" else "spikes", sizes[name], node)
