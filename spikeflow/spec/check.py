@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from spikeflow.catalog import article
-from spikeflow.errors import ParameterError, nearest, said
+from spikeflow.errors import ParameterError, Problem, nearest, said
 from spikeflow.events import Grid, Stream
 from spikeflow.node import Neuron, Node
 from spikeflow.spec.loops import BadLoop, Edge, Loops, analyse
@@ -102,17 +102,18 @@ class Checker:
         """What a node's own code says; whatever it raises becomes one error of the node."""
         try:
             return call()
-        except ParameterError as error:
-            self._fault(draft, draft.place, error.found, error.hint)
-        except OSError as error:
-            self._fault(
-                draft, draft.place, f"{error.filename or draft.kind}: {error.strerror or error}", "mend the path"
-            )
-        except (
-            Exception
-        ) as error:  # third parties' classes run here; a bug of theirs is no bug of the graph's other nodes
-            self._fault(draft, draft.place, f"{doing} of {draft.kind!r} failed: {said(error)}", "mend the class")
+        except Exception as error:  # third parties' classes run here; a bug of theirs is no bug of the other nodes
+            self._failed(draft, doing, error)
         return None
+
+    def _failed(self, draft: Draft, doing: str, error: Exception) -> None:
+        if isinstance(error, ParameterError):
+            self._fault(draft, draft.place, error.found, error.hint)
+        elif isinstance(error, OSError):
+            found = f"{error.filename or draft.kind}: {error.strerror or error}"
+            self._fault(draft, draft.place, found, "mend the path")
+        else:
+            self._fault(draft, draft.place, f"{doing} of {draft.kind!r} failed: {said(error)}", "mend the class")
 
     # Who listens to whom.
 
@@ -201,9 +202,24 @@ class Checker:
     def _outlets(self, draft: Draft, inputs: list[Stream]) -> None:
         node = draft.node
         assert node is not None
-        found = self._guarded(draft, "outlets", lambda: node.outlets(inputs))
-        if found is not None:
-            self._fill(draft, found)
+        try:
+            found = node.outlets(inputs)
+        except Exception as error:
+            if not self._at_its_key(draft, node, inputs):
+                self._failed(draft, "outlets", error)
+            return
+        self._fill(draft, found)
+
+    def _at_its_key(self, draft: Draft, node: Node, inputs: list[Stream]) -> bool:
+        """Whether a node without outlets says itself what is wrong: its `check` knows which key it is."""
+        if not self.dt_known:
+            return False
+        try:
+            problems = list(node.check(inputs, self.grid))
+        except Exception:  # what keeps it from having outlets keeps it from checking
+            return False
+        self._problems(draft, problems)
+        return any(not problem.warning for problem in problems)
 
     def _fill(self, draft: Draft, outlets: Mapping[str, Stream]) -> None:
         draft.outlets = {
@@ -241,8 +257,10 @@ class Checker:
         node, inputs = draft.node, draft.inputs
         if node is None or inputs is None or draft.faulty:
             return
-        problems = self._guarded(draft, "check", lambda: list(node.check(inputs, self.grid)))
-        for problem in problems or ():
+        self._problems(draft, self._guarded(draft, "check", lambda: list(node.check(inputs, self.grid))) or ())
+
+    def _problems(self, draft: Draft, problems: Iterable[Problem]) -> None:
+        for problem in problems:
             item, place, _ = locate(draft.item, problem.path)
             at = draft.place if item is draft.item else place
             self.report.add(at, problem.found, problem.hint, node=draft.name, warning=problem.warning)
