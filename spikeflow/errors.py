@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 
 class SpikeflowError(Exception):
@@ -104,6 +105,17 @@ def said(error: BaseException) -> str:
     """An error of somebody else's code in one line: its type and the first line of its text."""
     lines = str(error).splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines and lines[0] else type(error).__name__
+
+
+def why(error: BaseException) -> str:
+    """What the system or a library says of a file, in one line and without the file's name."""
+    lines = str(getattr(error, "strerror", None) or error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def shown(path: Path) -> str:
+    """A path as people write it: from the working directory where it lies below that."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def nearest(name: str, valid: Iterable[str], *, most: int = 12) -> str:

@@ -21,9 +21,9 @@ from pydantic import (
 )
 
 from spikeflow import noise
-from spikeflow.errors import ParameterError, nearest
+from spikeflow.errors import ParameterError, nearest, shown, why
 from spikeflow.kernels import synapses
-from spikeflow.kernels.model import load_array, resolved
+from spikeflow.kernels.model import load_array, number, resolved
 from spikeflow.kernels.synapses import Synapses
 from spikeflow.units import Seconds, format_seconds, parse_seconds
 
@@ -152,7 +152,7 @@ class File(_Part):
     key: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.path}#{self.key}" if self.key else str(self.path)
+        return f"{shown(self.path)}#{self.key}" if self.key else shown(self.path)
 
 
 _WEIGHTS: dict[str, type[_Part]] = {"normal": Normal, "uniform": Uniform, "constant": Constant}
@@ -161,13 +161,15 @@ _WEIGHTS: dict[str, type[_Part]] = {"normal": Normal, "uniform": Uniform, "const
 def _file(value: str, info: ValidationInfo) -> File:
     path, _, key = value.partition("#")
     if not path.endswith((".npy", ".npz")):
-        raise ParameterError(f"{value!r} is no file of weights", "name a .npy, a .npz#key or a sparse .npz file")
+        hint = "write a number, or name a .npy, a .npz#key or a sparse .npz"
+        raise ParameterError(f"{value!r} is no file of weights", hint)
     return File(path=resolved(path, info), key=key or None)
 
 
 def _weights(value: Any, info: ValidationInfo) -> Any:
     if isinstance(value, np.ndarray):
         return value
+    value = number(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
         if not np.isfinite(value):
             raise ParameterError(f"a weight of {value}", "write a finite number")
@@ -254,11 +256,11 @@ def shape_of(file: File) -> Shape:
             with archive.open(f"{_key(file, names)}.npy") as stream:
                 return Shape(_header(stream))
     except FileNotFoundError:
-        raise ParameterError(f"there is no file {str(file.path)!r}", hint) from None
+        raise ParameterError(f"there is no file {shown(file.path)!r}", hint) from None
     except ParameterError:
         raise
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise ParameterError(f"{str(file.path)!r} cannot be read: {error}", hint) from None
+        raise ParameterError(f"{shown(file.path)!r} cannot be read: {why(error)}", hint) from None
 
 
 def _header(stream: Any) -> tuple[int, ...]:
@@ -275,10 +277,10 @@ def _key(file: File, names: list[str]) -> str:
         return names[0]
     if file.key is None:
         raise ParameterError(
-            f"{str(file.path)!r} holds {', '.join(names)}", f"name one, as {file.path.name}#{names[0]}"
+            f"{shown(file.path)!r} holds {', '.join(names)}", f"name one, as {file.path.name}#{names[0]}"
         )
     if file.key not in names:
-        raise ParameterError(f"{str(file.path)!r} has no {file.key!r}", nearest(file.key, names))
+        raise ParameterError(f"{shown(file.path)!r} has no {file.key!r}", nearest(file.key, names))
     return file.key
 
 
@@ -301,7 +303,7 @@ def _load(file: File) -> _Loaded:
             matrix: Any = scipy.sparse.coo_array(scipy.sparse.load_npz(file.path))
         except (OSError, ValueError, KeyError) as error:
             raise ParameterError(
-                f"{str(file.path)!r} cannot be read: {error}", "write it with scipy.sparse.save_npz"
+                f"{shown(file.path)!r} cannot be read: {why(error)}", "write it with scipy.sparse.save_npz"
             ) from None
         values = _numbers(np.asarray(matrix.data), file)
         return _Loaded(matrix.shape, values, matrix.row.astype(np.int64), matrix.col.astype(np.int64))

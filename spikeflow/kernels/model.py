@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
+import re
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 
-from spikeflow.errors import ParameterError, Problem
+from spikeflow.errors import ParameterError, Problem, shown, why
 from spikeflow.kernels import vocabulary
 from spikeflow.units import Seconds, format_seconds, parse_seconds
 
@@ -40,15 +41,23 @@ def load_array(path: Path, what: str) -> Array:
     try:
         array = np.load(path, allow_pickle=False)
     except FileNotFoundError:
-        raise ParameterError(f"there is no file {str(path)!r}", f"write {what} to it with numpy.save") from None
+        raise ParameterError(f"there is no file {shown(path)!r}", f"write {what} to it with numpy.save") from None
     except (OSError, ValueError, EOFError) as error:
-        raise ParameterError(f"{str(path)!r} cannot be read: {error}", f"write {what} with numpy.save") from None
+        raise ParameterError(f"{shown(path)!r} cannot be read: {why(error)}", f"write {what} with numpy.save") from None
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
-        raise ParameterError(f"{str(path)!r} does not hold numbers", f"write {what} with numpy.save")
+        raise ParameterError(f"{shown(path)!r} does not hold numbers", f"write {what} with numpy.save")
     numbers = array.astype(np.float64)
     if not np.isfinite(numbers).all():
-        raise ParameterError(f"{str(path)!r} holds values that are not finite", "write finite numbers")
+        raise ParameterError(f"{shown(path)!r} holds values that are not finite", "write finite numbers")
     return numbers
+
+
+_NUMERAL = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
+
+
+def number(value: Any) -> Any:
+    """The number that a text spells, as variables of the environment do; anything else as it is."""
+    return float(value) if isinstance(value, str) and _NUMERAL.fullmatch(value) else value
 
 
 def resolved(text: str, info: ValidationInfo) -> Path:
@@ -69,6 +78,7 @@ def _value(value: Any, info: ValidationInfo) -> Any:
         return _per_neuron(value.astype(np.float64))
     if isinstance(value, str) and value.endswith(".npy"):
         return _per_neuron(load_array(resolved(value, info), "one value per neuron"))
+    value = number(value)
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise ParameterError(f"{value!r} is not a number", "write a number, or a .npy file with one value per neuron")
     if not np.isfinite(value):
@@ -89,6 +99,7 @@ def _time(value: Any, info: ValidationInfo) -> Any:
 
 
 def _refractory(value: Any, info: ValidationInfo) -> Any:
+    value = number(value)
     if isinstance(value, str):
         seconds = parse_seconds(value)
         if seconds < 0:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from spikeflow.errors import EventError, ParameterError, nearest
+from spikeflow.errors import EventError, ParameterError, nearest, shown, why
 from spikeflow.events import Indices, Kind, Stream, Times, Values, build, metadata
 
 FORMATS = {".arrows": "arrows", ".arrow": "arrow", ".feather": "arrow", ".parquet": "parquet", ".csv": "csv"}
@@ -94,12 +94,12 @@ def read_header(path: Path) -> Header:
     except OSError as error:
         folder = path.parent
         if isinstance(error, FileNotFoundError):
-            hint = f"the folder {folder} does not exist"
+            hint = f"the folder {shown(folder)} does not exist"
             if folder.is_dir():
                 there = [p.name for p in folder.iterdir() if p.suffix in FORMATS]
-                hint = nearest(path.name, there) if there else f"the folder {folder} has no files of events"
-            raise ParameterError(f"there is no file {path}", hint) from None
-        raise ParameterError(f"{path} cannot be read: {error.strerror}", "check its permissions") from None
+                hint = nearest(path.name, there) if there else f"the folder {shown(folder)} has no files of events"
+            raise ParameterError(f"there is no file {shown(path)}", hint) from None
+        raise ParameterError(f"{shown(path)} cannot be read: {why(error)}", "check its permissions") from None
     return _read_header(path, state.st_mtime_ns, state.st_size)
 
 
@@ -110,11 +110,10 @@ def _read_header(path: Path, changed_ns: int, size: int) -> Header:
             return _csv_header(path)
         return _arrow_header(path)
     except (pa.ArrowException, OSError, csv.Error, UnicodeDecodeError) as error:
-        said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         hint = f"is it really {path.suffix}?"
         if path.suffix == ".csv":
             hint = "a row is like 2024-05-01T12:00:00.25Z,3,0.5, or with t in whole nanoseconds from the origin"
-        raise ParameterError(f"{path} cannot be read: {said}", hint) from None
+        raise ParameterError(f"{shown(path)} cannot be read: {why(error)}", hint) from None
 
 
 def _arrow_header(path: Path) -> Header:
@@ -125,11 +124,13 @@ def _arrow_header(path: Path) -> Header:
     index = "neuron" if kind == "spikes" else "channel"
     t, at, value = types["t"], types[index], types.get("value", pa.float32())
     if not (pa.types.is_timestamp(t) or pa.types.is_integer(t)):
-        raise ParameterError(f"{path}: column 't' is of type {t}", "timestamps, or whole nanoseconds from the origin")
+        raise ParameterError(
+            f"{shown(path)}: column 't' is of type {t}", "timestamps, or whole nanoseconds from the origin"
+        )
     if not pa.types.is_integer(at):
-        raise ParameterError(f"{path}: column {index!r} is of type {at}", "whole numbers from 0 on")
+        raise ParameterError(f"{shown(path)}: column {index!r} is of type {at}", "whole numbers from 0 on")
     if not (pa.types.is_floating(value) or pa.types.is_integer(value)):
-        raise ParameterError(f"{path}: column 'value' is of type {value}", "numbers")
+        raise ParameterError(f"{shown(path)}: column 'value' is of type {value}", "numbers")
     shape = tuple(int(part) for part in known.get("shape", "").split(",") if part)
     return Header(
         kind=kind,
@@ -152,7 +153,7 @@ def _whole(text: str | None) -> int | None:
 def _columns(path: Path, names: list[str]) -> tuple[Kind, bool]:
     """Whether columns are those of spikes or of samples, and whether there are values."""
     shape = "spikes have the columns t, neuron and perhaps value; samples t, channel and value"
-    found = f"{path} has the columns {', '.join(names) or '(none)'}"
+    found = f"{shown(path)} has the columns {', '.join(names) or '(none)'}"
     if "t" not in names or ("neuron" in names) == ("channel" in names):
         raise ParameterError(found, shape)
     if "channel" in names and "value" not in names:
@@ -295,7 +296,7 @@ def read_events(path: Path, header: Header, stream: Stream) -> Iterator[Part]:
                 row += batch.num_rows
                 yield part
     except (pa.ArrowException, OSError) as error:
-        raise EventError(f"{path}: after row {row - 1}: {str(error).strip()}") from None
+        raise EventError(f"{shown(path)}: after row {row - 1}: {why(error)}") from None
 
 
 def _part(
@@ -341,7 +342,7 @@ def _hold_to_rules(
     if outside.any():
         at = int(np.argmax(outside))
         raise EventError(
-            f"{path}: row {rows[at]}: {header.index} {index[at]}; the size is {stream.size}, so the last one is "
+            f"{shown(path)}: row {rows[at]}: {header.index} {index[at]}; the size is {stream.size}, so the last one is "
             f"{stream.size - 1}"
         )
     if latest is not None:
@@ -354,4 +355,4 @@ def _hold_to_rules(
         found = f"its time is {t_ns[at - 1] - t_ns[at]} ns before that of the row above"
         if t_ns[at] == t_ns[at - 1]:
             found = f"{header.index} {index[at]} follows {index[at - 1]} at the same time"
-        raise EventError(f"{path}: row {rows[at]}: {found}; sort the file by t, then by {header.index}")
+        raise EventError(f"{shown(path)}: row {rows[at]}: {found}; sort the file by t, then by {header.index}")

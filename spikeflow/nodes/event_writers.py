@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from spikeflow.errors import shown
 from spikeflow.nodes.event_files import FORMATS
 
 Compression = Literal["none", "lz4", "zstd"]
@@ -84,4 +85,4 @@ class EventWriter:
             yield
         except OSError as error:
             why = os.strerror(error.errno) if error.errno else str(error).strip()
-            raise OSError(f"{self.path} cannot be written: {why}") from None
+            raise OSError(f"{shown(self.path)} cannot be written: {why}") from None

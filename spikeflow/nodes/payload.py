@@ -68,6 +68,12 @@ class Payload(BaseModel):
         None, description="unit of a time that counts from 1970; `iso` is a text such as 2024-05-01T12:00:00Z"
     )
 
+    @field_validator("value", "channel", "time", mode="before")
+    @classmethod
+    def _column(cls, found: Any) -> Any:
+        # variables are texts; a path begins with $
+        return int(found) if isinstance(found, str) and found.isdecimal() else found
+
     @field_validator("value", "channel", "time")
     @classmethod
     def _readable(cls, found: Any) -> Any:

@@ -80,6 +80,8 @@ class ProjectionInput(Input):
 
 
 def _neurons(value: Any) -> Any:
+    if isinstance(value, str) and value.strip().isdecimal():
+        value = int(value)
     if isinstance(value, str):
         match = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", value)
         if match is None or int(match[1]) >= int(match[2]):

@@ -122,7 +122,7 @@ def test_a_shape_that_fits_only_transposed_is_an_error_that_says_so(tmp_path: Pa
         ({"connect": "al"}, "did you mean 'all'"),
         ({"connect": {"conv2d": 3}}, "conv2d' is not known — valid: .*probability"),
         ({"connect": {"probability": 1.5}}, "less than or equal to 1"),
-        ({"weights": "w.txt"}, "no file of weights — name a .npy"),
+        ({"weights": "w.txt"}, "no file of weights — write a number, or name a .npy"),
         ({"weights": {"gauss": {}}}, "not known"),
         ({"weights": {"uniform": {"low": 2, "high": 1}}}, "swap them"),
         ({"weights": float("nan")}, "finite"),

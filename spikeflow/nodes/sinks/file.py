@@ -15,7 +15,7 @@ from typing import ClassVar, Literal
 import pyarrow as pa
 from pydantic import Field
 
-from spikeflow.errors import ConnectError, Problem, nearest
+from spikeflow.errors import ConnectError, Problem, nearest, shown
 from spikeflow.events import Batch, Grid, Stream
 from spikeflow.node import Inlet, Sink
 from spikeflow.nodes.event_files import FORMATS
@@ -49,7 +49,7 @@ class File(Sink):
         """Several streams for one file, a placeholder that means nothing, a format without compression."""
         ending = self.path.suffix if self.path.suffix in FORMATS else ""
         if ending and len(inputs) > 1:
-            hint = f"write a folder, {str(self.path.with_suffix(''))!r}, for one file a stream"
+            hint = f"write a folder, {shown(self.path.with_suffix(''))!r}, for one file a stream"
             yield Problem(("path",), f"{self.path.name!r} is one file, and there are {len(inputs)} streams", hint)
         if not ending and _LIKE_AN_ENDING.fullmatch(self.path.suffix):
             hint = f"endings of files: {', '.join(FORMATS)}"
@@ -60,7 +60,7 @@ class File(Sink):
             places = [place for _, place, _, _ in Formatter().parse(str(self.path)) if place is not None]
         except ValueError:
             yield Problem(
-                ("path",), f"{str(self.path)!r} has a brace without its other half", "write {name} or {start}"
+                ("path",), f"{shown(self.path)!r} has a brace without its other half", "write {name} or {start}"
             )
             places = []
         for place in places:

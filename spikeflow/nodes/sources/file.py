@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from spikeflow.errors import ParameterError, Problem, nearest
+from spikeflow.errors import ParameterError, Problem, nearest, shown
 from spikeflow.events import Grid, Kind, Stream
 from spikeflow.node import Outlet, Source
 from spikeflow.nodes.event_files import FORMATS, ROWS, Header, Part, read_events, read_header
@@ -49,15 +49,15 @@ class File(Source):
         if self.stream is None:
             if self.path.is_dir():
                 names = sorted({p.stem for p in self.path.iterdir() if p.suffix in FORMATS})
-                raise ParameterError(f"{self.path} is a folder", f"say which 'stream'; {nearest('', names)}")
+                raise ParameterError(f"{shown(self.path)} is a folder", f"say which 'stream'; {nearest('', names)}")
             return self.path
         if not self.path.is_dir():
             raise ParameterError(
-                f"there is no folder {self.path}", "'stream' picks one file of a folder; write its path"
+                f"there is no folder {shown(self.path)}", "'stream' picks one file of a folder; write its path"
             )
         there = {p.stem: p for p in sorted(self.path.iterdir()) if p.suffix in FORMATS}
         if self.stream not in there:
-            raise ParameterError(f"{self.path} has no stream {self.stream!r}", nearest(self.stream, there))
+            raise ParameterError(f"{shown(self.path)} has no stream {self.stream!r}", nearest(self.stream, there))
         return there[self.stream]
 
     def header(self) -> Header:
@@ -77,7 +77,7 @@ class File(Source):
             return
         if not header.whole:
             hint = "it is read as far as it goes, and ends one tick past its last event"
-            yield Problem(("path",), f"{self.file()} has lost its end", hint, warning=True)
+            yield Problem(("path",), f"{shown(self.file())} has lost its end", hint, warning=True)
         if self.size is not None and header.size is not None and self.size != header.size:
             found = f"size is {self.size}, the file says {header.size}"
             yield Problem(("size",), found, "leave 'size' out", warning=self.size > header.size)
@@ -92,7 +92,7 @@ class File(Source):
         size = self.size if self.size is not None else header.size
         if size is None:
             raise ParameterError(
-                f"{self.file()} does not say how many {header.index}s there are", "declare it: size: 256"
+                f"{shown(self.file())} does not say how many {header.index}s there are", "declare it: size: 256"
             )
         shape = header.shape if size == header.size else ()
         double = header.double if self.precision is None else self.precision == "float64"
