@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import random
@@ -17,9 +16,10 @@ from urllib.parse import unquote, urlsplit
 import aiomqtt
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr, WithJsonSchema
 
-from spikeflow.errors import ConnectError, ParameterError, Problem
+from spikeflow.errors import ParameterError, Problem
 from spikeflow.node import Context
 from spikeflow.nodes.broker import EMBEDDED, embedded_broker
+from spikeflow.nodes.mqtt_session import connection, reason
 from spikeflow.units import Seconds
 
 _FIRST_WAIT_S = 0.1
@@ -223,7 +223,7 @@ class Link:
             while True:
                 began_ns = self._context.clock.now_ns()
                 try:
-                    async with _connection(self._client(host, port, **client)) as session:
+                    async with connection(self._client(host, port, **client)) as session:
                         began_ns = self._context.clock.now_ns()
                         await work(session)
                         return
@@ -261,75 +261,3 @@ class Link:
                 yield address
         else:
             yield self.url.host, self.url.port
-
-
-def reason(error: BaseException) -> str:
-    """Why a connection failed, in words."""
-    cause = error.__cause__ or error
-    text = str(cause).strip() or type(cause).__name__
-    return text.partition("] ")[2] if text.startswith("[Errno") else text.removeprefix("[code:").strip()
-
-
-@contextlib.asynccontextmanager
-async def _connection(client: aiomqtt.Client) -> AsyncIterator[aiomqtt.Client]:
-    """A connected client, of which nothing is left afterwards, however it ends.
-
-    The library leaves a socket and a task behind where connecting is cancelled or times out half-way.
-    """
-    entering = asyncio.ensure_future(client.__aenter__())
-    try:
-        await asyncio.shield(entering)
-    except BaseException:
-        entering.add_done_callback(lambda done: _let_go(client, done))
-        raise
-    try:
-        yield client
-    finally:
-        with contextlib.suppress(aiomqtt.MqttError):
-            await client.__aexit__(None, None, None)
-        _let_go(client)
-
-
-def _let_go(client: aiomqtt.Client, done: asyncio.Future[Any] | None = None) -> None:
-    if done is not None and not done.cancelled():
-        done.exception()  # looked at: it has been told, or nobody waits for it
-    client._client.disconnect()  # sends a last word and closes, where there is still a socket
-
-
-async def subscribe(client: aiomqtt.Client, pattern: TopicPattern, qos: int, url: MqttUrl) -> None:
-    """Subscribe.
-
-    Raises:
-        ConnectError: the broker refuses.
-    """
-    granted = await client.subscribe(pattern.filter, qos)
-    for code in granted:
-        if (code if isinstance(code, int) else code.value) >= 128:
-            raise ConnectError(f"{url} refuses the subscription to {pattern.filter!r}; is the user allowed to read it?")
-
-
-@contextlib.asynccontextmanager
-async def until_lost(client: aiomqtt.Client) -> AsyncIterator[asyncio.Task[None]]:
-    """A task that fails once the connection is lost, for clients that only publish."""
-
-    async def listen() -> None:
-        async for _ in client.messages:
-            pass
-
-    task = asyncio.create_task(listen())
-    try:
-        yield task
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-async def before_loss(task: asyncio.Task[Any], lost: asyncio.Task[None]) -> None:
-    """Wait until `task` is done.
-
-    Raises:
-        MqttError: the connection was lost before.
-    """
-    await asyncio.wait((task, lost), return_when=asyncio.FIRST_COMPLETED)
-    if not task.done():
-        lost.result()

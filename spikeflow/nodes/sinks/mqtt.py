@@ -16,7 +16,8 @@ from pydantic import Field
 from spikeflow.errors import Problem, nearest
 from spikeflow.events import Batch, Grid, Stream, raw_columns
 from spikeflow.node import Inlet, Sink
-from spikeflow.nodes.mqtt_client import Connected, before_loss, until_lost
+from spikeflow.nodes.mqtt_client import Connected
+from spikeflow.nodes.mqtt_session import before_loss, until_lost
 
 _PLACES = ("name", "stream")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Literal
 
@@ -13,7 +12,8 @@ from pydantic import Field, field_validator
 from spikeflow.errors import ParameterError, PayloadError, Problem
 from spikeflow.events import Grid, Kind, Stream, sample_batch, sort, spike_batch
 from spikeflow.node import ChannelMap, Outlet, Source
-from spikeflow.nodes.mqtt_client import Connected, Topic, subscribe
+from spikeflow.nodes.mqtt_client import Connected, Topic
+from spikeflow.nodes.mqtt_session import Inbox, subscribe
 from spikeflow.nodes.payload import Element, Payload, Reading, decode
 
 _NAMED_AT_MOST = 100
@@ -86,26 +86,18 @@ class Mqtt(Connected, Source):
         channels = ChannelMap(context.outlet.size, self.keys, fixed=isinstance(self.channels, list))
         self.keys = channels.keys
         link = self.link(context, self.qos)
-        waiting: asyncio.Queue[aiomqtt.Message] = asyncio.Queue()  # one for all connections: none is lost with its own
+        inbox = Inbox()
 
         async def listen(client: aiomqtt.Client) -> None:
-            await subscribe(client, self.topic, self.qos, self.url)
+            await subscribe(client, self.topic.filter, self.qos, str(self.url))
             link.stands()
             outlet.opened()
-            try:
-                async for message in client.messages:
-                    await self._take(message, channels, outlet)
-                    while not waiting.empty():
-                        await self._take(waiting.get_nowait(), channels, outlet)
-            except aiomqtt.MqttError:
-                while not waiting.empty():  # what came before the connection was lost has been acknowledged
-                    await self._take(waiting.get_nowait(), channels, outlet)
-                raise
+            await inbox.each(client, lambda message: self._take(message, channels, outlet))
 
         try:
-            await link.keep(listen, queue_type=lambda maxsize: waiting)
+            await link.keep(listen, queue_type=lambda maxsize: inbox)
         finally:
-            if left := waiting.qsize():
+            if left := len(inbox.messages):
                 context.counters.accepted += left
                 context.counters.drop("stopped", left)
 
