@@ -63,7 +63,7 @@ class Lines:
         ascii_only = not Look.of(console).blocks
         for line in self.lines:
             for segment in Segment.adjust_line_length(line, self.width, pad=False):
-                yield Segment(_ascii(segment.text), segment.style) if ascii_only else segment
+                yield Segment(in_ascii(segment.text), segment.style) if ascii_only else segment
             yield Segment.line()
 
 
@@ -354,5 +354,6 @@ def _heat(top: Levels, bottom: Levels) -> Line:
 _PLAIN = str.maketrans({"–": "-", "…": "~", "│": "|", "┤": "+", "━": "=", "·": "-", "µ": "u"})
 
 
-def _ascii(text: str) -> str:
+def in_ascii(text: str) -> str:
+    """A text for a terminal that knows no more."""
     return text.translate(_PLAIN).encode("ascii", "replace").decode("ascii")
