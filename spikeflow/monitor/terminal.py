@@ -19,7 +19,8 @@ from spikeflow.monitor.frames import Frame, read
 
 _SYSTEMS = {"standard": ColorSystem.STANDARD, "256": ColorSystem.EIGHT_BIT, "truecolor": ColorSystem.TRUECOLOR}
 _FEW = 12
-_MOST_OF_A_CORE = 0.25
+_REST = 3.0
+"""Pause after drawing, in units of the time that took: at most a quarter of a core is used."""
 
 
 def main() -> int:
@@ -44,14 +45,13 @@ def show(stream: IO[bytes], console: Console) -> int:
     frame = frames.get()
     if frame is None:
         return 0
-    due = 0.0
     with Paper(console) as paper:
         while frame is not None and frame.kind != "end":
             picture.take(frame)
-            if frames.empty() and time.monotonic() >= due:  # one that is behind draws the newest only
+            if frames.empty():  # one that is behind draws the newest only
                 began = time.monotonic()
                 paper.paint(picture)
-                due = began + (time.monotonic() - began) / _MOST_OF_A_CORE
+                time.sleep((time.monotonic() - began) * _REST)
             frame = frames.get()
     if frame is not None:
         picture.take(frame)
