@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import orjson
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
@@ -16,9 +19,33 @@ from spikeflow.cli.saying import OK, guarded
 from spikeflow.errors import ParameterError, nearest
 from spikeflow.node import Node
 from spikeflow.spec import schema
+from spikeflow.units import format_ns, format_seconds
 
-_LATER = ("inputs", "on_error", "forget", "time", "buffer", "overflow")
-"""Keys that many kinds share, after their own."""
+_WIDTH = 120
+_QUANTITY = re.compile(r"\d+ (ns|us|ms|s|min|Hz)")
+_SHARED = {
+    key: place
+    for place, key in enumerate(
+        [
+            "record",
+            "initial",
+            "precision",
+            "device",
+            "integrator",
+            "reset_by",
+            "input_order",
+            "refractory",
+            "allow_unstable",
+            "time",
+            "buffer",
+            "overflow",
+            "inputs",
+            "forget",
+            "on_error",
+        ]
+    )
+}
+"""Keys that many kinds have; they come after a kind's own."""
 
 
 def print_schema() -> int:
@@ -43,7 +70,7 @@ def _print(kind: str | None, json: bool) -> int:
         described = [_described(role, name, cls, schema()["$defs"]) for role, name, cls in found]
         sys.stdout.write(orjson.dumps(described, option=orjson.OPT_INDENT_2).decode() + "\n")
     else:
-        console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+        console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
         if kind is None:
             console.print(_overview(found))
         else:
@@ -74,15 +101,18 @@ def _overview(found: list[tuple[str, str, type[Node]]]) -> Table:
     table = Table(box=SIMPLE, pad_edge=False, show_edge=False)
     table.add_column("role")
     table.add_column("kind", style="bold", no_wrap=True)
-    table.add_column("takes")
-    table.add_column("gives")
+    table.add_column("takes → gives", no_wrap=True)
     table.add_column("what it does")
     before = ""
     for role, name, cls in found:
-        takes, gives = " or ".join(cls.takes) or "–", " or ".join(cls.gives) or "–"
-        table.add_row(role if role != before else "", name, takes, gives, _first_line(cls))
+        flow = f"{_either(cls.takes)} → {_either(cls.gives)}".strip()
+        table.add_row(role if role != before else "", name, flow, _first_line(cls))
         before = role
     return table
+
+
+def _either(what: tuple[str, ...]) -> str:
+    return "any" if len(what) > 1 else "".join(what)
 
 
 def _first_line(cls: type[Node]) -> str:
@@ -91,20 +121,10 @@ def _first_line(cls: type[Node]) -> str:
 
 def _described(role: str, name: str, cls: type[Node], definitions: dict[str, Any]) -> dict[str, Any]:
     entry = definitions.get(f"{role}-{name}", {})
-    required = set(entry.get("required", ()))
-    keys = []
-    for key, field in cls.model_fields.items():
-        said = entry.get("properties", {}).get(key, {})
-        keys.append(
-            {
-                "key": key,
-                "type": _type(said, definitions),
-                "required": key in required or field.is_required(),
-                "default": None if field.is_required() else _default(field.get_default(call_default_factory=True)),
-                "description": field.description or "",
-            }
-        )
-    keys.sort(key=lambda one: (one["key"] in _LATER, not one["required"]))
+    left_out = {"inputs"} if cls.most_inputs == 0 else set()
+    fields = {key: field for key, field in cls.model_fields.items() if key not in left_out}
+    keys = [one for key, field in fields.items() for one in _keys(key, field, entry.get("properties", {}), definitions)]
+    keys.sort(key=lambda one: (_SHARED.get(one["key"].partition(".")[0], -1), not one["required"]))
     return {
         "role": role,
         "kind": name,
@@ -115,9 +135,35 @@ def _described(role: str, name: str, cls: type[Node], definitions: dict[str, Any
     }
 
 
-def _default(value: Any) -> Any:
-    if hasattr(value, "model_dump"):
-        return value.model_dump(mode="json")
+def _keys(key: str, field: FieldInfo, said: dict[str, Any], definitions: dict[str, Any]) -> list[dict[str, Any]]:
+    """A key, and the keys in it where it is a mapping of known ones."""
+    kind = _type(said.get(key.rpartition(".")[2], {}), definitions)
+    inner = _mapping(field.annotation)
+    default = None if field.is_required() else _default(field.get_default(call_default_factory=True), kind)
+    one = {
+        "key": key,
+        "type": kind,
+        "required": field.is_required(),
+        "default": None if inner is not None else default,
+        "description": field.description or "",
+    }
+    if inner is None:
+        return [one]
+    known = definitions.get(inner.__name__, {}).get("properties", {})
+    return [one, *(k for name, f in inner.model_fields.items() for k in _keys(f"{key}.{name}", f, known, definitions))]
+
+
+def _mapping(annotation: Any) -> type[BaseModel] | None:
+    """The one model that a field takes, if it does."""
+    found = [one for one in (annotation, *get_args(annotation)) if isinstance(one, type) and issubclass(one, BaseModel)]
+    return found[0] if len(found) == 1 and get_origin(annotation) not in (list, dict) else None
+
+
+def _default(value: Any, kind: str) -> Any:
+    if kind == "time" and isinstance(value, int | float):
+        return format_ns(value) if isinstance(value, int) else format_seconds(value)
+    if kind == "frequency" and isinstance(value, float):
+        return f"{value:g} Hz"
     return value if isinstance(value, str | int | float | bool | list | dict) or value is None else str(value)
 
 
@@ -135,9 +181,9 @@ def _type(said: dict[str, Any], definitions: dict[str, Any]) -> str:
     if "$ref" in said:
         inner = definitions.get(said["$ref"].rpartition("/")[2], {})
         return _type(inner, definitions)
-    description = str(said.get("description", ""))
-    if said.get("type") == "string" and said.get("examples"):
-        return "frequency" if "Hz" in str(said["examples"][0]) else "time" if "time" in description else "text"
+    example = str(said.get("examples", [""])[0])
+    if said.get("type") == "string" and _QUANTITY.fullmatch(example):
+        return "frequency" if example.endswith("Hz") else "time"
     names = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true | false"}
     names |= {"array": "list", "object": "mapping"}
     return names.get(str(said.get("type")), "")
