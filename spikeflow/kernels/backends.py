@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from collections.abc import Callable
 
 from spikeflow.errors import ParameterError, nearest
-from spikeflow.kernels.network import Program, Run
+from spikeflow.kernels.layout import ARGUMENTS, Arrays
+from spikeflow.kernels.parts import Bind, Program, Run
 
 Prepare = Callable[[Program], Run]
 
@@ -18,16 +20,23 @@ def register(name: str, backend: Prepare) -> None:
     _registered[name] = backend
 
 
-def _numpy(program: Program) -> Run:
-    from spikeflow.kernels.numpy_backend import prepare
+def _bound(run: Run) -> Bind:
+    def bind(arrays: Arrays) -> Callable[[], None]:
+        return functools.partial(run, *(getattr(arrays, name) for name in ARGUMENTS))
 
-    return prepare(program)
+    return bind
 
 
-def _numba(program: Program) -> Run:
-    from spikeflow.kernels.numba_backend import prepare
+def _prepare(name: str, program: Program) -> Bind:
+    if name in _registered:
+        return _bound(_registered[name](program))
+    if name == "numba":
+        from spikeflow.kernels import numba_backend
 
-    return prepare(program)
+        return numba_backend.prepare(program)
+    from spikeflow.kernels import numpy_backend
+
+    return _bound(numpy_backend.prepare(program))
 
 
 def backends() -> tuple[str, ...]:
@@ -36,10 +45,10 @@ def backends() -> tuple[str, ...]:
     return (*numba, "numpy", *_registered)
 
 
-def prepare(name: str, program: Program) -> tuple[str, Run]:
+def prepare(name: str, program: Program) -> tuple[str, Bind]:
     """The backend's name and its function for `program`; ``"auto"`` takes the first of `backends`."""
     there = backends()
     chosen = there[0] if name == "auto" else name
     if chosen not in there:
         raise ParameterError(f"there is no backend {name!r} here", nearest(name, there))
-    return chosen, {"numpy": _numpy, "numba": _numba, **_registered}[chosen](program)
+    return chosen, _prepare(chosen, program)

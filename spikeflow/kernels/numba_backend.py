@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import copy
+import functools
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -16,51 +18,94 @@ import os
 import sys
 import tempfile
 import threading
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import cast
 
 import numpy as np
 
 from spikeflow.kernels import numba_text, vocabulary
-from spikeflow.kernels.layout import ARGUMENTS, CODES
+from spikeflow.kernels.layout import ARGUMENTS, CODES, TILE, Arrays
 from spikeflow.kernels.model import Form
-from spikeflow.kernels.network import Program, Run
+from spikeflow.kernels.parts import Bind, Precision, Program
 
-_HELPERS = (
-    "check",
-    "drop_old",
-    "begin",
-    "full",
-    "sift",
-    "deliver",
-    "quiet",
-    "keep",
-    "same",
-    "silent",
-    "wake",
-    "spike",
-    "record",
-    "mixed",
-    "draw",
-    "uniform32",
-    "uniform64",
-)
-_SHARED = ("flush", "hold", "count_down")
+_LOOP = ("check", "drop_old", "begin", "full")
+_GROUP = ("sift", "deliver", "quiet", "keep", "same", "wake", "spike", "record", "group")
+_NOISE = ("mixed", "draw", "uniform32", "uniform64")
+_WORDS = ("where", "minimum", "maximum", "flush", "hold", "count_down")
 _TYPES = {
     "table": "int64", "real32": "float32", "real64": "float64", "weight32": "float32", "weight64": "float64",
     "post": "int32", "start": "int64", "time": "int64", "index": "uint32", "value": "float64", "held": "float64",
     "rest": "uint8", "recorded": "float64", "mask": "uint8", "words": "uint64",
 }  # fmt: skip
-_OPENING = '''\
+_PER_FORM = 3
+"""Numbers per form behind the addresses of the arrays: a tick, the equations, and whether tiles may rest."""
+_HEAD = '''\
 """Written by spikeflow {version}, {what}. It is made anew when it is missing."""
-'''
-_HELPERS_HEAD = """\
+
+import math
+
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import cfunc, njit, types
 from numba.extending import intrinsic
 
-_njit = njit(error_model="numpy", cache=True)
+# functions within this file are called from this file only
+_njit = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)
+'''
+_INTRINSICS = """\
+def _pointers(kind):
+    @intrinsic
+    def pointer(typing, address):
+        def emit(context, builder, signature, arguments):
+            return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+        return types.CPointer(kind)(types.int64), emit
+
+    return pointer
+
+
+int64s, int32s, uint32s, uint8s, uint64s, float32s, float64s = [
+    _pointers(getattr(types, name)) for name in "int64 int32 uint32 uint8 uint64 float32 float64".split()
+]
+
+
+@intrinsic
+def onward(typing, array, first):
+    def emit(context, builder, signature, arguments):
+        return builder.gep(arguments[0], [arguments[1]])
+
+    return array(array, types.int64), emit
+
+
+@intrinsic
+def like(typing, array, number):
+    def emit(context, builder, signature, arguments):
+        return context.cast(builder, arguments[1], number, array.dtype)
+
+    return array.dtype(array, number), emit
+
+
+@intrinsic
+def where(typing, flag, yes, no):
+    kind = typing.unify_types(types.unliteral(yes), types.unliteral(no))
+
+    def emit(context, builder, signature, arguments):
+        return builder.select(*arguments)
+
+    return kind(types.boolean, kind, kind), emit
+
+
+@intrinsic
+def which_of(typing, mask, first):
+    def emit(context, builder, signature, arguments):
+        lanes = ir.VectorType(ir.IntType(8), 64)
+        place = builder.bitcast(builder.gep(arguments[0], [arguments[1]]), lanes.as_pointer())
+        found = builder.icmp_unsigned("!=", builder.load(place, align=1), ir.Constant(lanes, None))
+        return builder.bitcast(found, ir.IntType(64))
+
+    return types.uint64(mask, types.int64), emit
 
 
 @intrinsic
@@ -70,74 +115,125 @@ def trailing_zeros(typing, word):
 
     return types.uint64(types.uint64), emit
 
-"""
-_WORDS = """\
-import math
 
-import numpy as np
-from numba import njit
+@intrinsic
+def ones(typing, word):
+    def emit(context, builder, signature, arguments):
+        return builder.ctpop(arguments[0])
 
-from {helpers} import {names}
-
-_njit = njit(error_model="numpy")
-_inlined = njit(error_model="numpy", inline="always")
+    return types.int64(types.uint64), emit
 
 
-@_inlined
-def where(flag, yes, no):
-    return yes if flag else no
+def _caller(*kinds):
+    def call(typing, function, *given):
+        def emit(context, builder, signature, arguments):
+            kind = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments[1:]])
+            builder.call(builder.inttoptr(arguments[0], kind.as_pointer()), arguments[1:])
+            return context.get_dummy_value()
+
+        return types.none(types.int64, *[kind or given[k] for k, kind in enumerate(kinds)]), emit
+
+    return call
 
 
-@_inlined
-def minimum(a, b):
-    return a if (a < b) | (a != a) else b
+@intrinsic
+def sweep(typing, function, table, real, mask, g, first, last):
+    return _caller(None, None, None, types.int64, types.int64, types.int64)(
+        typing, function, table, real, mask, g, first, last
+    )
 
 
-@_inlined
-def maximum(a, b):
-    return a if (a > b) | (a != a) else b
-
-
-@_inlined
-def exp(x):
-    return math.exp(x)
-
+@intrinsic
+def tick(typing, function, addresses, place, equations, looks):
+    return _caller(types.int64, types.int64, types.int64, types.int64)(
+        typing, function, addresses, place, equations, looks
+    )
 """
 _lock = threading.Lock()
 _loaded: dict[str, ModuleType] = {}
 
 
-def prepare(program: Program) -> Run:
-    """The compiled loop of `program`: from the cache folder, else compiled now and kept there."""
-    load(helpers_text())
-    run: Run = load(text(program)).run
-    return run
+def prepare(program: Program) -> Bind:
+    """The compiled loop of `program`: from the cache folder, else compiled now and kept there.
+
+    It is three kinds of functions that call each other by address, so that a new model costs the compiling of its
+    equations alone, and nothing is compiled twice to be put into something else.
+    """
+    run = load(loop_text()).run
+    behind: list[int] = []
+    for form, precision in program.forms:
+        tick, sweep = load(group_text(precision)).tick, load(text(form, precision)).sweep
+        behind += [tick.address, sweep.address, int(not form.noise)]
+
+    def bind(arrays: Arrays) -> Callable[[], None]:
+        table = np.array([getattr(arrays, name).ctypes.data for name in ARGUMENTS] + behind, np.int64)
+        return functools.partial(run, table)
+
+    return bind
 
 
-def helpers_text() -> str:
-    """The source file of what all programs share; apart from theirs, so that it is compiled once."""
-    parts = [_OPENING.format(version=_version(), what="what all fused loops share"), _HELPERS_HEAD, _codes()]
-    parts.append(f"MIX_1, MIX_2, STRIDE = {numba_text.MIX_1}, {numba_text.MIX_2}, {numba_text.STRIDE}\n")
-    return "\n\n".join([*parts, *(_plain(getattr(numba_text, name), "_njit") for name in _HELPERS)])
+def loop_text() -> str:
+    """The source file of the loop over ticks and populations, which all programs share."""
+    opened = ("table", "time", "index", "value")
+    lines = [
+        '@njit("void(int64[::1])", cache=True, nogil=True, error_model="numpy")',
+        "def run(numbers):",
+        "    place = numbers.ctypes.data",
+        "    addresses = int64s(place)",
+        *_opened(opened, 32),
+        "    if table[H_FRESH] != 0:",
+        "        if not begin(table, time, index, value):",
+        "            return",
+        "    while table[H_TICK] < table[H_STOP]:",
+        "        if full(table):",
+        "            return",
+        "        for k in range(table[H_GROUPS]):",
+        "            group = table[table[H_ORDER] + k]",
+        f"            form = {len(ARGUMENTS)} + {_PER_FORM} * table[table[H_GROUP] + group * N_GROUP + G_FORM]",
+        "            tick(addresses[form], place, group, addresses[form + 1], addresses[form + 2])",
+        "        table[H_TICK] += 1\n",
+    ]
+    return _file("the loop over ticks", [*_functions(_LOOP), "\n".join(lines)])
 
 
-def text(program: Program) -> str:
-    """The source file of a program; the name of the helpers' file, which it holds, changes with their text."""
-    parts = [_OPENING.format(version=_version(), what="a fused loop over ticks")]
-    parts.append(_WORDS.format(helpers=named(helpers_text()), names=", ".join(_HELPERS)))
-    parts.append(_codes())
-    parts += [_plain(getattr(vocabulary, name), "_inlined") for name in _SHARED]
-    for number, (form, precision) in enumerate(program.forms):
-        parts.append(_equations(form, number))
-        parts.append(_sweep(form, number, 32 if precision == "float32" else 64))
-        parts.append(_step(form, number))
-    parts.append(_run(program))
-    return "\n\n".join(parts)
+def group_text(precision: Precision) -> str:
+    """The source file of what a tick of a population is beside its equations, which all populations share."""
+    arguments = ["table", "real", "weight", "post", "start", "time", "index", "value", "held", "rest", "recorded"]
+    arguments.append("mask")
+    lines = [
+        '@cfunc("void(int64, int64, int64, int64)", cache=True, error_model="numpy", _nrt=False)',
+        "def tick(addresses, place, equations, looks):",
+        "    addresses = int64s(addresses)",
+        *_opened(arguments, 32 if precision == "float32" else 64),
+        f"    group({', '.join(arguments)}, place, equations, looks != 0)\n",
+    ]
+    return _file(f"a tick of {precision} populations", [*_functions(_GROUP), "\n".join(lines)])
+
+
+def text(form: Form, precision: Precision) -> str:
+    """The source file of a model's equations."""
+    bits = 32 if precision == "float32" else 64
+    return _file(f"the equations of {form.name}", [*_functions(_NOISE if form.noise else ()), _sweep(form, bits)])
+
+
+def _file(what: str, parts: Sequence[str]) -> str:
+    return "\n\n".join([_HEAD.format(version=_version(), what=what), _INTRINSICS, _codes(), *parts])
+
+
+def _opened(names: Sequence[str], bits: int) -> list[str]:
+    """Lines that make pointers of addresses; `real` and `weight` are those of the precision."""
+    known = {name: f"{name}{bits}" if name in ("real", "weight") else name for name in names}
+    return [f"    {n} = {_TYPES[full]}s(addresses[{ARGUMENTS.index(full)}])" for n, full in known.items()]
 
 
 def _codes() -> str:
-    sizes = {name: getattr(numba_text, name) for name in ("N_SOURCE", "N_PROJECTION", "N_RECORD")}
-    return "\n".join(f"{name} = {number}" for name, number in {**CODES, **sizes}.items())
+    named = ("N_GROUP", "N_SOURCE", "N_PROJECTION", "N_RECORD", "MIX_1", "MIX_2", "STRIDE")
+    codes = {**CODES, **{name: getattr(numba_text, name) for name in named}}
+    return "\n".join(f"{name} = {number}" for name, number in codes.items())
+
+
+def _functions(names: Sequence[str]) -> list[str]:
+    return [_plain(getattr(numba_text, name)) for name in names]
 
 
 def _version() -> str:
@@ -147,7 +243,7 @@ def _version() -> str:
         return "from a checkout"
 
 
-def _plain(function: object, decorator: str) -> str:
+def _plain(function: object) -> str:
     """A function's source without docstring and annotations, decorated."""
     tree = ast.parse(inspect.getsource(function)).body[0]  # type: ignore[arg-type]
     assert isinstance(tree, ast.FunctionDef)
@@ -155,126 +251,99 @@ def _plain(function: object, decorator: str) -> str:
     for argument in tree.args.args:
         argument.annotation = None
     tree.body = tree.body[1:] if ast.get_docstring(tree) is not None else tree.body
-    return f"@{decorator}\n{ast.unparse(tree)}\n"
+    return f"@_njit\n{ast.unparse(tree)}\n"
 
 
-def _equations(form: Form, number: int) -> str:
-    return f"@_inlined\n{form.text.replace('def update(', f'def update_{number}(', 1)}\n"
-
-
-def _sweep(form: Form, number: int, bits: int) -> str:
-    """The equations over every tile, and which neurons spike: no branches, so that it becomes vector code."""
+def _sweep(form: Form, bits: int) -> str:
+    """The equations over tiles, and which neurons spike: no branches, so that it becomes vector code."""
     states, inputs, noise = form.states, form.receptors, form.noise
-    taken = [argument.arg for argument in form.update.args.args[len(form.moved) + len(inputs) + len(noise) :]]
     given = {name: len(states) + len(inputs) + k for k, name in enumerate(form.rows)}
-    height = len(states) + len(inputs) + len(form.rows)
-    arguments = [
+    taken = [argument.arg for argument in form.update.args.args]
+    lead = len(form.moved) + len(inputs) + len(noise)
+    sources = [
         *form.moved,
         *[f"a_{name}" for name in inputs],
         *[f"n_{name}" for name in noise],
-        *[f"r_{name}" if name in form.rows else f"c_{name}" for name in taken],
+        *[f"r_{name}" if name in form.rows else f"c_{name}" for name in taken[lead:]],
     ]
     results = [f"new_{name}" for name in form.moved] + (["spiked"] if form.spikes else [])
-    body = [f"{name} = x[{row} * TILE + k]" for row, name in enumerate(states)]
-    body += [f"a_{name} = x[{len(states) + k} * TILE + k]" for k, name in enumerate(inputs)]
-    body += [f"r_{name} = x[{row} * TILE + k]" for name, row in given.items()]
+    body = [f"s_{name} = x[{row * TILE} + k]" for row, name in enumerate(states)]
+    body += [f"a_{name} = x[{(len(states) + k) * TILE} + k]" for k, name in enumerate(inputs)]
+    body += [f"r_{name} = x[{row * TILE} + k]" for name, row in given.items()]
     body += [f"n_{name} = uniform{bits}(key_{name}, tile * TILE + k, tick)" for name in noise]
-    body += [f"x[{len(states) + k} * TILE + k] = c_zero" for k in range(len(inputs))]
-    body += [f"({', '.join(results)},) = update_{number}({', '.join(arguments)})"]
+    body += [f"x[{(len(states) + k) * TILE} + k] = c_zero" for k in range(len(inputs))]
+    sources = [f"s_{name}" if name in form.moved and k < len(form.moved) else name for k, name in enumerate(sources)]
+    body += _inlined(form.update, sources, results)
     if form.refracts:
         reset = "r_rho_reset" if "rho_reset" in form.rows else "c_rho_reset"
         body += [
-            "free = rho <= c_zero",
+            "free = s_rho <= c_zero",
             "spiked = spiked & free",
-            *[f"new_{name} = hold(free, {name}, new_{name})" for name in form.held],
-            f"new_rho = count_down(rho, free, spiked, {reset}, c_one, c_zero)",
+            *[f"new_{name} = hold(free, s_{name}, new_{name})" for name in form.held],
+            f"new_rho = count_down(s_rho, free, spiked, {reset}, c_one, c_zero)",
         ]
-    body += [f"x[{row} * TILE + k] = flush(new_{name}, c_tiny, c_zero)" for row, name in enumerate(states)]
+    body += [f"x[{row * TILE} + k] = flush(new_{name}, c_tiny, c_zero)" for row, name in enumerate(states)]
     if form.spikes:
         body += ["m[k] = spiked"]
-    return "\n".join([
-        "@_njit",
-        f"def sweep_{number}(table, real, mask, g, tile, last):",
+    kind = f"float{bits}"
+    signature = f"types.void(types.CPointer(types.int64), types.CPointer(types.{kind}), types.CPointer(types.uint8), "
+    lines = [
+        f"@cfunc({signature}types.int64, types.int64, types.int64), cache=True, error_model='numpy', _nrt=False)",
+        "def sweep(table, real, mask, g, tile, last):",
         "    base, stride, tick = table[g + G_BASE], table[g + G_ROWS] * TILE, table[H_TICK]",
-        "    c, first = table[g + G_CONSTANT], table[g + G_REST] * TILE",
-        *[f"    c_{name} = real[c + {k}]" for k, name in enumerate(form.constants) if name not in form.rows],
+        "    c, first = onward(real, table[g + G_CONSTANT]), table[g + G_REST] * TILE",
+        *[f"    c_{name} = c[{k}]" for k, name in enumerate(form.constants) if name not in form.rows],
         *[f"    key_{name} = np.uint64(table[table[g + G_KEY] + {k}])" for k, name in enumerate(noise)],
         "    for tile in range(tile, last):",
-        f"        x = real[base + tile * stride : base + tile * stride + {height} * TILE]",
-        "        m = mask[first + tile * TILE : first + tile * TILE + TILE]",
+        "        x, m = onward(real, base + tile * stride), onward(mask, first + tile * TILE)",
         "        for k in range(TILE):",
         *[f"            {line}" for line in body],
-    ]) + "\n"  # fmt: skip
-
-
-_STEP = """\
-@_njit
-def step_{n}(table, real, weight, post, start, time, index, value, held, rest, recorded, mask, words, place):
-    g = table[H_GROUP] + place * {group}
-    base, tiles, stride = table[g + G_BASE], table[g + G_TILES], table[g + G_ROWS] * TILE
-    tick, resting, first_rest = table[H_TICK], table[g + G_RESTING], table[g + G_REST]
-    arrived = 0
-    for k in range(table[g + G_LIST], table[g + G_LIST] + table[g + G_LISTED]):
-        p = table[H_PROJECTION] + table[k] * N_PROJECTION
-        arrived += deliver(table, real, weight, post, start, time, index, value, held, p, base, stride, tiles)
-    if resting > 0 and arrived > 0:
-        resting -= wake(real, rest, base + {states} * TILE, stride, first_rest, tiles, {inputs})
-    if {looks} and tick % 16 == 0 and table[H_SKIP] != 0 and resting < tiles:
-        for tile in range(tiles):
-            if rest[first_rest + tile] == 0:
-                at = base + tile * stride
-                calm = quiet(real, at + {states} * TILE, {inputs})
-                keep(real, at, {states})
-                sweep_{n}(table, real, mask, g, tile, tile + 1)
-                if calm and same(real, at, {states}) and silent(words, first_rest + tile):
-                    rest[first_rest + tile] = 1
-                    resting += 1
-    elif resting == 0:
-        sweep_{n}(table, real, mask, g, np.int64(0), tiles)
-    elif resting < tiles:
-        for tile in range(tiles):
-            if rest[first_rest + tile] == 0:
-                sweep_{n}(table, real, mask, g, tile, tile + 1)
-    if {spikes} and resting < tiles:
-        spike(table, time, index, words, table[H_SOURCE] + place * N_SOURCE, first_rest * 8, tiles)
-    table[g + G_RESTING] = resting
-    if table[H_RECORDS] > 0:
-        record(table, real, post, recorded, place, base, stride)
-"""
-
-
-def _step(form: Form, number: int) -> str:
-    """One tick of one population: what arrives, the equations, the spikes in order, what has come to rest."""
-    return _STEP.format(
-        n=number, group=CODES["GROUP"], states=len(form.states), inputs=len(form.receptors), spikes=form.spikes,
-        looks=not form.noise,
-    )  # fmt: skip
-
-
-def _run(program: Program) -> str:
-    """The loop over ticks and populations: the one function that is called from outside."""
-    signature = "void(" + ", ".join(f"{_TYPES[name]}[::1]" for name in ARGUMENTS) + ")"
-    lines = [
-        f'@njit("{signature}", cache=True, nogil=True, error_model="numpy")',
-        f"def run({', '.join(ARGUMENTS)}):",
-        "    if table[H_FRESH] != 0:",
-        "        if not begin(table, time, index, value):",
-        "            return",
-        "    while table[H_TICK] < table[H_STOP]:",
-        "        if full(table):",
-        "            return",
-        "        for k in range(table[H_GROUPS]):",
-        "            place = table[table[H_ORDER] + k]",
-        f"            form = table[table[H_GROUP] + place * {CODES['GROUP']} + G_FORM]",
     ]
-    rest = "post, start, time, index, value, held, rest, recorded, mask, words, place"
-    for number, (_, precision) in enumerate(program.forms):
-        bits = 32 if precision == "float32" else 64
-        lines += [
-            f"            {'if' if number == 0 else 'elif'} form == {number}:",
-            f"                step_{number}(table, real{bits}, weight{bits}, {rest})",
-        ]
-    return "\n".join([*lines, "        table[H_TICK] += 1\n"])
+    return ast.unparse(_Words().visit(ast.parse("\n".join(lines)))) + "\n"
+
+
+def _inlined(update: ast.FunctionDef, given: Sequence[str], results: Sequence[str]) -> list[str]:
+    """The lines of `update` on `given` variables; its own names cannot meet those of the loop."""
+    *statements, end = copy.deepcopy(update.body)
+    assert isinstance(end, ast.Return) and end.value is not None
+    own = {argument.arg for argument in update.args.args}
+    own |= {n.id for n in ast.walk(update) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    rename = _Rename({name: ast.Name(f"u_{name}") for name in own})
+    lines = [f"u_{a.arg} = {name}" for a, name in zip(update.args.args, given, strict=True)]
+    lines += [line for statement in statements for line in ast.unparse(rename.visit(statement)).splitlines()]
+    value = ast.unparse(rename.visit(end.value))
+    return [*lines, f"{', '.join(results)}{',' * isinstance(end.value, ast.Tuple)} = {value}"]
+
+
+class _Rename(ast.NodeTransformer):
+    """Puts expressions in the place of names."""
+
+    def __init__(self, into: Mapping[str, ast.expr]) -> None:
+        self.into = into
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return copy.deepcopy(self.into.get(node.id, node))
+
+
+class _Words(ast.NodeTransformer):
+    """Writes the shared words out, down to `where`: much faster to compile than calls, to the same instructions."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        if isinstance(node.func, ast.Attribute) and ast.unparse(node.func) == "np.where":
+            node.func = ast.Name("where")
+        if not isinstance(node.func, ast.Name):
+            return node
+        if node.func.id == "exp":
+            return ast.Call(ast.Attribute(ast.Name("math"), "exp"), node.args, [])
+        if node.func.id not in _WORDS or node.func.id == "where":
+            return node
+        word = ast.parse(inspect.getsource(getattr(vocabulary, node.func.id))).body[0]
+        assert isinstance(word, ast.FunctionDef) and isinstance(word.body[-1], ast.Return)
+        names = [argument.arg for argument in word.args.args]
+        rename = _Rename(dict(zip(names, node.args, strict=True)))
+        assert word.body[-1].value is not None
+        return cast(ast.AST, self.visit(rename.visit(word.body[-1].value)))
 
 
 def cache_folder() -> Path:

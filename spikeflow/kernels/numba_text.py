@@ -1,6 +1,8 @@
-"""The part of the fused loop that is the same for every program; `numba_backend` copies these functions into its file.
+"""The part of the fused loop that is the same for every model; `numba_backend` copies these functions into its files.
 
-They are plain Python on flat arrays, so that they can be read, checked and stepped through; nothing runs them here.
+They are plain Python on flat arrays, so that they can be read and checked; nothing runs them here. Compiled, an array
+is a bare pointer: it has no length, and an index is never negative. What then takes an instruction of its own has a
+name here: `onward`, `like`, `which_of`, `where`, `trailing_zeros`, `ones` and `sweep`.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ R_GROUP, R_ROW, R_EVERY, R_NEURON, R_NEURONS, R_OUT = range(len(RECORD))
 DENSE, CSR, FULL, UNORDERED, INVALID = (CODES[name] for name in ("DENSE", "CSR", "FULL", "UNORDERED", "INVALID"))
 TILE = 64
 MIX_1, MIX_2, STRIDE = noise.MIX_1, noise.MIX_2, noise.STRIDE
-N_SOURCE, N_PROJECTION, N_RECORD = len(SOURCE), len(PROJECTION), len(RECORD)
+N_GROUP, N_SOURCE, N_PROJECTION, N_RECORD = len(GROUP), len(SOURCE), len(PROJECTION), len(RECORD)
 
 
 def check(table: A, time: A, index: A, source: int) -> int:
@@ -201,7 +203,7 @@ def deliver(
                 table[heap] = table[heap + waiting]
             unsorted = 1
             last = value[values + place] if values >= 0 else 1.0
-        factor = real.dtype.type(last)
+        factor = like(real, last)
         if kind == CSR:
             row = table[p + P_START] + d * pre + neuron
             posts = table[p + P_POST]
@@ -213,25 +215,26 @@ def deliver(
         elif kind == DENSE:
             row = weights + neuron * table[p + P_STRIDE]
             for tile in range(tiles):
-                into = real[at + tile * stride : at + tile * stride + TILE]
-                part = weight[row + tile * TILE : row + tile * TILE + TILE]
+                into = onward(real, at + tile * stride)
+                part = onward(weight, row + tile * TILE)
                 for k in range(TILE):
                     into[k] += part[k] * factor
         else:
             real[at + (neuron >> 6) * stride + (neuron & 63)] += weight[weights + neuron] * factor
     if arrived > 0 and table[p + P_INTO] >= 0:
-        zero = real.dtype.type(0)
+        zero = like(real, 0.0)
         total = base + table[p + P_INTO] * TILE
         for tile in range(tiles):
+            into, part = onward(real, total + tile * stride), onward(real, at + tile * stride)
             for k in range(TILE):
-                real[total + tile * stride + k] += real[at + tile * stride + k]
-                real[at + tile * stride + k] = zero
+                into[k] += part[k]
+                part[k] = zero
     return arrived
 
 
 def quiet(real: A, at: int, rows: int) -> bool:
     """Whether `rows` rows of a tile hold nothing but zeros."""
-    part, found = real[at : at + rows * TILE], 0
+    part, found = onward(real, at), 0
     for k in range(rows * TILE):
         found += part[k] != 0
     return found == 0
@@ -239,62 +242,134 @@ def quiet(real: A, at: int, rows: int) -> bool:
 
 def keep(real: A, at: int, rows: int) -> None:
     """Copy a tile's state to the room at the start of the array."""
+    part = onward(real, at)
     for k in range(rows * TILE):
-        real[k] = real[at + k]
+        real[k] = part[k]
 
 
 def same(real: A, at: int, rows: int) -> bool:
     """Whether a tile's state is what was kept of it; state is never -0 after a flush, so equal means the same bits."""
-    moved = 0
+    part, moved = onward(real, at), 0
     for k in range(rows * TILE):
-        moved += real[k] != real[at + k]
+        moved += real[k] != part[k]
     return moved == 0
 
 
-def silent(words: A, tile: int) -> bool:
-    """Whether no neuron of a tile spiked."""
-    found = words[8 * tile]
-    for k in range(8):
-        found |= words[8 * tile + k]
-    return bool(found == 0)
-
-
-def wake(real: A, rest: A, at: int, stride: int, first: int, tiles: int, rows: int) -> int:
+def wake(real: A, rest: A, at: int, stride: int, tiles: int, rows: int) -> int:
     """Tiles that rest and have input rest no more; returns how many."""
     woken = 0
     for tile in range(tiles):
-        if rest[first + tile] != 0 and not quiet(real, at + tile * stride, rows):
-            rest[first + tile] = 0
+        if rest[tile] != 0 and not quiet(real, at + tile * stride, rows):
+            rest[tile] = 0
             woken += 1
     return woken
 
 
-def spike(table: A, time: A, index: A, words: A, source: int, first: int, tiles: int) -> None:
-    """Append the neurons that spiked, ascending: which tiles and words have any, without branches, then their bytes."""
-    listed, found = table[H_SCRATCH], 0
-    w = words[first : first + 8 * tiles]
-    for k in range(0, 8 * tiles, 8):
-        table[listed + found] = k
-        found += (w[k] | w[k + 1] | w[k + 2] | w[k + 3] | w[k + 4] | w[k + 5] | w[k + 6] | w[k + 7]) != 0
-    out, size = table[source + S_OFFSET] + table[source + S_COUNT], table[source + S_SIZE]
-    begins, now = out, table[H_ORIGIN] + table[H_TICK] * table[H_STEP]
-    for k in range(found):
-        begin = table[listed + k]
-        for at in range(begin, begin + 8):
-            word = words[first + at]
-            while word != 0:
-                neuron = 8 * at + (np.int64(trailing_zeros(word)) >> 3)
-                word &= word - np.uint64(1)
-                if neuron < size:
-                    time[out] = now
-                    index[out] = neuron
-                    out += 1
-    table[source + S_COUNT] += out - begins
+def spike(table: A, time: A, index: A, mask: A, g: int, source: int) -> None:
+    """Append the neurons that spiked, ascending, without a branch that a processor would have to guess.
+
+    First a word of 64 bits for each tile that has any, then one turn for each spike, over the words.
+    """
+    first, tiles = table[g + G_REST] * TILE, table[g + G_TILES]
+    listed = onward(table, table[H_SCRATCH])
+    total, found = np.int64(0), np.int64(0)
+    beyond = tiles * TILE - table[source + S_SIZE]
+    for tile in range(tiles):
+        word = which_of(mask, first + tile * TILE)
+        if tile == tiles - 1:
+            word &= np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(beyond)
+        listed[2 * found] = tile * TILE
+        listed[2 * found + 1] = np.int64(word)
+        found += word != np.uint64(0)
+        total += ones(word)
+    out, now = table[source + S_OFFSET] + table[source + S_COUNT], table[H_ORIGIN] + table[H_TICK] * table[H_STEP]
+    times, neurons = onward(time, out), onward(index, out)
+    for k in range(total):
+        times[k] = now
+    place, word = np.int64(0), np.uint64(listed[1])
+    for k in range(total):
+        neurons[k] = listed[place] + np.int64(trailing_zeros(word))
+        word &= word - np.uint64(1)
+        place += 2 * (word == np.uint64(0))
+        word = where(word == np.uint64(0), np.uint64(listed[place + 1]), word)
+    table[source + S_COUNT] += total
 
 
 def trailing_zeros(word: A) -> A:
-    """How many bits below the lowest one that is set; Numba has an instruction for it."""
+    """How many bits below the lowest one that is set."""
     return (word & -word).bit_length() - 1
+
+
+def ones(word: A) -> int:
+    """How many bits are set."""
+    return int(word).bit_count()
+
+
+def where(flag: A, yes: A, no: A) -> A:
+    """`yes` if `flag` holds, else `no`; a choice of values, not a branch."""
+    return yes if flag else no
+
+
+def which_of(mask: A, first: int) -> A:
+    """The 64 bytes from `first` on, a bit for each: whether it is not zero."""
+    return sum(int(mask[first + k] != 0) << k for k in range(TILE))
+
+
+def onward(array: A, first: int) -> A:
+    """The array from `first` on."""
+    return array[first:]
+
+
+def like(array: A, number: A) -> A:
+    """A number in the type of an array's elements."""
+    return array.dtype.type(number)
+
+
+def sweep(function: A, table: A, real: A, mask: A, g: int, first: A, last: A) -> None:
+    """Call a compiled function by its address: the equations over tiles `first` to `last` of the population at `g`."""
+    function(table, real, mask, g, first, last)
+
+
+def group(
+    table: A, real: A, weight: A, post: A, start: A, time: A, index: A, value: A, held: A, rest: A, recorded: A,
+    mask: A, place: int, equations: A, looks: bool,
+) -> None:  # fmt: skip
+    """One tick of one population: what arrives, the equations, what has come to rest, the spikes in order."""
+    g = table[H_GROUP] + place * N_GROUP
+    base, tiles, stride = table[g + G_BASE], table[g + G_TILES], table[g + G_ROWS] * TILE
+    states, inputs = table[g + G_STATES], table[g + G_INPUTS]
+    resting, resters = table[g + G_RESTING], onward(rest, table[g + G_REST])
+    arrived = np.int64(0)
+    for k in range(table[g + G_LIST], table[g + G_LIST] + table[g + G_LISTED]):
+        p = table[H_PROJECTION] + table[k] * N_PROJECTION
+        arrived += deliver(table, real, weight, post, start, time, index, value, held, p, base, stride, tiles)
+    if resting > 0 and arrived > 0:
+        resting -= wake(real, resters, base + states * TILE, stride, tiles, inputs)
+    looking = looks and table[H_TICK] % 16 == 0 and table[H_SKIP] != 0
+    single = looking or resting > 0
+    tile = np.int64(0)
+    if resting == tiles:
+        tile = tiles
+    while tile < tiles:
+        if single and resters[tile] != 0:
+            tile += 1
+            continue
+        last = tile + 1 if single else tiles
+        at, calm = base + tile * stride, False
+        if looking:
+            calm = quiet(real, at + states * TILE, inputs)
+            keep(real, at, states)
+        sweep(equations, table, real, mask, g, tile, last)
+        if calm and same(real, at, states) and which_of(mask, (table[g + G_REST] + tile) * TILE) == np.uint64(0):
+            resters[tile] = 1
+            resting += 1
+        tile = last
+    source = table[H_SOURCE] + place * N_SOURCE
+    if table[source + S_KEPT] != 0 and resting < tiles:
+        spike(table, time, index, mask, g, source)
+    table[g + G_RESTING] = resting
+    if table[H_RECORDS] > 0:
+        record(table, real, post, recorded, place, base, stride)
 
 
 def record(table: A, real: A, post: A, recorded: A, group: int, base: int, stride: int) -> None:

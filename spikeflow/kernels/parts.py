@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from spikeflow.kernels.layout import Arrays
 from spikeflow.kernels.model import Array, Form, NeuronModel
 from spikeflow.kernels.synapses import Synapses
 
@@ -64,3 +65,6 @@ class Program:
 
 Run: TypeAlias = Callable[..., None]
 """A prepared backend: takes the arrays of `Arrays` in order and works until `H_STOP`, or sets `H_STATUS`."""
+
+Bind: TypeAlias = Callable[[Arrays], Callable[[], None]]
+"""As `Run`, but given its arrays once for all calls that follow."""

@@ -10,21 +10,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikeflow.kernels import Group, Network, backends, vocabulary
+from spikeflow.kernels import Group, Network, NeuronModel, backends, vocabulary
+from spikeflow.kernels.model import Form, form
 
 pytest.importorskip("numba")
 
 from spikeflow.kernels import numba_backend
 
 SCRIPT = """
+from numba.core import event
+made = event.RecordingListener()
+event.register("numba:run_pass", made)
 from spikeflow.kernels import Events, Group, Network
 from spikeflow.kernels import numba_backend
 import spikeflow.kernels.models.li as li
 net = Network([Group("n", li.Li(), 10)], [], [], dt=1e-3, backend="numba")
 net.step(0, 20, {})
-helpers, module = numba_backend._loaded.values()
-compiled = sum(sum(f.stats.cache_misses.values()) for f in (module.run, helpers.begin, helpers.deliver))
-print(sum(module.run.stats.cache_hits.values()), compiled, module.__file__)
+loop, group, equations = numba_backend._loaded.values()
+hits = [sum(loop.run.stats.cache_hits.values()), group.tick.cache_hits, equations.sweep.cache_hits]
+print(sum(hits), len(made.buffer), *(module.__file__ for module in numba_backend._loaded.values()))
 """
 
 
@@ -40,30 +44,35 @@ def in_a_process(cache: Path) -> list[str]:
 def test_a_second_process_compiles_nothing(tmp_path: Path) -> None:
     first, second = in_a_process(tmp_path), in_a_process(tmp_path)
     assert first[0] == "0" and int(first[1]) > 1
-    assert second[:2] == ["1", "0"]
-    assert first[2] == second[2]
+    assert second[:2] == ["3", "0"]
+    assert first[2:] == second[2:]
+
+
+def of(model: NeuronModel, dt: float = 1e-3) -> Form:
+    return form(model, dt)[0]
 
 
 def test_an_edited_equation_or_helper_has_a_file_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPIKEFLOW_CACHE", str(tmp_path))
     from spikeflow.kernels.models.lif import Lif
 
-    program = Network([Group("n", Lif(), 10)], [], [], dt=1e-3, backend="numpy").program
-    subtracting = Network([Group("n", Lif(reset_by="subtract"), 10)], [], [], dt=1e-3, backend="numpy").program
-    texts = {numba_backend.text(program), numba_backend.text(subtracting)}
-    assert len(texts) == 2
-    monkeypatch.setattr(vocabulary, "flush", vocabulary.hold)
-    texts.add(numba_backend.text(program))
+    texts = {numba_backend.text(of(Lif()), "float32"), numba_backend.text(of(Lif(reset_by="subtract")), "float32")}
+    texts.add(numba_backend.text(of(Lif()), "float64"))
     assert len(texts) == 3
-    assert len({numba_backend.named(text) for text in texts}) == 3
+    monkeypatch.setattr(vocabulary, "flush", vocabulary.hold)
+    texts.add(numba_backend.text(of(Lif()), "float32"))
+    assert len(texts) == 4
+    monkeypatch.setattr(numba_backend, "_codes", lambda: "# other columns")
+    texts |= {numba_backend.loop_text(), numba_backend.group_text("float32")}
+    assert len({numba_backend.named(text) for text in texts}) == 6
 
 
-def test_sizes_parameters_and_connections_share_one_file() -> None:
+def test_the_values_of_parameters_share_one_file() -> None:
     from spikeflow.kernels.models.lif import Lif
 
-    small = Network([Group("n", Lif(), 10)], [], [], dt=1e-3, backend="numpy").program
-    large = Network([Group("m", Lif(tau_mem=0.02), 99), Group("n", Lif(), 1)], [], [], dt=1e-4, backend="numpy").program
-    assert numba_backend.text(small) == numba_backend.text(large)
+    per_neuron = Lif(tau_mem=np.full(10, 0.02))
+    assert numba_backend.text(of(Lif()), "float32") == numba_backend.text(of(Lif(tau_mem=0.02), 1e-4), "float32")
+    assert numba_backend.text(of(Lif()), "float32") != numba_backend.text(of(per_neuron), "float32")
 
 
 def test_the_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
