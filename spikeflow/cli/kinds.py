@@ -23,28 +23,10 @@ from spikeflow.units import format_ns, format_seconds
 
 _WIDTH = 120
 _QUANTITY = re.compile(r"\d+ (ns|us|ms|s|min|Hz)")
-_SHARED = {
-    key: place
-    for place, key in enumerate(
-        [
-            "record",
-            "initial",
-            "precision",
-            "device",
-            "integrator",
-            "reset_by",
-            "input_order",
-            "refractory",
-            "allow_unstable",
-            "time",
-            "buffer",
-            "overflow",
-            "inputs",
-            "forget",
-            "on_error",
-        ]
-    )
-}
+_OF_NEURONS = ("integrator", "reset_by", "input_order", "refractory", "allow_unstable")
+_OF_POPULATIONS = ("record", "initial", "precision", "device")
+_OF_NODES = ("time", "buffer", "overflow", "inputs", "forget", "on_error")
+_SHARED = (*_OF_NEURONS, *_OF_POPULATIONS, *_OF_NODES)
 """Keys that many kinds have; they come after a kind's own."""
 
 
@@ -124,7 +106,7 @@ def _described(role: str, name: str, cls: type[Node], definitions: dict[str, Any
     left_out = {"inputs"} if cls.most_inputs == 0 else set()
     fields = {key: field for key, field in cls.model_fields.items() if key not in left_out}
     keys = [one for key, field in fields.items() for one in _keys(key, field, entry.get("properties", {}), definitions)]
-    keys.sort(key=lambda one: (_SHARED.get(one["key"].partition(".")[0], -1), not one["required"]))
+    keys.sort(key=lambda one: (_place(one["key"].partition(".")[0]), not one["required"]))
     return {
         "role": role,
         "kind": name,
@@ -133,6 +115,10 @@ def _described(role: str, name: str, cls: type[Node], definitions: dict[str, Any
         "description": inspect.getdoc(cls) or "",
         "keys": keys,
     }
+
+
+def _place(key: str) -> int:
+    return _SHARED.index(key) if key in _SHARED else -1
 
 
 def _keys(key: str, field: FieldInfo, said: dict[str, Any], definitions: dict[str, Any]) -> list[dict[str, Any]]:
