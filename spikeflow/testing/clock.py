@@ -1,4 +1,4 @@
-"""For tests of nodes and graphs: a clock that jumps instead of waiting, and a loop that lives by it."""
+"""A clock that jumps instead of waiting, and a loop that lives by it."""
 
 from __future__ import annotations
 
@@ -113,6 +113,3 @@ def run_virtually(main: Coroutine[Any, Any, T], clock: VirtualClock | None = Non
     used = clock or VirtualClock()
     with asyncio.Runner(loop_factory=lambda: VirtualLoop(used)) as runner:
         return runner.run(main)
-
-
-__all__ = ["VirtualClock", "VirtualLoop", "run_virtually"]
