@@ -5,23 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
 
-from spikeflow.events import Grid, Stream, columns, spike_batch
+from spikeflow.events import Grid, Stream, spike_batch
 from spikeflow.nodes.decoders.rate import Rate
-from tests.nodes import conformance
+from spikeflow.testing import run_node
 
 GRID = Grid(5_000_000_000, 1_000_000, 10)
 TWO = Stream("x", "spikes", 2)
+TIMES = [("100 ms", None), ("30 ms", "10 ms"), ("25 ms", "10 ms"), ("5 ms", "13 ms"), ("7 ms", "1 ms")]
+EXAMPLES = [
+    (lambda _, fields=(over, every, per): Rate(over=fields[0], every=fields[1], per=fields[2]), {"inputs": [stream]})
+    for over, every in TIMES
+    for per, stream in (("neuron", TWO), ("population", Stream("", "spikes", 5, valued=True)))
+]
 
 
 def rates(spikes: list[tuple[int, int]], ticks: int, **fields: Any) -> list[tuple[int, int, float]]:
     """(tick, channel, rate) from (tick, neuron)."""
-    node = conformance.bind(Rate(**fields), [TWO], GRID)
     t_ns = [GRID.time(tick) for tick, _ in spikes]
     record = spike_batch(np.array(t_ns, np.int64), np.array([n for _, n in spikes], np.uint32))
-    t, channel, value = columns(conformance.run(node, record, 0, ticks))
-    return list(zip(GRID.ticks(t).tolist(), channel.tolist(), value.tolist(), strict=True))
+    return run_node(Rate(**fields), (TWO, record), ticks=ticks, grid=GRID).rows()
 
 
 def test_a_rate_is_given_at_each_multiple_of_its_time_and_holds_the_spikes_before_it() -> None:
@@ -46,24 +49,8 @@ def test_the_mean_over_a_population_is_one_channel() -> None:
 
 def test_valued_spikes_count_by_their_value() -> None:
     stream = Stream("x", "spikes", 1, valued=True)
-    node = conformance.bind(Rate(over="10 ms"), [stream], GRID)
     record = spike_batch([GRID.time(1), GRID.time(2)], [0, 0], np.array([2.5, -0.5], np.float32))
-    assert columns(conformance.run(node, record, 0, 11))[2].tolist() == [200.0]
-
-
-@pytest.mark.parametrize(
-    ("over", "every"), [("100 ms", None), ("30 ms", "10 ms"), ("25 ms", "10 ms"), ("5 ms", "13 ms"), ("7 ms", "1 ms")]
-)
-@pytest.mark.parametrize("per", ["neuron", "population"])
-def test_any_cut_into_windows_gives_the_same_rates(over: str, every: str | None, per: str) -> None:
-    stream = Stream("x", "spikes", 5, valued=True)
-    record = conformance.random_events(stream, GRID, 430, 2000, seed=1)
-
-    def make() -> Rate:
-        return Rate(over=over, every=every, per=per)
-
-    assert conformance.differing_cuts(make, stream, record, GRID, 430) == []
-    assert conformance.state_problems(make, stream, record, GRID, 430) == []
+    assert run_node(Rate(over="10 ms"), (stream, record), ticks=11, grid=GRID).rows() == [(10, 0, 200.0)]
 
 
 def test_times_that_are_not_whole_ticks_are_named_at_check() -> None:

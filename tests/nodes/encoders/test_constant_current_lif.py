@@ -7,11 +7,15 @@ import pytest
 
 from spikeflow.events import Grid, Stream, columns, sample_batch
 from spikeflow.nodes.encoders.constant_current_lif import ConstantCurrentLif
-from tests.nodes import conformance
+from spikeflow.testing import run_node
 from tests.nodes.encoders import golden
 
 GRID = Grid(5_000_000_000, 1_000_000, 10)
 CASES = golden.cases("constant_current_")
+EXAMPLES = [
+    (lambda _: ConstantCurrentLif(), {"values": (0.0, 4.0)}),
+    (lambda _: ConstantCurrentLif(v_leak=0.3), {"values": (0.0, 4.0)}),
+]
 
 
 def encoder(case: str) -> tuple[ConstantCurrentLif, Grid, bool]:
@@ -34,10 +38,9 @@ def test_spikes_are_those_of_norse_from_the_first_sample_on(case: str, late: int
     node, grid, double = encoder(case)
     value, spikes = CASES[case][0]["input"], CASES[case][0]["z"]
     stream = Stream("x", "samples", len(value), double=double)
-    conformance.bind(node, [stream], grid)
     samples = value if double else value.astype(np.float32)
     record = sample_batch(np.full(len(value), grid.time(late)), np.arange(len(value)), samples)
-    t_ns, neuron, _ = columns(conformance.run(node, record, 0, len(spikes) + late))
+    t_ns, neuron, _ = columns(run_node(node, (stream, record), ticks=len(spikes) + late, grid=grid).events)
     found = np.zeros_like(spikes)
     found[grid.ticks(t_ns) - late, neuron] = 1
     assert np.array_equal(found, spikes)
@@ -46,19 +49,6 @@ def test_spikes_are_those_of_norse_from_the_first_sample_on(case: str, late: int
 def test_the_cases_hold_enough_spikes_to_mean_something() -> None:
     assert len(CASES) == 4
     assert all(arrays["z"].sum() > 1000 for arrays, _ in CASES.values())
-
-
-@pytest.mark.parametrize("v_leak", [0.0, 0.3])
-def test_any_cut_into_windows_gives_the_same_spikes(v_leak: float) -> None:
-    stream = Stream("x", "samples", 5)
-    record = conformance.random_events(stream, GRID, 230, 200, values=(0.0, 4.0))
-
-    def make() -> ConstantCurrentLif:
-        return ConstantCurrentLif(v_leak=v_leak)
-
-    assert len(columns(conformance.run(conformance.bind(make(), [stream], GRID), record, 0, 230))[0]) > 50
-    assert conformance.differing_cuts(make, stream, record, GRID, 230) == []
-    assert conformance.state_problems(make, stream, record, GRID, 230) == []
 
 
 def test_a_threshold_that_needs_no_sample_is_named_at_check() -> None:

@@ -10,19 +10,19 @@ from pydantic import ValidationError
 
 from spikeflow.events import Grid, Stream, columns, sample_batch
 from spikeflow.nodes.encoders.level_crossing import LevelCrossing
-from tests.nodes import conformance
+from spikeflow.testing import run_node
 
 GRID = Grid(5_000_000_000, 1_000_000, 10)
 ONE = Stream("x", "samples", 1)
+EXAMPLES = [(lambda _: LevelCrossing(threshold=0.2), {}), (lambda _: LevelCrossing(threshold=3.0), {"values": (-9, 9)})]
 
 
 def encoded(values: list[float], threshold: float) -> list[tuple[int, float]]:
     """(tick, value) of the spikes of one channel that is sampled once a tick."""
-    node = conformance.bind(LevelCrossing(threshold=threshold), [ONE], GRID)
     t_ns = GRID.origin_ns + np.arange(len(values)) * GRID.dt_ns + 7
     record = sample_batch(t_ns, np.zeros(len(values), np.uint32), np.array(values, np.float32))
-    found, _, value = columns(conformance.run(node, record, 0, max(1, len(values))))
-    return list(zip(GRID.ticks(found).tolist(), value.tolist(), strict=True))
+    ran = run_node(LevelCrossing(threshold=threshold), (ONE, record), ticks=len(values), grid=GRID)
+    return [(tick, value) for tick, _, value in ran.rows()]
 
 
 def test_a_step_counts_the_levels_that_it_crosses_and_its_sign() -> None:
@@ -38,9 +38,9 @@ def test_samples_that_are_not_finite_count_as_none() -> None:
 
 
 def test_a_spike_carries_the_time_at_which_its_tick_starts() -> None:
-    node = conformance.bind(LevelCrossing(threshold=1.0), [ONE], GRID)
     record = sample_batch([GRID.origin_ns, GRID.origin_ns + 1_999_999], [0, 0], np.array([0.0, 1.0], np.float32))
-    assert columns(conformance.run(node, record, 0, 10))[0].tolist() == [GRID.origin_ns + 1_000_000]
+    ran = run_node(LevelCrossing(threshold=1.0), (ONE, record), grid=GRID)
+    assert columns(ran.events)[0].tolist() == [GRID.origin_ns + 1_000_000]
 
 
 @given(values=st.lists(st.floats(-100, 100, width=32), min_size=1, max_size=40), threshold=st.floats(0.1, 10))
@@ -49,14 +49,6 @@ def test_the_counts_add_up_to_the_levels_between_the_first_and_the_last_sample(
 ) -> None:
     total = sum(value for _, value in encoded(values, threshold))
     assert total == np.floor(values[-1] / threshold) - np.floor(values[0] / threshold)
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_any_cut_into_windows_gives_the_same_spikes(seed: int) -> None:
-    stream = Stream("x", "samples", 6)
-    record = conformance.random_events(stream, GRID, 230, 900, seed)
-    assert conformance.differing_cuts(lambda: LevelCrossing(threshold=0.2), stream, record, GRID, 230) == []
-    assert conformance.state_problems(lambda: LevelCrossing(threshold=0.2), stream, record, GRID, 230) == []
 
 
 @pytest.mark.parametrize("threshold", [0.0, -1.0, float("nan"), float("inf")])

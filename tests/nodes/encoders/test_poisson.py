@@ -9,10 +9,14 @@ import pytest
 
 from spikeflow.events import Grid, Stream, columns, sample_batch
 from spikeflow.nodes.encoders.poisson import Poisson
-from tests.nodes import conformance
+from spikeflow.testing import difference, run_node
 from tests.nodes.encoders import golden
 
 GRID = Grid(5_000_000_000, 1_000_000, 10)
+EXAMPLES = [
+    (lambda _: Poisson(f_max="300 Hz"), {"values": (0.0, 1.0)}),
+    (lambda _: Poisson(f_max="30 Hz"), {"values": (0.0, 1.0), "size": 3000, "events": 9000, "ticks": 130}),
+]
 
 
 def constant(values: np.ndarray[Any, Any], grid: Grid = GRID) -> Any:
@@ -29,8 +33,7 @@ def test_spikes_come_with_the_probability_that_norse_expects(case: str, f_max: f
     value = arrays["input"]
     ticks = 40_000
     stream = Stream("x", "samples", len(value), double=True)
-    node = conformance.bind(Poisson(f_max=f_max), [stream], grid)
-    found = columns(conformance.run(node, constant(value, grid), 0, ticks))[1]
+    found = columns(run_node(Poisson(f_max=f_max), (stream, constant(value, grid)), ticks=ticks, grid=grid).events)[1]
     mean = np.bincount(found, minlength=len(value)) / ticks
     p = arrays["expected_probability"]
     assert (np.abs(mean - p) <= 4.0 * np.sqrt(p * (1.0 - p) / ticks)).all()
@@ -38,31 +41,17 @@ def test_spikes_come_with_the_probability_that_norse_expects(case: str, f_max: f
 
 def test_a_channel_is_silent_before_its_first_sample_and_holds_a_value_until_the_next() -> None:
     stream = Stream("x", "samples", 2)
-    node = conformance.bind(Poisson(f_max="1 kHz"), [stream], GRID)
     t_ns = [GRID.time(3) + 999_999, GRID.time(7), GRID.time(7) + 1]
     record = sample_batch(t_ns, [1, 1, 1], np.array([1.0, 1.0, 0.0], np.float32))
-    found, neuron, _ = columns(conformance.run(node, record, 0, 20))
-    assert GRID.ticks(found).tolist() == [3, 4, 5, 6]
-    assert set(neuron.tolist()) == {1}
+    ran = run_node(Poisson(f_max="1 kHz"), (stream, record), ticks=20, grid=GRID)
+    assert [row[:2] for row in ran.rows()] == [(3, 1), (4, 1), (5, 1), (6, 1)]
 
 
 def test_values_past_the_ends_spike_always_or_never() -> None:
     stream = Stream("x", "samples", 4, double=True)
-    node = conformance.bind(Poisson(f_max="1 kHz"), [stream], GRID)
-    found = columns(conformance.run(node, constant(np.array([-1.0, 2.0, 1e308, np.nan])), 0, 50))[1]
+    values = constant(np.array([-1.0, 2.0, 1e308, np.nan]))
+    found = columns(run_node(Poisson(f_max="1 kHz"), (stream, values), ticks=50, grid=GRID).events)[1]
     assert np.bincount(found, minlength=4).tolist() == [0, 50, 50, 0]
-
-
-@pytest.mark.parametrize("size", [3, 3000])
-def test_any_cut_into_windows_gives_the_same_spikes(size: int) -> None:
-    stream = Stream("x", "samples", size)
-    record = conformance.random_events(stream, GRID, 230, 300 * size // 100 + 30, values=(0.0, 1.0))
-
-    def make() -> Poisson:
-        return Poisson(f_max="300 Hz")
-
-    assert conformance.differing_cuts(make, stream, record, GRID, 230, seed=4) == []
-    assert conformance.state_problems(make, stream, record, GRID, 230, seed=4) == []
 
 
 def test_the_seed_and_the_name_decide_which_ticks_spike() -> None:
@@ -70,8 +59,8 @@ def test_the_seed_and_the_name_decide_which_ticks_spike() -> None:
     record = constant(np.full(3, 0.5, np.float32))
 
     def spikes(**bound: Any) -> Any:
-        return conformance.run(conformance.bind(Poisson(f_max="1 kHz"), [stream], GRID, **bound), record, 0, 100)
+        return run_node(Poisson(f_max="1 kHz"), (stream, record), ticks=100, grid=GRID, **bound).events
 
-    assert conformance.same(spikes(seed=1), spikes(seed=1))
-    assert not conformance.same(spikes(seed=1), spikes(seed=2))
-    assert not conformance.same(spikes(name="a"), spikes(name="b"))
+    assert difference(spikes(seed=1), spikes(seed=1)) is None
+    assert difference(spikes(seed=1), spikes(seed=2)) is not None
+    assert difference(spikes(name="a"), spikes(name="b")) is not None

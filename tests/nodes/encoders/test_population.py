@@ -9,11 +9,15 @@ import pytest
 
 from spikeflow.events import Grid, Stream, columns, sample_batch
 from spikeflow.nodes.encoders.population import Population, responses
-from tests.nodes import conformance
+from spikeflow.testing import run_node
 from tests.nodes.encoders import golden
 
 GRID = Grid(5_000_000_000, 1_000_000, 10)
 CASES = golden.cases("population_")
+EXAMPLES = [
+    (lambda _: Population(centres=7, scale=1.0), {}),
+    (lambda _: Population(centres=2, scale=3.0, kernel="laplace", distance="absolute"), {}),
+]
 
 
 @pytest.mark.parametrize("case", sorted(CASES))
@@ -23,10 +27,10 @@ def test_responses_are_those_of_norse(case: str) -> None:
     value = arrays["input"].astype(np.float64 if double else np.float32)
     scale = float(value.max()) if said["scale"] == "input.max()" else float(said["scale"])
     stream = Stream("x", "samples", value.shape[1], double=double)
-    node = conformance.bind(Population(centres=11, scale=scale, sigma=said["sigma"]), [stream], GRID)
     t_ns = np.repeat(GRID.origin_ns + np.arange(len(value)) * 700_000, value.shape[1])
     record = sample_batch(t_ns, np.tile(np.arange(value.shape[1]), len(value)), value.ravel())
-    found_t, channel, found = columns(conformance.run(node, record, 0, 10))
+    node = Population(centres=11, scale=scale, sigma=said["sigma"])
+    found_t, channel, found = columns(run_node(node, (stream, record), grid=GRID).events)
     assert found.dtype == value.dtype
     assert np.array_equal(found_t, np.repeat(t_ns, 11))
     assert np.array_equal(channel, np.tile(np.arange(33), len(value)))
@@ -54,17 +58,6 @@ def test_other_kernels_and_distances_can_be_chosen() -> None:
 def test_channels_become_a_shape_with_one_axis_more() -> None:
     [stream] = Population(centres=5, scale=1.0).outlets([Stream("x", "samples", 6, shape=(2, 3))]).values()
     assert (stream.kind, stream.size, stream.shape) == ("samples", 30, (2, 3, 5))
-
-
-def test_any_cut_into_windows_gives_the_same_samples() -> None:
-    stream = Stream("x", "samples", 4)
-    record = conformance.random_events(stream, GRID, 130, 400)
-
-    def make() -> Population:
-        return Population(centres=7, scale=1.0)
-
-    assert conformance.differing_cuts(make, stream, record, GRID, 130) == []
-    assert conformance.state_problems(make, stream, record, GRID, 130) == []
 
 
 @pytest.mark.parametrize("fields", [{"centres": 0, "scale": 1.0}, {"centres": 3, "scale": 0.0}, {"centres": 3}])

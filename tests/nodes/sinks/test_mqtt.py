@@ -15,6 +15,7 @@ from spikeflow.node import Context
 from spikeflow.nodes.broker import embedded_broker
 from spikeflow.nodes.sinks.mqtt import Mqtt, encode
 from spikeflow.nodes.sources.mqtt import Mqtt as MqttSource
+from spikeflow.testing import check_node
 from tests.brokers import Mosquitto, mosquitto
 from tests.nodes.conftest import GivingInlet, LiveSource, Log, WallClock
 
@@ -158,3 +159,7 @@ def test_topics_that_cannot_be_published_to_are_named_at_check() -> None:
     assert said("a/{streams}") == ["unknown placeholder {streams} — did you mean 'stream'?"]
     assert said("a/{stream") == ["'a/{stream' has a brace without its other half — write {stream}"]
     assert said("a/{stream}/{name}") == []
+
+
+def test_the_sink_keeps_the_rules_of_sinks(mosquitto: Mosquitto) -> None:
+    check_node(lambda: Mqtt(url=mosquitto.url, topic="spikeflow/rules"), clock=WallClock, ticks=130)

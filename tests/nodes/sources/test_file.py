@@ -39,6 +39,14 @@ def recorded(
     return list(zip(t_ns.tolist(), neuron.tolist(), strict=True))
 
 
+def made(folder: Path) -> File:
+    recorded(folder / "in.arrow", length_ns=333_000_000)
+    return File(path=folder / "in.arrow")
+
+
+EXAMPLES = [(made, {})]
+
+
 async def produced(grid: Grid = GRID, **fields: Any) -> tuple[File, KeepingOutlet]:
     node = File(**fields)
     outlet = bind_source(node, grid)

@@ -9,12 +9,25 @@ import pytest
 
 from spikeflow.events import Grid, Stream, verify
 from spikeflow.events import Window as EventWindow
-from spikeflow.node import Context
+from spikeflow.node import Context, Outlet
 from spikeflow.nodes.sources.host import Host
+from spikeflow.nodes.telemetry import Telemetry
 from spikeflow.testing import VirtualClock, run_virtually
 from tests.nodes.conftest import KeepingOutlet
 
 GRID = Grid(0, 1_000_000, 10)
+
+
+class Steady(Host):
+    """A machine that always tells the same."""
+
+    async def produce(self, outlet: Outlet) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Telemetry, "read", lambda self, now: dict.fromkeys(self.names, now % 1.0))
+            await super().produce(outlet)
+
+
+EXAMPLES = [(lambda _: Steady(rate="40 Hz"), {"seconds": 0.35})]
 
 
 class LateClock(VirtualClock):

@@ -13,6 +13,10 @@ from spikeflow.nodes.sources.synthetic import Synthetic
 from tests.nodes.conftest import KeepingOutlet, bind_source
 
 GRID = Grid(0, 1_000_000, 10)
+EXAMPLES = [
+    (lambda _, signal=signal: Synthetic(signal=signal, channels=3, rate="333 Hz", length="213 ms"), {})
+    for signal in ("noise", "poisson", "sine", "pulse")
+] + [(lambda _: Synthetic(signal="poisson", size=3, rate="333 Hz"), {"seconds": 0.35})]
 
 
 async def produced(grid: Grid = GRID, seed: int = 0, **fields: Any) -> KeepingOutlet:
