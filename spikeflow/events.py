@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -132,10 +131,16 @@ class Stream:
         return known
 
 
-@lru_cache(maxsize=256)
+_empty: dict[int, tuple[pa.Schema, pa.RecordBatch]] = {}
+
+
 def empty(schema: pa.Schema) -> pa.RecordBatch:
     """A record batch without rows."""
-    return pa.RecordBatch.from_arrays([pa.array([], f.type) for f in schema], schema=schema)
+    found = _empty.get(id(schema))  # a schema's own hash costs as much as a window
+    if found is None:
+        made = pa.RecordBatch.from_arrays([pa.array([], f.type) for f in schema], schema=schema)
+        found = _empty[id(schema)] = schema, made  # keeps the schema, so that no other one gets its id
+    return found[1]
 
 
 def build(schema: pa.Schema, t_ns: Times, index: Indices, value: Values | None = None) -> pa.RecordBatch:

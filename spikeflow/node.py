@@ -122,6 +122,9 @@ class Outlet(Protocol):
     async def advance(self, t_ns: int) -> None:
         """Promise that no event before `t_ns` will come any more, so that the windows before it can go."""
 
+    async def send_window(self, events: pa.RecordBatch) -> None:
+        """Hand on the next whole window, with these events: the shortest way for sources that make them so (`timed`)."""
+
     def reject(self, reason: str, count: int = 1, detail: str = "") -> None:
         """Count events that could not be read; each reason is logged at most once a minute."""
 

@@ -23,7 +23,7 @@ from spikeflow.runtime.windows import SourceOutlet
 HAND_OVER_NS = 500_000
 """Work (ns) below which a thread is not worth the hand-over, which costs 40 µs."""
 
-_HEAVY_NS = HAND_OVER_NS // 16
+_HEAVY_NS = HAND_OVER_NS // 4
 _STRETCH_BITS = 6
 _SLOW_WINDOWS = 16
 _FIRST_WAIT_S = 0.1
@@ -394,7 +394,7 @@ class StepStage(Stage):
         """Step all queued windows in a thread, where that is worth it: the last one of them; None where it is not."""
         if self.on_error != "stop":
             return None
-        if self._is_heavy != (self._cost_ns > 4 * _HEAVY_NS):
+        if self._is_heavy != (self._cost_ns > _HEAVY_NS):
             self._is_heavy = not self._is_heavy
             self.shared.heavy += 1 if self._is_heavy else -1
         if not (self.shared.live or self.shared.heavy > 1):

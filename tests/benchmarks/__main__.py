@@ -1,0 +1,15 @@
+"""Benchmarks: `python -m tests.benchmarks [chain] [idle] [tick] [synapses]`; all of them unless named."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+NAMES = ("chain", "idle", "tick", "synapses")
+
+for name in sys.argv[1:] or NAMES:
+    if name not in NAMES:
+        sys.exit(f"no benchmark {name!r}; valid: {', '.join(NAMES)}")
+    print(f"## {name}", flush=True)
+    importlib.import_module(f"tests.benchmarks.{name}").main()
+    print(flush=True)
