@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from spikeflow.events import Batch, Grid, Stream, columns, split
 from spikeflow.node import Clock, Context, Node, Source
+
+Examples = list[tuple[Callable[[Path], Node], dict[str, Any]]]
+"""Nodes of a kind, made in a folder, and what `check_node` tries them on."""
 
 
 class StillClock:

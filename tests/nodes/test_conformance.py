@@ -16,8 +16,7 @@ from spikeflow.kernels import backends
 from spikeflow.node import Node
 from spikeflow.nodes.population import BACKEND
 from spikeflow.testing import check_node
-
-Example = tuple[Callable[[Path], Node], dict[str, Any]]
+from tests.nodes.conftest import Examples
 
 ROLES = ("source", "encoder", "decoder", "sink")
 ELSEWHERE = {
@@ -26,9 +25,9 @@ ELSEWHERE = {
 }
 
 
-def examples(role: str, kind: str) -> list[Example]:
+def examples(role: str, kind: str) -> Examples:
     """What the test of a kind says to try."""
-    found: list[Example] = importlib.import_module(f"tests.nodes.{role}s.test_{kind}").EXAMPLES
+    found: Examples = importlib.import_module(f"tests.nodes.{role}s.test_{kind}").EXAMPLES
     return found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,15 +11,22 @@ import numpy as np
 from spikeflow.events import Grid, Stream, spike_batch
 from spikeflow.nodes.decoders.rate import Rate
 from spikeflow.testing import run_node
+from tests.nodes.conftest import Examples
 
 GRID = Grid(5_000_000_000, 1_000_000, 10)
 TWO = Stream("x", "spikes", 2)
 TIMES = [("100 ms", None), ("30 ms", "10 ms"), ("25 ms", "10 ms"), ("5 ms", "13 ms"), ("7 ms", "1 ms")]
-EXAMPLES = [
-    (lambda _, fields=(over, every, per): Rate(over=fields[0], every=fields[1], per=fields[2]), {"inputs": [stream]})
+
+
+def made(over: str, every: str | None, per: str, _: Path) -> Rate:
+    return Rate.model_validate({"over": over, "every": every, "per": per})
+
+
+EXAMPLES: Examples = [
+    (partial(made, over, every, per), {"inputs": [Stream("", "spikes", 5, valued=True)]})
     for over, every in TIMES
-    for per, stream in (("neuron", TWO), ("population", Stream("", "spikes", 5, valued=True)))
-]
+    for per in ("neuron", "population")
+] + [(partial(made, "100 ms", None, "neuron"), {"inputs": [TWO]})]
 
 
 def rates(spikes: list[tuple[int, int]], ticks: int, **fields: Any) -> list[tuple[int, int, float]]:

@@ -8,11 +8,12 @@ import pytest
 from spikeflow.events import Grid, Stream, columns, sample_batch
 from spikeflow.nodes.encoders.constant_current_lif import ConstantCurrentLif
 from spikeflow.testing import run_node
+from tests.nodes.conftest import Examples
 from tests.nodes.encoders import golden
 
 GRID = Grid(5_000_000_000, 1_000_000, 10)
 CASES = golden.cases("constant_current_")
-EXAMPLES = [
+EXAMPLES: Examples = [
     (lambda _: ConstantCurrentLif(), {"values": (0.0, 4.0)}),
     (lambda _: ConstantCurrentLif(v_leak=0.3), {"values": (0.0, 4.0)}),
 ]

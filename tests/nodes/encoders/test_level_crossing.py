@@ -11,10 +11,14 @@ from pydantic import ValidationError
 from spikeflow.events import Grid, Stream, columns, sample_batch
 from spikeflow.nodes.encoders.level_crossing import LevelCrossing
 from spikeflow.testing import run_node
+from tests.nodes.conftest import Examples
 
 GRID = Grid(5_000_000_000, 1_000_000, 10)
 ONE = Stream("x", "samples", 1)
-EXAMPLES = [(lambda _: LevelCrossing(threshold=0.2), {}), (lambda _: LevelCrossing(threshold=3.0), {"values": (-9, 9)})]
+EXAMPLES: Examples = [
+    (lambda _: LevelCrossing(threshold=0.2), {}),
+    (lambda _: LevelCrossing(threshold=3.0), {"values": (-9, 9)}),
+]
 
 
 def encoded(values: list[float], threshold: float) -> list[tuple[int, float]]:

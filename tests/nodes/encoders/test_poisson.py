@@ -10,10 +10,11 @@ import pytest
 from spikeflow.events import Grid, Stream, columns, sample_batch
 from spikeflow.nodes.encoders.poisson import Poisson
 from spikeflow.testing import difference, run_node
+from tests.nodes.conftest import Examples
 from tests.nodes.encoders import golden
 
 GRID = Grid(5_000_000_000, 1_000_000, 10)
-EXAMPLES = [
+EXAMPLES: Examples = [
     (lambda _: Poisson(f_max="300 Hz"), {"values": (0.0, 1.0)}),
     (lambda _: Poisson(f_max="30 Hz"), {"values": (0.0, 1.0), "size": 3000, "events": 9000, "ticks": 130}),
 ]

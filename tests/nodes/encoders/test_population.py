@@ -10,11 +10,12 @@ import pytest
 from spikeflow.events import Grid, Stream, columns, sample_batch
 from spikeflow.nodes.encoders.population import Population, responses
 from spikeflow.testing import run_node
+from tests.nodes.conftest import Examples
 from tests.nodes.encoders import golden
 
 GRID = Grid(5_000_000_000, 1_000_000, 10)
 CASES = golden.cases("population_")
-EXAMPLES = [
+EXAMPLES: Examples = [
     (lambda _: Population(centres=7, scale=1.0), {}),
     (lambda _: Population(centres=2, scale=3.0, kernel="laplace", distance="absolute"), {}),
 ]

@@ -7,12 +7,12 @@ import pytest
 
 from spikeflow.events import Batch, Grid, Stream, Window, sample_batch, spike_batch
 from spikeflow.nodes.sinks.console import Console
-from tests.nodes.conftest import GivingInlet, StillClock, bind_sink
+from tests.nodes.conftest import Examples, GivingInlet, StillClock, bind_sink
 
 GRID = Grid(5_000_000_000, 1_000_000, 10)
 SPIKES = Stream("hidden", "spikes", 100)
 RATE = Stream("rate", "samples", 100)
-EXAMPLES = [(lambda _: Console(), {}), (lambda _: Console(rate="1 Hz"), {"inputs": [SPIKES, RATE]})]
+EXAMPLES: Examples = [(lambda _: Console(), {}), (lambda _: Console(rate="1 Hz"), {"inputs": [SPIKES, RATE]})]
 
 
 def window(number: int) -> Window:

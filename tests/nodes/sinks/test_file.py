@@ -19,14 +19,14 @@ from spikeflow.nodes.event_writers import EventWriter
 from spikeflow.nodes.sinks.file import File
 from spikeflow.nodes.sources.file import File as FileSource
 from spikeflow.testing import difference, random_events
-from tests.nodes.conftest import GivingInlet, bind_sink, bind_source
+from tests.nodes.conftest import Examples, GivingInlet, bind_sink, bind_source
 
 GRID = Grid(1_700_000_000_000_000_000, 1_000_000, 10)
 SAMPLES = Stream("edges", "samples", 6)
 SPIKES = Stream("hidden", "spikes", 8, shape=(2, 4))
 GRADED = Stream("net/deep.out", "spikes", 4, valued=True)
 VOLTAGE = Stream("hidden.v", "samples", 8, double=True)
-EXAMPLES = [
+EXAMPLES: Examples = [
     (lambda folder: File(path=folder / "out.arrows"), {}),
     (lambda folder: File(path=folder / "out", format="parquet", rows=100), {"inputs": [SAMPLES, SPIKES, GRADED]}),
 ]

@@ -15,7 +15,7 @@ from spikeflow.events import Grid, Stream, build
 from spikeflow.nodes.event_files import ROWS, read_events, read_header
 from spikeflow.nodes.event_writers import EventWriter
 from spikeflow.nodes.sources.file import File
-from tests.nodes.conftest import KeepingOutlet, bind_source
+from tests.nodes.conftest import Examples, KeepingOutlet, bind_source
 
 GRID = Grid(5_000_000_000, 1_000_000, 10)
 SPIKES = Stream("hidden", "spikes", 8, shape=(2, 4))
@@ -44,7 +44,7 @@ def made(folder: Path) -> File:
     return File(path=folder / "in.arrow")
 
 
-EXAMPLES = [(made, {})]
+EXAMPLES: Examples = [(made, {})]
 
 
 async def produced(grid: Grid = GRID, **fields: Any) -> tuple[File, KeepingOutlet]:

@@ -13,7 +13,7 @@ from spikeflow.node import Context, Outlet
 from spikeflow.nodes.sources.host import Host
 from spikeflow.nodes.telemetry import Telemetry
 from spikeflow.testing import VirtualClock, run_virtually
-from tests.nodes.conftest import KeepingOutlet
+from tests.nodes.conftest import Examples, KeepingOutlet
 
 GRID = Grid(0, 1_000_000, 10)
 
@@ -27,7 +27,7 @@ class Steady(Host):
             await super().produce(outlet)
 
 
-EXAMPLES = [(lambda _: Steady(rate="40 Hz"), {"seconds": 0.35})]
+EXAMPLES: Examples = [(lambda _: Steady(rate="40 Hz"), {"seconds": 0.35})]
 
 
 class LateClock(VirtualClock):

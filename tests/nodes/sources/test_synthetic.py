@@ -10,10 +10,10 @@ from pydantic import ValidationError
 
 from spikeflow.events import Grid, columns, ordered
 from spikeflow.nodes.sources.synthetic import Synthetic
-from tests.nodes.conftest import KeepingOutlet, bind_source
+from tests.nodes.conftest import Examples, KeepingOutlet, bind_source
 
 GRID = Grid(0, 1_000_000, 10)
-EXAMPLES = [
+EXAMPLES: Examples = [
     (lambda _, signal=signal: Synthetic(signal=signal, channels=3, rate="333 Hz", length="213 ms"), {})
     for signal in ("noise", "poisson", "sine", "pulse")
 ] + [(lambda _: Synthetic(signal="poisson", size=3, rate="333 Hz"), {"seconds": 0.35})]
