@@ -3,10 +3,11 @@
 from spikeflow.kernels.backends import backends, register
 from spikeflow.kernels.connect import Connect, Delay, Layout, Weights, build, check
 from spikeflow.kernels.model import NeuronModel
-from spikeflow.kernels.network import Events, Group, Network, Projection, Result, Train
+from spikeflow.kernels.network import Columns, Events, Group, Network, Projection, Result, Train
 from spikeflow.kernels.synapses import Synapses
 
 __all__ = [
+    "Columns",
     "Connect",
     "Delay",
     "Events",

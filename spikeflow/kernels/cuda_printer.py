@@ -14,6 +14,7 @@ _WORDS = {  # what each word of the vocabulary takes; all of them give a number
     "where": ("bool", "real", "real"),
     "minimum": ("real", "real"),
     "maximum": ("real", "real"),
+    "absolute": ("real",),
     "exp": ("real",),
 }
 _SPOKEN = {"real": "a number", "bool": "a truth value"}
@@ -27,6 +28,8 @@ WORDS = """\
 template <class real> __device__ __forceinline__ real where_(bool flag, real yes, real no) { return flag ? yes : no; }
 template <class real> __device__ __forceinline__ real minimum_(real a, real b) { return a < b || a != a ? a : b; }
 template <class real> __device__ __forceinline__ real maximum_(real a, real b) { return a > b || a != a ? a : b; }
+__device__ __forceinline__ float absolute_(float x) { return fabsf(x); }
+__device__ __forceinline__ double absolute_(double x) { return fabs(x); }
 __device__ __forceinline__ float exp_(float x) { return expf(x); }
 __device__ __forceinline__ double exp_(double x) { return exp(x); }
 """

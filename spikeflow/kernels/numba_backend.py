@@ -334,8 +334,8 @@ class _Words(ast.NodeTransformer):
             node.func = ast.Name("where")
         if not isinstance(node.func, ast.Name):
             return node
-        if node.func.id == "exp":
-            return ast.Call(ast.Attribute(ast.Name("math"), "exp"), node.args, [])
+        if node.func.id in ("exp", "absolute"):
+            return ast.Call(ast.Name({"exp": "math.exp", "absolute": "abs"}[node.func.id]), node.args, [])
         if node.func.id not in _WORDS or node.func.id == "where":
             return node
         word = ast.parse(inspect.getsource(getattr(vocabulary, node.func.id))).body[0]

@@ -38,7 +38,12 @@ def exp(x: Real) -> Real:
     return np.exp(x)
 
 
-WORDS = ("where", "minimum", "maximum", "exp")
+def absolute(x: Real) -> Real:
+    """`x` without its sign."""
+    return np.abs(x)
+
+
+WORDS = ("where", "minimum", "maximum", "absolute", "exp")
 
 TINY = 1e-30
 """State nearer to zero than this becomes zero: far above the smallest normal float32 (1.2e-38), so that neither the
@@ -47,7 +52,7 @@ state nor its products with small constants are subnormal, which would cost 25 t
 
 def flush(x: Real, tiny: Real, zero: Real) -> Real:
     """State after a tick, with what is nearer to zero than `tiny` set to zero."""
-    return where((x < tiny) & (zero - x < tiny), zero, x)
+    return where(absolute(x) < tiny, zero, x)
 
 
 def hold(free: Flag, held: Real, moved: Real) -> Real:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 from spikeflow.errors import ParameterError, Problem, nearest
 from spikeflow.events import Batch, Grid, Indices, Stream, Times, Values, Window
-from spikeflow.kernels import Events, Group, Network, NeuronModel, Projection, Result, Synapses, Train, connect
+from spikeflow.kernels import Columns, Events, Group, Network, NeuronModel, Projection, Synapses, Train, connect
 from spikeflow.kernels.connect import Connect, Delay, Layout, Weights
 from spikeflow.kernels.model import Value
 from spikeflow.node import Input, Neuron, State
@@ -296,29 +296,27 @@ class Stepped:
         """One batch for each outlet of each member, from one batch of each input from outside."""
         if self._forgot:
             self._forgot = {name: window.start_ns if at is None else at for name, at in self._forgot.items()}
-        given: dict[str, Events] = {}
+        given: dict[str, Columns] = {}
         for (train, shift_ns, member), batch in zip(self._arrivals, arriving, strict=True):
             if batch.count:
-                t_ns, index, value = batch.arrays
+                given[train] = batch.arrays
                 if shift_ns:
-                    given[train] = self._late(t_ns, index, value, shift_ns, self._forgot.get(member))
-                else:
-                    given[train] = Events(t_ns, index, value)
+                    given[train] = self._late(*batch.arrays, shift_ns, self._forgot.get(member))
         results = self._network.step(window.first_tick, window.ticks, given)
-        return [self._batch(window, schema, results[name], port) for name, port, schema in self._outlets]
+        found = []
+        for name, port, schema in self._outlets:
+            t_ns, neuron, recorded = results[name]
+            value = None
+            if port:
+                t_ns, neuron, value = recorded[port]
+            found.append(Batch(window, schema, t_ns, neuron, value))
+        return found
 
     @staticmethod
     def _late(t_ns: Times, index: Indices, value: Values | None, shift_ns: int, since_ns: int | None) -> Events:
         """Events of a loop as the network gets them: later, and without those sent before their receiver forgot."""
         first = 0 if since_ns is None else int(np.searchsorted(t_ns, since_ns))
         return Events(t_ns[first:] + shift_ns, index[first:], None if value is None else value[first:])
-
-    @staticmethod
-    def _batch(window: Window, schema: Any, result: Result, port: str) -> Batch:
-        if not port:
-            return Batch(window, schema, result.t, result.neuron, None)
-        t_ns, neuron, value = result.recorded[port]
-        return Batch(window, schema, t_ns, neuron, value)
 
     def save(self) -> State:
         """The state of all members."""

@@ -16,6 +16,8 @@
 #include <string.h>
 #include <ucontext.h>
 
+extern "C" float fabsf(float);
+extern "C" double fabs(double);
 extern "C" float expf(float);  // the whole of math.h would double the time a kernel takes to compile
 extern "C" double exp(double);
 

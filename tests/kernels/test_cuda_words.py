@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 
 from spikeflow.kernels.cuda_printer import WORDS, print_function
-from spikeflow.kernels.vocabulary import exp, flush, maximum, minimum, where
+from spikeflow.kernels.vocabulary import absolute, exp, flush, maximum, minimum, where
 
 from .cuda_host import COMPILER, Guarded, HostKernel
 
@@ -32,6 +32,10 @@ def within(a: Any, b: Any, c: Any) -> Any:
 
 def equal(a: Any, b: Any, c: Any) -> Any:
     return where(a == b, minimum(b, c), maximum(a, c))
+
+
+def unsigned(a: Any, b: Any, c: Any) -> Any:
+    return absolute(a) + absolute(b * c)
 
 
 def arithmetic(a: Any, b: Any, c: Any) -> Any:
@@ -63,7 +67,7 @@ def run(function: Callable[..., Any], real: str, inputs: Sequence[npt.NDArray[An
 
 
 @pytest.mark.parametrize("real", ["float", "double"])
-@pytest.mark.parametrize("function", [less, within, equal, arithmetic, flush])
+@pytest.mark.parametrize("function", [less, within, equal, unsigned, arithmetic, flush])
 def test_printed_words_give_the_bits_of_numpy(function: Callable[..., Any], real: str) -> None:
     kind = np.dtype(np.float32 if real == "float" else np.float64)
     a, b, c = (grid.ravel().astype(kind) for grid in np.meshgrid(SPECIAL, SPECIAL, SPECIAL))
