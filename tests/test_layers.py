@@ -14,6 +14,7 @@ PACKAGE = ROOT / "spikeflow"
 LAYERS = (
     ("errors", "units", "noise"),
     ("events",),
+    ("context",),
     ("node",),
     ("kernels",),
     ("nodes",),

@@ -20,7 +20,8 @@ from spikeflow.node import Clock, Source
 from spikeflow.runtime.channel import CAPACITY, Channel, Fan
 from spikeflow.runtime.checkpoint import Checkpoint
 from spikeflow.runtime.clock import WallClock
-from spikeflow.runtime.stages import Shared, SinkStage, SourceStage, Stage, StepStage
+from spikeflow.runtime.stages import Shared, SinkStage, SourceStage, Stage
+from spikeflow.runtime.stepping import StepStage
 from spikeflow.runtime.wiring import Plan, Wired, wire
 from spikeflow.spec import GraphSpec
 

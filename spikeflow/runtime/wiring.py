@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from spikeflow.events import Batch, Grid, Stream, Window
 from spikeflow.node import Clock, Context, Neuron, Node, Sink, Source, Stepper
 from spikeflow.runtime.channel import Channel, Fan
+from spikeflow.runtime.live import LiveOutlet
 from spikeflow.runtime.meters import Meter
-from spikeflow.runtime.stages import Entry, Shared, SinkStage, SourceStage, Stage, StepStage
-from spikeflow.runtime.windows import LiveOutlet, SourceOutlet, TimedOutlet
+from spikeflow.runtime.stages import Entry, Shared, SinkStage, SourceStage, Stage
+from spikeflow.runtime.stepping import StepStage
+from spikeflow.runtime.windows import SourceOutlet, TimedOutlet
 from spikeflow.spec import GraphSpec, Link, NodeSpec
 
 Log = Callable[[str, str, str], None]

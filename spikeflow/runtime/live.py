@@ -1,0 +1,246 @@
+"""Live windows: events stamped on arrival or ordered by the payload's time, with an account of each."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import pyarrow as pa
+
+from spikeflow.errors import EventError
+from spikeflow.events import Batch, Indices, Times, Values, Window, raw_columns, sort
+from spikeflow.node import Context, Source
+from spikeflow.runtime.channel import Fan
+from spikeflow.runtime.meters import Meter
+from spikeflow.runtime.windows import SourceOutlet
+
+
+class _Bucket:
+    """The pending events of one window."""
+
+    __slots__ = ("chunks", "index", "seen", "t_ns", "value")
+
+    def __init__(self) -> None:
+        self.t_ns: list[int] = []
+        self.index: list[int] = []
+        self.value: list[float] = []
+        self.chunks: list[tuple[Times, Indices, Values | None]] = []
+        self.seen: set[tuple[int, int]] = set()
+
+    def __len__(self) -> int:
+        return len(self.t_ns) + sum(len(chunk[0]) for chunk in self.chunks)
+
+    def drop_first(self) -> None:
+        """Give up the oldest event."""
+        if self.chunks:
+            t_ns, index, value = self.chunks.pop(0)
+            if len(t_ns) > 1:
+                self.chunks.insert(0, (t_ns[1:], index[1:], None if value is None else value[1:]))
+        else:
+            del self.t_ns[0], self.index[0], self.value[0]
+
+    def arrays(self, valued: bool, double: bool) -> tuple[Times, Indices, Values | None]:
+        """The events by time, then by index; equal ones in the order in which they came."""
+        kind = np.float64 if double else np.float32
+        chunks = list(self.chunks)
+        if self.t_ns:
+            values: Values = np.array(self.value, kind)
+            chunks.append((np.array(self.t_ns, np.int64), np.array(self.index, np.uint32), values))
+        if len(chunks) == 1:
+            t_ns, index, value = chunks[0]
+        else:
+            t_ns = np.concatenate([chunk[0] for chunk in chunks])
+            index = np.concatenate([chunk[1] for chunk in chunks])
+            value = np.concatenate([np.ones(len(c[0]), kind) if c[2] is None else c[2] for c in chunks])
+        return sort(t_ns, index, value if valued else None)
+
+
+class LiveOutlet(SourceOutlet):
+    """For sources that speak when the world does: stamps on arrival, or orders by the payload's time."""
+
+    def __init__(self, node: Source, context: Context, fan: Fan, meter: Meter) -> None:
+        super().__init__(node, context, fan, meter)
+        self._rules = node.time
+        self._pending: dict[int, _Bucket] = {}
+        self._held = 0
+        self._last_tick = -1
+        self._heard: dict[int, tuple[int, int]] = {}
+        self._limit_ns = self._reached_ns = self.grid.origin_ns
+        self._cutting = False
+        self._room: list[asyncio.Future[None]] = []
+        now = self.clock.now_ns()
+        if now >= self._end_ns:  # what has passed before the source could speak is empty
+            self._limit_ns = now
+
+    async def push(self, index: int, value: float = 1.0, t_ns: int | None = None) -> None:
+        """Push one event, stamped now (`by: arrival`) or at `t_ns` (`by: payload`)."""
+        self.counters.accepted += 1
+        now = self.clock.now_ns()
+        payload = self._rules.by == "payload" and t_ns is not None
+        self._admit(index, value, t_ns if payload and t_ns is not None else now, now, payload)
+        await self._keep_bounds(now)
+
+    async def send(self, events: pa.RecordBatch) -> None:
+        """Push events, stamped now (`by: arrival`) or at their own times (`by: payload`)."""
+        t_ns, index, value = raw_columns(events)
+        self.counters.accepted += len(t_ns)
+        now = self.clock.now_ns()
+        if self._rules.by == "payload":
+            values = value.tolist() if value is not None else [1.0] * len(t_ns)
+            left = len(t_ns)
+            try:
+                for row in zip(index.tolist(), values, t_ns.tolist(), strict=True):
+                    left -= 1
+                    self._admit(*row, now, True)
+                    if self._held >= self.node.buffer:
+                        await self._keep_bounds(now)
+            except BaseException as error:  # the source ends here, or fails: nobody will send the rest again
+                if left:
+                    self.counters.drop("overflow" if isinstance(error, EventError) else "stopped", left)
+                raise
+        elif len(t_ns):
+            outside = self._outside(index)
+            if outside:
+                self._refuse("index", outside, f"index {int(index.max())} in a stream of size {self.stream.size}")
+                keep = index < self.stream.size
+                index, value = index[keep], None if value is None else value[keep]
+            tick = max(self.grid.tick(now), self.next_tick)
+            stamped = np.full(len(index), max(now, self.grid.time(self.next_tick)), np.int64)
+            self._bucket(tick).chunks.append((stamped, index, value))
+            self._held += len(index)
+            self._last_tick = max(self._last_tick, tick)
+        await self._keep_bounds(now)
+
+    def _bucket(self, tick: int) -> _Bucket:
+        found = self._pending.get(tick // self.grid.window_ticks)
+        if found is None:
+            found = self._pending[tick // self.grid.window_ticks] = _Bucket()
+        return found
+
+    def _admit(self, index: int, value: float, t_ns: int, now: int, payload: bool) -> None:
+        """Put one event into its window, or count why not."""
+        if index >= self.stream.size or index < 0:
+            self._refuse("index", 1, f"index {index} in a stream of size {self.stream.size}")
+            return
+        tick = self.grid.tick(t_ns)
+        if payload:
+            if t_ns > now + self._rules.ahead:
+                ahead = (t_ns - now) / 1e9
+                hint = "; is its unit right?" if ahead > 86400 else ""
+                self._refuse("future", 1, f"a stamp {ahead:.3g} s ahead of the clock{hint}")
+                return
+            if tick < 0:
+                behind = (self.grid.origin_ns - t_ns) / 1e9
+                hint = "; is its unit right?" if behind > 86400 else ""
+                self._refuse("before_origin", 1, f"a stamp {behind:.3g} s before the run began{hint}")
+                return
+            reached = max(t_ns, self._heard.get(index, (t_ns, 0))[0])
+            self._heard[index] = (reached, now)
+            self._reached_ns = max(self._reached_ns, reached)
+        if tick < self.next_tick:
+            if payload and self._rules.late == "drop":
+                self.counters.drop("late")
+                return
+            if payload:
+                self.counters.note("clamped")
+            tick, t_ns = self.next_tick, self.grid.time(self.next_tick)
+        bucket = self._bucket(tick)
+        if payload:
+            if (index, t_ns) in bucket.seen:
+                self.counters.drop("duplicate")
+                return
+            bucket.seen.add((index, t_ns))
+        bucket.t_ns.append(t_ns)
+        bucket.index.append(index)
+        bucket.value.append(value)
+        self._held += 1
+        self._last_tick = max(self._last_tick, tick)
+
+    async def _keep_bounds(self, now: int) -> None:
+        if self._rules.by == "payload" and self._reached_ns - self._rules.lateness >= self._end_ns:
+            self._reached_ns = self._end_ns
+            await self._close_to(self._watermark(now))
+        while self._held >= self.node.buffer:
+            await self._overflow()
+
+    async def _overflow(self) -> None:
+        if self.node.overflow == "fail":
+            raise EventError(f"the buffer of {self.node.buffer} events is full; the graph is too slow for this source")
+        if self.node.overflow == "drop_oldest":
+            first = min(self._pending)
+            bucket = self._pending[first]
+            bucket.drop_first()
+            if not len(bucket):
+                del self._pending[first]
+            self._held -= 1
+            self.counters.drop("overflow")
+        elif self._rules.by == "payload" and not self._cutting:
+            # nothing downstream is slow: only open windows hold the events, so waiting would be for ever
+            await self.force()
+        else:
+            room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._room.append(room)
+            await room
+
+    async def force(self) -> None:
+        """Close the oldest window at once, whatever may still come for it."""
+        self.counters.note("forced")
+        await self._close_to(self._end_ns)
+
+    def _watermark(self, now: int) -> int:
+        """The instant before which no event is expected any more."""
+        heard = [t for t, at in self._heard.values() if now - at < self._rules.idle_after]
+        return (min(heard) if heard else now) - self._rules.lateness
+
+    async def advance(self, t_ns: int) -> None:
+        """Hand on every window that ends at or before `t_ns` (`by: payload`)."""
+        if self._rules.by == "payload":
+            await self._close_to(t_ns)
+
+    async def close_windows(self) -> None:
+        """Close windows as the clock passes them; those by payload as the watermark does, looked at once a window."""
+        while True:
+            now = self.clock.now_ns()
+            await self._close_to(now if self._rules.by == "arrival" else self._watermark(now))
+            now = self.clock.now_ns()
+            await self.clock.sleep_until(self._end_ns if self._end_ns > now else now + self.grid.window_ns)
+
+    async def finish(self) -> None:
+        """Send what is held; the stream ends one tick past its last event."""
+        self._cutting = False
+        await self._deliver()
+        end = max(self._last_tick + 1, self.next_tick)
+        while self.next_tick < end:
+            ticks = min(self.grid.window_ticks, end - self.next_tick)
+            await self._cut(ticks, last=self.next_tick + ticks >= end)
+
+    async def _close_to(self, limit_ns: int) -> None:
+        self._limit_ns = max(self._limit_ns, limit_ns)
+        if self._cutting:
+            return  # whoever is cutting goes on to the new limit
+        self._cutting = True
+        try:
+            while self._end_ns <= self._limit_ns:
+                await self._cut(self.grid.window_ticks)
+        finally:
+            self._cutting = False
+
+    async def _cut(self, ticks: int, last: bool = False) -> None:
+        if self._unsent:
+            await self._deliver()
+        window = Window.at(self.grid, self.next_tick, ticks, last)
+        bucket = self._pending.pop(self.next_tick // self.grid.window_ticks, None)
+        if bucket is None:
+            batch = Batch.none(window, self.schema)
+        else:
+            self._held -= len(bucket)
+            arrays = bucket.arrays(len(self.schema) == 3, self.stream.double)
+            batch = Batch(window, self.schema, *arrays)
+        if self._room:
+            for room in self._room:
+                if not room.done():
+                    room.set_result(None)
+            self._room.clear()
+        self.meter.lag_ns = max(0, self.clock.now_ns() - window.end_ns)
+        if not self._emit(batch):
+            await self._deliver()
