@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
@@ -21,10 +18,11 @@ from pydantic import (
 )
 
 from spikeflow import noise
-from spikeflow.errors import ParameterError, nearest, shown, why
+from spikeflow.errors import ParameterError, nearest
 from spikeflow.kernels import synapses
-from spikeflow.kernels.model import load_array, number, resolved
+from spikeflow.kernels.model import number, resolved
 from spikeflow.kernels.synapses import Synapses
+from spikeflow.kernels.weight_files import File, Loaded, Shape, load, numbers_of, shape_of
 from spikeflow.units import Seconds, format_seconds, parse_seconds
 
 Floats: TypeAlias = npt.NDArray[np.floating]
@@ -145,16 +143,6 @@ class Constant(_Part):
     constant: float
 
 
-class File(_Part):
-    """Numbers in a file: `.npy`, `.npz#key`, or SciPy's sparse `.npz`."""
-
-    path: Path
-    key: str | None = None
-
-    def __str__(self) -> str:
-        return f"{shown(self.path)}#{self.key}" if self.key else shown(self.path)
-
-
 _WEIGHTS: dict[str, type[_Part]] = {"normal": Normal, "uniform": Uniform, "constant": Constant}
 
 
@@ -224,104 +212,6 @@ Delay = Annotated[
 """How late a spike acts: one time, or a file in seconds with one per presynaptic neuron or one per synapse."""
 
 Layout: TypeAlias = Literal["post_pre", "pre_post"]
-
-
-# ---- reading files
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What a file's header says, without its numbers; `key` is the one that is meant."""
-
-    shape: tuple[int, ...]
-    sparse: bool = False
-
-
-def shape_of(file: File) -> Shape:
-    """The shape of a weight file from its header.
-
-    Raises:
-        ParameterError: no such file, an unreadable one, or no such key.
-    """
-    hint = "write it with numpy.save, numpy.savez or scipy.sparse.save_npz"
-    try:
-        if file.path.suffix == ".npy":
-            with file.path.open("rb") as stream:
-                return Shape(_header(stream))
-        with zipfile.ZipFile(file.path) as archive:
-            names = [name.removesuffix(".npy") for name in archive.namelist()]
-            if file.key is None and {"format", "shape", "data"} <= set(names):
-                with archive.open("shape.npy") as stream:
-                    return Shape(tuple(int(n) for n in np.lib.format.read_array(stream, allow_pickle=False)), True)
-            with archive.open(f"{_key(file, names)}.npy") as stream:
-                return Shape(_header(stream))
-    except FileNotFoundError:
-        raise ParameterError(f"there is no file {shown(file.path)!r}", hint) from None
-    except ParameterError:
-        raise
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise ParameterError(f"{shown(file.path)!r} cannot be read: {why(error)}", hint) from None
-
-
-def _header(stream: Any) -> tuple[int, ...]:
-    version = np.lib.format.read_magic(stream)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(stream)
-    if dtype.kind not in "fiub":
-        raise ParameterError(f"numbers of type {dtype}", "store float32, float64 or whole numbers")
-    return tuple(int(n) for n in shape)
-
-
-def _key(file: File, names: list[str]) -> str:
-    if file.key is None and len(names) == 1:
-        return names[0]
-    if file.key is None:
-        raise ParameterError(
-            f"{shown(file.path)!r} holds {', '.join(names)}", f"name one, as {file.path.name}#{names[0]}"
-        )
-    if file.key not in names:
-        raise ParameterError(f"{shown(file.path)!r} has no {file.key!r}", nearest(file.key, names))
-    return file.key
-
-
-@dataclass(frozen=True, eq=False)
-class _Loaded:
-    """Weights as a matrix [post, pre], or as single synapses in the order of the file."""
-
-    shape: tuple[int, ...]
-    values: Floats
-    row: Ints | None = None
-    column: Ints | None = None
-
-
-def _load(file: File) -> _Loaded:
-    found = shape_of(file)
-    if found.sparse:
-        import scipy.sparse
-
-        try:
-            matrix: Any = scipy.sparse.coo_array(scipy.sparse.load_npz(file.path))
-        except (OSError, ValueError, KeyError) as error:
-            raise ParameterError(
-                f"{shown(file.path)!r} cannot be read: {why(error)}", "write it with scipy.sparse.save_npz"
-            ) from None
-        values = _numbers(np.asarray(matrix.data), file)
-        return _Loaded(matrix.shape, values, matrix.row.astype(np.int64), matrix.col.astype(np.int64))
-    if file.path.suffix == ".npy":
-        array = load_array(file.path, "weights")
-    else:
-        with np.load(file.path, allow_pickle=False) as archive:
-            array = archive[_key(file, list(archive.files))]
-    return _Loaded(array.shape, _numbers(array, file))
-
-
-def _numbers(array: npt.NDArray[Any], what: object) -> Floats:
-    if array.dtype.kind not in "fiub":
-        raise ParameterError(f"{what} holds {array.dtype}", "store float32, float64 or whole numbers")
-    numbers: Floats = array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
-    if not np.isfinite(numbers).all():
-        raise ParameterError(f"{what} holds values that are not finite", "write finite numbers")
-    return numbers
 
 
 # ---- building
@@ -419,7 +309,7 @@ def build(
     connect = _default(connect, weights)
     check(pre_size, post_size, connect=connect, weights=weights, layout=layout)
     if isinstance(weights, File | np.ndarray):
-        return _from_numbers(pre_size, post_size, connect, weights, delay, layout, autapses, dt)
+        return _fromnumbers_of(pre_size, post_size, connect, weights, delay, layout, autapses, dt)
     late = ticks(delay, dt)
     if connect == "one_to_one":
         _delay_shape(late.shape or (pre_size,), pre_size, None)
@@ -448,7 +338,7 @@ def build(
 def ticks(delay: Any, dt: Seconds) -> Ints:
     """Delays in whole ticks, from seconds."""
     if isinstance(delay, File):
-        loaded = _load(delay)
+        loaded = load(delay)
         if loaded.row is not None:
             raise ParameterError(
                 f"the delays in {delay} are sparse", "give one per synapse in the order of the weights"
@@ -466,10 +356,10 @@ def ticks(delay: Any, dt: Seconds) -> Ints:
     return synapses.ticks(whole)
 
 
-def _from_numbers(
+def _fromnumbers_of(
     pre_size: int, post_size: int, connect: Any, weights: Any, delay: Any, layout: Layout, autapses: bool, dt: Seconds
 ) -> Synapses:
-    loaded = _load(weights) if isinstance(weights, File) else _Loaded(weights.shape, _numbers(weights, "the array"))
+    loaded = load(weights) if isinstance(weights, File) else Loaded(weights.shape, numbers_of(weights, "the array"))
     late = ticks(delay, dt)
     if late.ndim:
         _delay_shape(late.shape, pre_size, loaded.values.shape if loaded.row is not None else loaded.shape)
