@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from spikeflow.errors import EventError, ParameterError, nearest
 from spikeflow.kernels import layout
-from spikeflow.kernels.build import Builder, form_key
+from spikeflow.kernels.builder import Builder, form_key
 from spikeflow.kernels.layout import CODES, TILE, aligned
 from spikeflow.kernels.model import form
 from spikeflow.kernels.parts import Group, Precision, Program, Projection, Run, Train
