@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from spikeflow.errors import ParameterError
+from spikeflow.errors import EventError, ParameterError
 from spikeflow.events import Batch, Grid, Stream, Window, split, verify
 from spikeflow.node import Context, Counters, Node, Stepper
 from spikeflow.testing.clock import VirtualClock
@@ -118,8 +118,13 @@ class Bench:
             Batch.of(window, self.place.feeds[feed].schema(self.grid), arriving[feed]) for feed in self.place.order
         ]
         sent = self.node.step(window, batches)
+        if len(sent) != len(self.place.outlets):
+            raise EventError(f"{len(sent)} batches for {len(self.place.outlets)} outlets; send one for each")
         found = []
         for batch, stream in zip(sent, self.place.outlets.values(), strict=True):
+            if batch.window[:2] != window[:2]:
+                own, due = (f"of ticks {at.first_tick} to {at.first_tick + at.ticks}" for at in (batch.window, window))
+                raise EventError(f"stream {stream.name!r} answered the window {due} with one {own}")
             record = batch.record
             verify(record, stream, window)
             found.append(pa.RecordBatch.from_arrays(record.columns, schema=stream.plain))

@@ -23,11 +23,11 @@ CUTS = (1, 7, 10, 100)
 RULES = {
     "fields": "a node has nothing to say against its fields",
     "events": "a batch holds the events of its own window, sorted by time, then by index, with indices below the size",
-    "kept": "a batch stays as it was sent, and what arrives stays as it came",
     "speaks": "the node gives events, else nothing is shown: give it values or inputs that make it, or say quiet=True",
     "repeat": "a new node gives the same events again; what it remembers is its own",
-    "windows": "events do not depend on how time is cut into windows",
     "silence": "windows without events are windows like any other",
+    "kept": "a batch stays as it was sent, and what arrives stays as it came",
+    "windows": "events do not depend on how time is cut into windows",
     "odd": "a node takes what its stream may carry: values that are not finite, one event twice, many at an instant",
     "state": "a state that was saved at the end of a window, loaded into a new node, goes on in the same way",
     "forget": "a node that is reset goes on like a new one",
@@ -195,11 +195,12 @@ def _broken(make: Make, rule: str, what: str, cause: BaseException | None = None
 
 def _check_stepper(use: _Use) -> None:
     whole = _check_repeat(use)
+    _check_hard(use, "silence", [empty(stream.plain) for stream, _ in use.arriving])
+    _check_kept(use)
     for cut in use.cuts:
         bench = use.bench(use.cut(cut))
         found = use.stepped("windows", bench, use.records, 0, use.ticks)
         use.agree("windows", f"{_length(bench.grid)}, and not of {use.ticks}", bench, whole, found)
-    _check_hard(use, "silence", [empty(stream.plain) for stream, _ in use.arriving])
     _check_hard(use, "odd", [odd_events(stream, use.grid, use.ticks) for stream, _ in use.arriving])
     _check_state(use)
     _check_forget(use)
@@ -209,11 +210,17 @@ def _check_repeat(use: _Use) -> list[pa.RecordBatch]:
     """The events of one window over everything, which a second node gives again."""
     grid = use.cut(use.ticks)
     before = [_bytes(record) for record in use.records]
-    bench = use.bench(grid)
-    whole = use.stepped("repeat", bench, use.records, 0, use.ticks)
+    whole = use.stepped("repeat", use.bench(grid), use.records, 0, use.ticks)
+    if [_bytes(record) for record in use.records] != before:
+        _broken(use.make, "kept", "the node wrote into what arrived; copy it first")
     use.spoken = use.spoken or any(record.num_rows for record in whole)
     again = use.bench(grid)
     use.agree("repeat", "a second time", again, whole, use.stepped("repeat", again, use.records, 0, use.ticks))
+    return whole
+
+
+def _check_kept(use: _Use) -> None:
+    """Look at what was sent once more at the end."""
     sent: list[tuple[list[pa.RecordBatch], list[bytes]]] = []
     small = use.bench()
     use.stepped(
@@ -222,9 +229,6 @@ def _check_repeat(use: _Use) -> list[pa.RecordBatch]:
     for number, (batches, then) in enumerate(sent):
         if [_bytes(one) for one in batches] != then:
             _broken(use.make, "kept", f"window {number} was changed after it had been sent; copy what you keep")
-    if [_bytes(record) for record in use.records] != before:
-        _broken(use.make, "kept", "the node wrote into what arrived; copy it first")
-    return whole
 
 
 def _bytes(record: pa.RecordBatch) -> bytes:
@@ -330,10 +334,10 @@ def _before(record: pa.RecordBatch, t_ns: int) -> pa.RecordBatch:
 
 
 def _check_sink(use: _Use) -> None:
-    tried = [("all", use.cut(cut), use.arriving) for cut in use.cuts]
     none = tuple((stream, empty(stream.plain)) for stream, _ in use.arriving)
     odd = tuple((stream, odd_events(stream, use.grid, use.ticks)) for stream, _ in use.arriving)
-    tried += [("silence", use.grid, none), ("odd", use.grid, odd)]
+    tried = [("silence", use.grid, none), *(("all", use.cut(cut), use.arriving) for cut in use.cuts)]
+    tried.append(("odd", use.grid, odd))
     for rule, grid, arriving in tried:
         one = _Use(use.make, arriving, grid, use.ticks, use.cuts, use.seed, use.seconds, use.clock)
         before = [_bytes(record) for _, record in arriving]

@@ -13,7 +13,7 @@ import pyarrow as pa
 from spikeflow.events import Batch, Grid, Stream, columns, split
 from spikeflow.node import Clock, Context, Node, Source
 
-Examples = list[tuple[Callable[[Path], Node], dict[str, Any]]]
+Examples = Sequence[tuple[Callable[[Path], Node], dict[str, Any]]]
 """Nodes of a kind, made in a folder, and what `check_node` tries them on."""
 
 
