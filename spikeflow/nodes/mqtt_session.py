@@ -31,6 +31,7 @@ async def connection(client: aiomqtt.Client) -> AsyncIterator[aiomqtt.Client]:
 
     The library leaves a socket and a task behind where connecting is cancelled or times out half-way.
     """
+    _mend(client)
     await _reach(client)
     try:
         await client.__aenter__()
@@ -78,6 +79,42 @@ async def _reach(client: aiomqtt.Client) -> None:
 
     threading.Thread(target=work, name=f"spikeflow: {client.identifier}", daemon=True).start()
     await reached
+
+
+def _mend(client: aiomqtt.Client) -> None:
+    """Two things that the library does in a way that shows.
+
+    What stands before a broker, accepts connections for it and finds it gone hangs up without an answer: that is an
+    error at once, where the library waits until its patience ends. And a socket may be gone by the time the loop gets
+    to watch it, which the loop would complain of.
+    """
+    library, loop, own = client._client, asyncio.get_running_loop(), threading.get_ident()
+    tell = client._on_disconnect
+
+    def hung_up(*arguments: Any) -> None:
+        if not client._connected.done():
+            client._connected.set_exception(aiomqtt.MqttError("it hung up before it answered"))
+        tell(*arguments)
+
+    def write() -> None:
+        try:
+            library.loop_write()
+        except Exception as error:
+            if not client._disconnected.done():
+                client._disconnected.set_exception(error)
+
+    def watch(socket: Any) -> None:
+        if socket.fileno() >= 0:
+            loop.add_writer(socket.fileno(), write)
+
+    def wants_to_write(_library: Any, _data: Any, socket: Any) -> None:
+        if threading.get_ident() == own:
+            watch(socket)
+        else:
+            loop.call_soon_threadsafe(watch, socket)
+
+    library.on_disconnect = hung_up
+    library.on_socket_register_write = wants_to_write
 
 
 def _nothing() -> None:

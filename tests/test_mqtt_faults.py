@@ -1,0 +1,374 @@
+"""Brokers that die, stand still and come back in mid-stream: graphs go on, and every message is accounted for."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import signal
+import socket
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiomqtt
+import pyarrow as pa
+import pytest
+
+import spikeflow
+from spikeflow.runtime.engine import Engine, Options
+from tests.brokers import Mosquitto, mosquitto
+from tests.commands import Running, accounted
+from tests.witness import witnessed
+
+__all__ = ["mosquitto"]
+
+AT_ONCE = 10
+"""Messages that the publisher has under way."""
+
+GRAPH = """
+spikeflow: 1
+nodes:
+  sensor:
+    source: mqtt
+    url: {url}
+    topic: plant/vibration
+    channels: 1
+    payload: {{value: $.value}}
+    qos: 1
+    client_id: watch
+    keepalive: {keepalive}
+  tape: {{sink: file, input: sensor, path: tape.arrow}}
+"""
+
+
+class Publisher:
+    """Publishes numbers for ever, each tenth garbage, and keeps a log of what the broker acknowledged (QoS 1).
+
+    Attributes:
+        log: the payloads that were acknowledged.
+    """
+
+    def __init__(self, broker: Mosquitto) -> None:
+        self.log: list[bytes] = []
+        self.stop = False
+        self._broker = broker
+        self._number = 0
+        self._news = asyncio.Condition()
+        self.back = asyncio.Event()
+        """Set while there is a broker."""
+        self.back.set()
+
+    async def run(self) -> None:
+        """Publish until told to stop; what is not acknowledged is not sent again."""
+        while not self.stop:
+            await self.back.wait()
+            try:
+                async with aiomqtt.Client(self._broker.host, self._broker.port) as client:
+                    lost = asyncio.ensure_future(anext(aiter(client.messages)))  # nothing comes but the end
+                    while not self.stop and not lost.done():
+                        await self._some(client, lost)
+                    lost.cancel()
+                    await asyncio.gather(lost, return_exceptions=True)
+            except aiomqtt.MqttError:
+                continue
+
+    async def _some(self, client: aiomqtt.Client, lost: asyncio.Future[aiomqtt.Message]) -> None:
+        sending = {asyncio.ensure_future(client.publish("plant/vibration", p, 1)): p for p in self._payloads()}
+        everything = asyncio.gather(*sending, return_exceptions=True)
+        await asyncio.wait((everything, lost), return_when=asyncio.FIRST_COMPLETED)
+        everything.cancel()
+        await asyncio.gather(everything, return_exceptions=True)
+        async with self._news:
+            self.log += [p for task, p in sending.items() if not task.cancelled() and task.exception() is None]
+            self._news.notify_all()
+
+    def _payloads(self) -> list[bytes]:
+        return [self._payload() for _ in range(AT_ONCE)]
+
+    def _payload(self) -> bytes:
+        self._number += 1
+        return b"garbage %d" % self._number if self._number % 10 == 0 else b'{"value": %d}' % self._number
+
+    async def acknowledged(self, more: int) -> None:
+        """Return once the log has grown by so much."""
+        wanted = len(self.log) + more
+        async with self._news:
+            await self._news.wait_for(lambda: len(self.log) >= wanted)
+
+
+@asynccontextmanager
+async def publishing(broker: Mosquitto) -> AsyncIterator[Publisher]:
+    """A publisher at work."""
+    publisher = Publisher(broker)
+    task = asyncio.create_task(publisher.run())
+    try:
+        yield publisher
+    finally:
+        publisher.stop = True
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def values(payloads: list[bytes]) -> list[float]:
+    """The numbers among payloads."""
+    return [float(json.loads(payload)["value"]) for payload in payloads if payload.startswith(b"{")]
+
+
+def taped(path: Path) -> list[float]:
+    """The values in an event file."""
+    with pa.ipc.open_file(str(path)) as reader:
+        found: list[float] = reader.read_all().column("value").to_pylist()
+    return found
+
+
+def write(folder: Path, url: str, keepalive: str = "15 s") -> None:
+    (folder / "graph.yaml").write_text(GRAPH.format(url=url, keepalive=keepalive))
+
+
+async def opened(command: Running, publisher: Publisher) -> None:
+    """Return once the stream flows."""
+    await publisher.acknowledged(AT_ONCE)
+    await asyncio.to_thread(command.shows, lambda nodes: nodes["sensor"]["accepted"] > 0)
+
+
+async def test_a_broker_killed_in_mid_stream_costs_nothing_that_it_delivered(
+    mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    async with witnessed(mosquitto) as witness:
+        write(tmp_path, witness.url)
+        with Running(tmp_path, "graph.yaml") as command:
+            await asyncio.to_thread(command.shows, lambda nodes: True)
+            async with publishing(mosquitto) as publisher:
+                await opened(command, publisher)
+                gaps = []
+                for kill in (1, 2):
+                    await publisher.acknowledged(150)
+                    before = time.monotonic()
+                    publisher.back.clear()
+                    mosquitto.kill()
+                    await asyncio.to_thread(command.says, "lost mqtt://", kill)
+                    lost = time.monotonic()
+                    mosquitto.start()
+                    least = time.monotonic() - lost
+                    publisher.back.set()
+                    said = await asyncio.to_thread(command.says, "back on mqtt://", kill)
+                    gaps.append((least, said, time.monotonic() - before))
+                    last_lost = len(publisher.log)
+                await publisher.acknowledged(150)
+                publisher.stop = True
+            await witness.has(publisher.log[-1])
+            await asyncio.to_thread(command.shows, lambda nodes: nodes["sensor"]["accepted"] >= len(witness.delivered))
+            command.process.send_signal(signal.SIGTERM)
+            assert await asyncio.to_thread(command.end) == 0
+    counts = command.report["nodes"]["sensor"]
+    good = values(witness.delivered)
+    assert counts["accepted"] == len(witness.delivered) == accounted(counts)
+    assert counts["processed"] == len(good)
+    assert counts["rejected"] == {"not json": len(witness.delivered) - len(good)}
+    assert Counter(taped(tmp_path / "tape.arrow")) == Counter(good)
+    never = set(publisher.log) - set(witness.delivered)  # acknowledged, and dead with the broker's memory
+    assert never <= set(publisher.log[:last_lost])
+    assert set(publisher.log[last_lost:]) <= set(witness.delivered)
+    assert counts["noted"]["reconnected"] == 2
+    for least, said, most in gaps:
+        length = re.search(r"back on mqtt://\S+ after (\S+) s$", said)
+        assert length is not None
+        assert 0.99 * least <= float(length[1]) <= 1.01 * most
+    assert sum("rejected: not json" in line for line in command.said) == 1
+    assert len(command.said) == 5  # lost and back, twice; no word of a library
+
+
+@pytest.mark.parametrize(("keepalive", "given_up"), [("15 s", False), ("1 s", True)])
+async def test_a_broker_that_stands_still_for_a_while_costs_nothing(
+    mosquitto: Mosquitto, tmp_path: Path, keepalive: str, given_up: bool
+) -> None:
+    write(tmp_path, mosquitto.url, keepalive)
+    with Running(tmp_path, "graph.yaml") as command:
+        await asyncio.to_thread(command.shows, lambda nodes: True)
+        async with publishing(mosquitto) as publisher:
+            await opened(command, publisher)
+            await publisher.acknowledged(150)
+            mosquitto.freeze()
+            if given_up:
+                await asyncio.to_thread(command.says, "lost mqtt://")
+            windows = (await asyncio.to_thread(command.shows, lambda nodes: True))["sensor"]["windows"]
+            await asyncio.to_thread(command.shows, lambda nodes: nodes["sensor"]["windows"] > windows)  # it goes on
+            mosquitto.thaw()
+            if given_up:
+                await asyncio.to_thread(command.says, "back on mqtt://")
+            await publisher.acknowledged(150)
+            publisher.stop = True
+        await asyncio.to_thread(command.shows, lambda nodes: nodes["sensor"]["accepted"] >= len(publisher.log))
+        command.process.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(command.end) == 0
+    counts = command.report["nodes"]["sensor"]
+    assert counts["accepted"] == accounted(counts)
+    found = Counter(taped(tmp_path / "tape.arrow"))
+    assert counts["processed"] == found.total()
+    assert set(values(publisher.log)) <= set(found)
+    assert counts.get("noted", {}).get("reconnected", 0) == given_up
+    if not given_up:
+        assert max(found.values()) == 1
+
+
+WINDOWS = 400
+
+OUTWARD = """
+spikeflow: 1
+nodes:
+  recorded: {{source: file, path: in.csv, size: 1}}
+  out: {{sink: mqtt, input: recorded, url: {url}, topic: out}}
+"""
+
+
+def record(folder: Path) -> None:
+    """A file with one sample a window."""
+    rows = "".join(f"{number * 10_000_000},0,{number}\n" for number in range(WINDOWS))
+    (folder / "in.csv").write_text(f"t,channel,value\n{rows}")
+
+
+class Reader:
+    """Reads what a sink publishes, in a session that the broker keeps, until the last value has come.
+
+    Attributes:
+        heard: the values, in order; some come again after the broker was away.
+        listening: set once it has subscribed.
+        quarter: set once it has heard a quarter.
+        back: set while there is a broker.
+    """
+
+    def __init__(self, broker: Mosquitto) -> None:
+        self.heard: list[float] = []
+        self.listening, self.quarter, self.back = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.back.set()
+        self._broker = broker
+
+    async def run(self) -> None:
+        """Read."""
+        while WINDOWS - 1.0 not in self.heard:
+            await self.back.wait()
+            with contextlib.suppress(aiomqtt.MqttError):
+                await self._read()
+
+    async def _read(self) -> None:
+        address = self._broker.host, self._broker.port
+        async with aiomqtt.Client(*address, identifier="reader", clean_session=False) as client:
+            await client.subscribe("out", 1)
+            self.listening.set()
+            async for message in client.messages:
+                assert isinstance(message.payload, bytes)
+                self.heard += json.loads(message.payload)["value"]
+                if len(self.heard) >= WINDOWS // 4:
+                    self.quarter.set()
+                if self.heard[-1] == WINDOWS - 1:
+                    return
+
+
+@pytest.mark.parametrize("away", ["stopped", "frozen"])
+async def test_a_sink_waits_for_its_broker_and_delivers_in_order(
+    mosquitto: Mosquitto, tmp_path: Path, away: str
+) -> None:
+    record(tmp_path)
+    (tmp_path / "graph.yaml").write_text(OUTWARD.format(url=mosquitto.url))
+    reader = Reader(mosquitto)
+    reading = asyncio.create_task(reader.run())
+    await reader.listening.wait()
+    with Running(tmp_path, "graph.yaml") as command:
+        await reader.quarter.wait()
+        if away == "stopped":
+            reader.back.clear()
+            mosquitto.stop()
+            await asyncio.to_thread(command.says, "lost mqtt://")
+        else:
+            mosquitto.freeze()
+        blocked = await asyncio.to_thread(
+            command.shows, lambda nodes: nodes["out"]["queue"] == nodes["out"]["capacity"]
+        )
+        later = await asyncio.to_thread(command.shows, lambda nodes: True)
+        assert later["recorded"]["windows"] == blocked["recorded"]["windows"] < WINDOWS
+        assert later["out"]["processed"] == blocked["out"]["processed"]
+        if away == "stopped":
+            mosquitto.start()
+            reader.back.set()
+        else:
+            mosquitto.thaw()
+        assert await asyncio.to_thread(command.end) == 0
+    await reading
+    assert list(dict.fromkeys(reader.heard)) == [float(number) for number in range(WINDOWS)]  # some come again
+    counts = command.report["nodes"]["out"]
+    assert counts["accepted"] == counts["processed"] == WINDOWS
+    assert counts["noted"]["messages"] == WINDOWS
+    assert counts["noted"].get("reconnected", 0) == (away == "stopped")
+    assert (command.report["ended"], command.report["abandoned"]) == ("ended", 0)
+
+
+async def test_what_a_sink_could_not_deliver_before_the_end_is_counted_as_abandoned(
+    mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    record(tmp_path)
+    graph = tmp_path / "graph.yaml"
+    graph.write_text(OUTWARD.format(url=mosquitto.url))
+    lost, said = asyncio.Event(), []
+
+    def log(node: str, level: str, text: str) -> None:
+        said.append((node, text))
+        if text.startswith("lost "):
+            lost.set()
+
+    engine = Engine(spikeflow.load(graph), Options(drain_timeout=0.2, log=log))
+    halfway = asyncio.Event()
+    engine.watch("recorded", lambda batch: halfway.set() if batch.window.first_tick >= 10 * 50 else None)
+    running = asyncio.create_task(engine.run())
+    await halfway.wait()
+    mosquitto.stop()
+    await lost.wait()
+    engine.stop()
+    report = await running
+    assert (report.ended, report.exit_code) == ("drained", 4)
+    source, sink = report.nodes["recorded"], report.nodes["out"]
+    assert report.abandoned == source["accepted"] - sink["processed"] > 0
+    assert ("out", "did not drain in 0.2 s, and was cut off") in said
+
+
+@pytest.fixture
+def void() -> Iterator[int]:
+    """A port on loopback that never answers: its queue is full."""
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        port = full.getsockname()[1]
+        callers = [socket.socket() for _ in range(4)]
+        for caller in callers:
+            caller.setblocking(False)
+            caller.connect_ex(("127.0.0.1", port))
+        yield port
+        for caller in callers:
+            caller.close()
+
+
+def test_an_address_that_never_answers_holds_nothing_up(void: int, tmp_path: Path) -> None:
+    write(tmp_path, f"mqtt://127.0.0.1:{void}")
+    with Running(tmp_path, "graph.yaml", "--connect-timeout", "300ms") as command:
+        command.says("not connected after 0.3 s")
+        said = time.monotonic()
+        assert command.end() == 3
+    assert time.monotonic() - said < 3.0  # the system tries for minutes, the library for five seconds
+
+
+async def test_what_accepts_connections_for_a_dead_broker_is_asked_again_at_once(
+    mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    mosquitto.stop()
+    async with witnessed(mosquitto) as witness:
+        write(tmp_path, witness.url)
+        with Running(tmp_path, "graph.yaml") as command:
+            said = await asyncio.to_thread(command.says, "cannot connect to mqtt://")
+            assert said.endswith(": it hung up before it answered; trying again")
+            mosquitto.start()
+            assert "after" not in await asyncio.to_thread(command.says, "connected to mqtt://")
+            command.process.send_signal(signal.SIGTERM)
+            assert await asyncio.to_thread(command.end) == 0
