@@ -83,7 +83,7 @@ class PayloadError(SpikeflowError, ValueError):
     """Bytes from the world that cannot be read as events; `reason` is the key they are counted under."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
-        self.reason = reason
+        self.reason, self.detail = reason, detail
         super().__init__(f"{reason}: {detail}" if detail else reason)
 
 

@@ -100,12 +100,13 @@ class Payload(BaseModel):
 
 @dataclass(slots=True)
 class Reading:
-    """What a message says: events that can be used, and how many cannot, by reason."""
+    """What a message says: events that can be used, and how many cannot, by reason, with the first one's detail."""
 
     element: list[Element] = field(default_factory=list)
     value: list[float] = field(default_factory=list)
     t_ns: list[int | None] = field(default_factory=list)
     rejected: dict[str, int] = field(default_factory=dict)
+    details: dict[str, str] = field(default_factory=dict)
 
     def add(self, element: Any, value: Any, time: Any, stamp: Callable[[Any], int] | None) -> None:
         """Add one event, or count why it cannot be used."""
@@ -115,6 +116,7 @@ class Reading:
             t_ns = None if stamp is None else stamp(time)
         except PayloadError as error:
             self.rejected[error.reason] = self.rejected.get(error.reason, 0) + 1
+            self.details.setdefault(error.reason, error.detail)
             return
         self.element.append(known)
         self.value.append(number)
@@ -295,8 +297,10 @@ def _stamp(unit: str) -> Callable[[Any], int]:
 
 
 def _in_range(t_ns: int, time: Any) -> int:
-    if not _EARLIEST_NS <= t_ns <= _LATEST_NS:
-        raise PayloadError("no time", f"{_short(time)} is not between 1677 and 2262; is time_unit right?")
+    if t_ns > _LATEST_NS:
+        raise PayloadError("future", f"the time {_short(time)} is after the year 2262; is its unit right?")
+    if t_ns < _EARLIEST_NS:
+        raise PayloadError("before_origin", f"the time {_short(time)} is before the year 1677; is its unit right?")
     return t_ns
 
 

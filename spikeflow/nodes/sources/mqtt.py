@@ -113,10 +113,10 @@ class Mqtt(Connected, Source):
             data = message.payload if isinstance(message.payload, bytes) else bytes(str(message.payload), "utf-8")
             reading = decode(data, self.payload, timed=by_payload)
         except PayloadError as error:
-            outlet.reject(error.reason, 1, f"on {topic}: {error}")
+            outlet.reject(error.reason, 1, f"on {topic}: {error.detail}")
             return
         for reason, count in reading.rejected.items():
-            outlet.reject(reason, count, f"on {topic}")
+            outlet.reject(reason, count, f"on {topic}: {reading.details[reason]}")
         places = [self._channel(key, element, channels) for element in reading.element]
         if None in places:
             self._refuse(key, reading, places, outlet)
