@@ -173,6 +173,7 @@ class TimedOutlet(SourceOutlet):
             events, t_ns = self._trim(events, t_ns)
             if events.num_rows == 0:
                 return
+            latest = int(t_ns[-1])
         self._latest_ns = latest
         low = 0
         while latest >= self._end_ns:
@@ -241,8 +242,8 @@ class TimedOutlet(SourceOutlet):
         """Send the rest, up to the length or one tick past the last event."""
         await self._deliver()
         end = self.next_tick
-        if self._parts:
-            end = max(end, self.grid.tick(self._latest_ns) + 1)
+        if filled := [part for part in self._parts if part.num_rows]:  # a source that is stopped may have read ahead
+            end = max(end, self.grid.tick(int(raw_columns(filled[-1])[0][-1])) + 1)
         if self._length_ns is not None and not self.stopping:
             end = max(end, self.grid.tick(self._length_ns + self.grid.dt_ns - 1))
         while self.next_tick < end:

@@ -52,6 +52,9 @@ class KeepingOutlet:
         self.batches.append(events)
         await self._tell()
 
+    async def send_window(self, events: pa.RecordBatch) -> None:
+        await self.send(events)
+
     async def push(self, index: int, value: float = 1.0, t_ns: int | None = None) -> None:
         self.pushed.append((index, value, t_ns))
         await self._tell()

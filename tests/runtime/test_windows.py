@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 import spikeflow
 from spikeflow.errors import NodeError
+from spikeflow.events import Grid
 from spikeflow.runtime.engine import Engine, Options, Report
-from spikeflow.testing import VirtualClock, run_virtually
-from tests.runtime.nodes import SECOND, Collect, Relay, Scripted, graph
+from spikeflow.testing import VirtualClock, run_node, run_virtually
+from tests.runtime.nodes import SECOND, Collect, Ramp, Relay, Scripted, graph
 
 START = 1_700_000_000 * SECOND
 Row = tuple[float, int, float]
@@ -176,3 +177,31 @@ def test_every_event_is_accounted_for_whatever_its_stamp(events, late, lateness,
     assert found["accepted"] == len(events)
     assert found["processed"] == len(rows)
     assert rows == sorted(rows, key=lambda row: (row[0], row[1]))
+
+
+class Chunks(Ramp):
+    """A ramp in few chunks that may last less than it sends, or not end by itself."""
+
+    chunk: int = 500
+    lasts_ms: int | None = None
+
+    @property
+    def finite(self) -> bool:
+        return self.lasts_ms is not None
+
+    def length_ns(self) -> int | None:
+        return None if self.lasts_ms is None else self.lasts_ms * 1_000_000
+
+
+@pytest.mark.parametrize("window", [1, 7, 10, 100])
+def test_a_timed_source_ends_at_its_length_though_it_has_more_to_send(window: int) -> None:
+    ran = run_node(Chunks(ticks=200, lasts_ms=33), grid=Grid(0, 1_000_000, window))
+    assert (ran.ticks, len(ran.rows())) == (33, 33)
+    assert ran.counters.dropped == {"after_end": 167}
+
+
+@pytest.mark.parametrize("window", [1, 7, 10, 100])
+def test_a_timed_source_that_is_stopped_ends_with_the_last_event_that_was_due(window: int) -> None:
+    ran = run_node(Chunks(ticks=1000), grid=Grid(0, 1_000_000, window), seconds=0.35)
+    assert 350 <= ran.ticks == len(ran.rows()) <= 350 + window
+    assert ran.counters.dropped["stopped"] == ran.counters.accepted - ran.ticks
