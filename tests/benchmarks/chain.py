@@ -128,7 +128,9 @@ def main() -> None:
     if importlib.util.find_spec("bytewax"):
         peers.append(("bytewax", "s1_bytewax.py", []))
     commands = [(name, [sys.executable, "-m", "tests.benchmarks.chain", *more]) for name, more in variants]
-    commands += [(name, [sys.executable, str(PEERS / file), "--events", str(EVENTS), *more]) for name, file, more in peers]
+    commands += [
+        (name, [sys.executable, str(PEERS / file), "--events", str(EVENTS), *more]) for name, file, more in peers
+    ]
     for name, command in commands:
         flat = sorted(_run([*command, "--mode", "throughput"])["cpu_us_per_batch"] for _ in range(REPEATS))
         paced = [_run([*command, "--mode", "latency"]) for _ in range(REPEATS)]

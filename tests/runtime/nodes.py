@@ -11,6 +11,7 @@ import pyarrow as pa
 from spikeflow.errors import EventError
 from spikeflow.events import Kind, Stream, columns, sample_batch
 from spikeflow.node import Encoder, Inlet, Outlet, Sink, Source
+from spikeflow.spec import GraphSpec
 
 MS = 1_000_000
 SECOND = 1_000_000_000
@@ -124,3 +125,10 @@ class Collect(Sink):
 def graph(nodes: dict[str, Any], **more: Any) -> dict[str, Any]:
     """A graph as a mapping."""
     return {"spikeflow": 1, "name": "test", "nodes": nodes, **more}
+
+
+def collected_by(spec: GraphSpec, sink: str = "out") -> dict[str, list[tuple[float, int, float]]]:
+    """What a `Collect` got."""
+    node = spec.nodes[sink].node
+    assert isinstance(node, Collect)
+    return node.rows

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import spikeflow
 from spikeflow.nodes.population import BACKEND
 from spikeflow.runtime.engine import Engine, Options
-from tests.runtime.nodes import Collect, graph
+from tests.runtime.nodes import Collect, collected_by, graph
 
 WINDOWS = ("1 ms", "7 ms", "10 ms", "100 ms")
 
@@ -34,7 +34,7 @@ def collected(nodes: dict[str, Any], *, window: str, backend: str, capacity: int
     finally:
         os.environ.pop(BACKEND) if before is None else os.environ.__setitem__(BACKEND, before)
     assert report.ended == "ended"
-    found: Streams = spec.nodes["out"].node.rows  # type: ignore[attr-defined]
+    found: Streams = collected_by(spec)
     if not any(node.lag_windows for one in spec.nodes.values() for node in one.links):
         found["pending"] = [(0.0, 0, float(report.pending))]
     return found
@@ -80,7 +80,7 @@ def graphs(draw: st.DrawFn) -> dict[str, Any]:
     for name in populations:
         later = [(p, "spikes", sizes[p]) for p in populations if models[p] != "li" and p >= name]
         fitting = streams + (later if models[name] != "li" else [])  # a loop through samples is no block
-        inputs = []
+        inputs: list[dict[str, Any]] = []
         for source, kind, _ in draw(st.lists(st.sampled_from(fitting), min_size=1, max_size=3)):
             own = {"from": source, "weights": {"normal": {"mean": 0.6, "std": 0.5}}}
             least = 1 if source.startswith("p") and source >= name else 0

@@ -21,7 +21,7 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def test_a_channel_gives_batches_in_the_order_they_came():
+async def test_a_channel_gives_batches_in_the_order_they_came() -> None:
     channel = Channel(STREAM, 4)
     for k in range(4):
         await channel.send(batch(k))
@@ -32,7 +32,7 @@ async def test_a_channel_gives_batches_in_the_order_they_came():
     assert got == [0, 10, 20, 30]
 
 
-async def test_a_full_channel_blocks_its_sender_until_there_is_room():
+async def test_a_full_channel_blocks_its_sender_until_there_is_room() -> None:
     channel = Channel(STREAM, 2)
 
     async def send() -> None:
@@ -52,13 +52,13 @@ async def test_a_full_channel_blocks_its_sender_until_there_is_room():
     await task
 
 
-async def test_what_a_loop_starts_with_does_not_count_as_filled():
+async def test_what_a_loop_starts_with_does_not_count_as_filled() -> None:
     channel = Channel(STREAM, 1, [batch(-2), batch(-1)])
     assert channel.offer(batch(0))
     assert not channel.offer(batch(1))
 
 
-async def test_a_channel_without_a_receiver_takes_all_and_counts_what_it_loses():
+async def test_a_channel_without_a_receiver_takes_all_and_counts_what_it_loses() -> None:
     channel = Channel(STREAM, 1)
     await channel.send(batch(0))
     task = asyncio.create_task(channel.send(batch(1)))
@@ -69,7 +69,7 @@ async def test_a_channel_without_a_receiver_takes_all_and_counts_what_it_loses()
     assert not channel.queue
 
 
-async def test_a_receiver_that_waits_is_woken_by_the_end():
+async def test_a_receiver_that_waits_is_woken_by_the_end() -> None:
     channel = Channel(STREAM)
     task = asyncio.create_task(channel.receive())
     await settle()
@@ -77,7 +77,7 @@ async def test_a_receiver_that_waits_is_woken_by_the_end():
     assert await task is None
 
 
-async def test_an_outlet_with_two_channels_waits_for_the_slower_one():
+async def test_an_outlet_with_two_channels_waits_for_the_slower_one() -> None:
     fan = Fan(STREAM)
     fast, slow = Channel(STREAM, 4), Channel(STREAM, 1)
     fan.channels += [fast, slow]

@@ -13,7 +13,7 @@ from spikeflow.errors import ConnectError, NodeError, ParameterError
 from spikeflow.node import Inlet, Sink
 from spikeflow.runtime.engine import Engine, Options, Report
 from spikeflow.testing import VirtualClock, run_virtually
-from tests.runtime.nodes import SECOND, Collect, Ramp, Relay, Scripted, Summing, graph
+from tests.runtime.nodes import SECOND, Collect, Ramp, Relay, Scripted, Summing, collected_by, graph
 
 START = 1_700_000_000 * SECOND
 
@@ -24,7 +24,7 @@ def run(nodes: dict[str, Any], *, start_ns: int = START, time: dict[str, str] | 
     return run_virtually(Engine(spec, Options(clock=clock, **options)).run(), clock)
 
 
-def test_a_finite_graph_runs_to_its_end_and_counts_every_event():
+def test_a_finite_graph_runs_to_its_end_and_counts_every_event() -> None:
     nodes = {
         "ramp": {"source": Ramp, "ticks": 53},
         "relay": {"encoder": Relay, "input": "ramp"},
@@ -40,7 +40,7 @@ def test_a_finite_graph_runs_to_its_end_and_counts_every_event():
 
 @pytest.mark.parametrize("window", ["1 ms", "7 ms", "10 ms", "100 ms"])
 @pytest.mark.parametrize("capacity", [1, 16])
-def test_what_a_graph_gives_does_not_depend_on_windows_or_capacity(window: str, capacity: int):
+def test_what_a_graph_gives_does_not_depend_on_windows_or_capacity(window: str, capacity: int) -> None:
     spec = spikeflow.load(
         graph(
             {
@@ -53,7 +53,7 @@ def test_what_a_graph_gives_does_not_depend_on_windows_or_capacity(window: str, 
         )
     )
     run_virtually(Engine(spec, Options(clock=VirtualClock(), capacity=capacity)).run())
-    rows = spec.nodes["out"].node.rows
+    rows = collected_by(spec)
     assert [row[2] for row in rows["short"]] == list(range(31))
     expected, total = [], 0
     for tick in range(53):
@@ -62,7 +62,7 @@ def test_what_a_graph_gives_does_not_depend_on_windows_or_capacity(window: str, 
     assert rows["sum"] == expected
 
 
-def test_a_node_forgets_before_the_tick_of_another_node_s_event():
+def test_a_node_forgets_before_the_tick_of_another_node_s_event() -> None:
     nodes = {
         "ramp": {"source": Ramp, "ticks": 20},
         "pick": {"encoder": Pick, "input": "ramp"},
@@ -71,7 +71,7 @@ def test_a_node_forgets_before_the_tick_of_another_node_s_event():
     }
     loaded = spikeflow.load(graph(nodes))
     run_virtually(Engine(loaded, Options(clock=VirtualClock())).run())
-    sums = [row[2] for row in loaded.nodes["out"].node.rows["sum"]]
+    sums = [row[2] for row in collected_by(loaded)["sum"]]
     assert sums[12] == sum(range(13))
     assert sums[13] == 13
     assert sums[14] == 27
@@ -84,7 +84,7 @@ class Pick(Relay):
         return samples.filter(samples.column(2).to_numpy() == 13)
 
 
-def test_a_failing_node_ends_the_run_and_what_is_unaffected_drains():
+def test_a_failing_node_ends_the_run_and_what_is_unaffected_drains() -> None:
     nodes = {
         "ramp": {"source": Ramp, "ticks": 100},
         "bad": {"encoder": Summing, "input": "ramp", "fails_at": [35]},
@@ -94,10 +94,10 @@ def test_a_failing_node_ends_the_run_and_what_is_unaffected_drains():
     spec = spikeflow.load(graph(nodes))
     with pytest.raises(NodeError, match='node "bad": told to fail'):
         run_virtually(Engine(spec, Options(clock=VirtualClock())).run())
-    assert len(spec.nodes["other"].node.rows["bad"]) == 30
+    assert len(collected_by(spec, "other")["bad"]) == 30
 
 
-def test_a_node_that_skips_gives_an_empty_batch_and_keeps_its_state():
+def test_a_node_that_skips_gives_an_empty_batch_and_keeps_its_state() -> None:
     nodes = {
         "ramp": {"source": Ramp, "ticks": 40},
         "sum": {"encoder": Summing, "input": "ramp", "fails_at": [15], "on_error": "skip"},
@@ -105,13 +105,13 @@ def test_a_node_that_skips_gives_an_empty_batch_and_keeps_its_state():
     }
     spec = spikeflow.load(graph(nodes))
     report = run_virtually(Engine(spec, Options(clock=VirtualClock())).run())
-    sums = spec.nodes["out"].node.rows["sum"]
+    sums = collected_by(spec)["sum"]
     assert [row[0] for row in sums] == [*range(10), *range(20, 40)]
     assert sums[10][2] == sum(range(10)) + 20
     assert report.nodes["sum"]["missed"] == 1
 
 
-def test_a_node_that_restarts_waits_and_goes_on_from_the_last_window_s_end():
+def test_a_node_that_restarts_waits_and_goes_on_from_the_last_window_s_end() -> None:
     nodes = {
         "ramp": {"source": Ramp, "ticks": 40},
         "sum": {"encoder": Summing, "input": "ramp", "fails_at": [15, 25], "on_error": "restart"},
@@ -120,12 +120,12 @@ def test_a_node_that_restarts_waits_and_goes_on_from_the_last_window_s_end():
     spec = spikeflow.load(graph(nodes))
     clock = VirtualClock()
     report = run_virtually(Engine(spec, Options(clock=clock)).run(), clock)
-    assert [row[0] for row in spec.nodes["out"].node.rows["sum"]] == [*range(10), *range(30, 40)]
+    assert [row[0] for row in collected_by(spec)["sum"]] == [*range(10), *range(30, 40)]
     assert report.nodes["sum"]["missed"] == report.nodes["sum"]["restarts"] == 2
     assert clock.now_ns() == 300_000_000  # 0.1 s, then 0.2 s
 
 
-def test_a_sink_that_restarts_loses_the_batch_it_failed_at_and_counts_it():
+def test_a_sink_that_restarts_loses_the_batch_it_failed_at_and_counts_it() -> None:
     nodes = {
         "ramp": {"source": Ramp, "ticks": 40},
         "out": {"sink": Collect, "input": "ramp", "fails_at": 15, "on_error": "restart"},
@@ -135,7 +135,7 @@ def test_a_sink_that_restarts_loses_the_batch_it_failed_at_and_counts_it():
     assert (out["accepted"], out["processed"], out["dropped"]) == (40, 30, {"failed": 10})
 
 
-def test_a_sink_that_leaves_early_does_not_stop_the_others():
+def test_a_sink_that_leaves_early_does_not_stop_the_others() -> None:
     nodes = {
         "ramp": {"source": Ramp, "ticks": 40},
         "early": {"sink": Collect, "input": "ramp", "leaves_after": 2},
@@ -147,7 +147,7 @@ def test_a_sink_that_leaves_early_does_not_stop_the_others():
     assert (early["processed"], early["dropped"]) == (20, {"sink_ended": 20})
 
 
-def test_a_live_run_ends_one_tick_past_the_last_event_of_its_source():
+def test_a_live_run_ends_one_tick_past_the_last_event_of_its_source() -> None:
     spec = spikeflow.load(
         graph(
             {
@@ -158,11 +158,11 @@ def test_a_live_run_ends_one_tick_past_the_last_event_of_its_source():
     )
     clock = VirtualClock(START)
     report = run_virtually(Engine(spec, Options(clock=clock)).run(), clock)
-    assert spec.nodes["out"].node.rows["live"] == [(3.0, 0, 1.0), (25.5, 1, 2.0)]
+    assert collected_by(spec)["live"] == [(3.0, 0, 1.0), (25.5, 1, 2.0)]
     assert report.nodes["live"]["windows"] == 3
 
 
-def test_a_run_of_a_stated_length_drains_and_exits_0():
+def test_a_run_of_a_stated_length_drains_and_exits_0() -> None:
     nodes = {
         "live": {"source": Scripted, "script": [(k * 10 + 5, 0, 1.0, None) for k in range(1000)]},
         "out": {"sink": Collect, "input": "live"},
@@ -173,7 +173,7 @@ def test_a_run_of_a_stated_length_drains_and_exits_0():
     assert report.nodes["live"]["accepted"] == report.nodes["out"]["processed"] == 100
 
 
-def test_a_timed_source_in_a_live_graph_keeps_pace_with_the_clock():
+def test_a_timed_source_in_a_live_graph_keeps_pace_with_the_clock() -> None:
     nodes = {
         "live": {"source": Scripted, "script": [], "until": 30},
         "ramp": {"source": Ramp, "ticks": 500, "start_ns": 5 * SECOND},
@@ -182,11 +182,11 @@ def test_a_timed_source_in_a_live_graph_keeps_pace_with_the_clock():
     spec = spikeflow.load(graph(nodes))
     clock = VirtualClock(START)
     run_virtually(Engine(spec, Options(clock=clock)).run(), clock)
-    assert spec.nodes["out"].node.rows["ramp"][-1] == (499.0, 0, 499.0)
+    assert collected_by(spec)["ramp"][-1] == (499.0, 0, 499.0)
     assert clock.now_ns() - START == SECOND // 2
 
 
-def test_speed_paces_a_finite_graph():
+def test_speed_paces_a_finite_graph() -> None:
     nodes = {"ramp": {"source": Ramp, "ticks": 1000}, "out": {"sink": Collect, "input": "ramp"}}
     spec = spikeflow.load(graph(nodes))
     clock = VirtualClock(START)
@@ -194,7 +194,7 @@ def test_speed_paces_a_finite_graph():
     assert clock.now_ns() - START == SECOND // 10
 
 
-def test_a_live_source_takes_no_other_speed_than_one():
+def test_a_live_source_takes_no_other_speed_than_one() -> None:
     spec = spikeflow.load(
         graph({"live": {"source": Scripted, "script": []}, "out": {"sink": Collect, "input": "live"}})
     )
@@ -217,7 +217,7 @@ class Unconnected(Stuck):
     opens = True
 
 
-def test_a_graph_that_cannot_drain_is_cut_off_and_says_what_it_abandoned():
+def test_a_graph_that_cannot_drain_is_cut_off_and_says_what_it_abandoned() -> None:
     nodes = {
         "live": {"source": Scripted, "script": [(k, 0, 1.0, None) for k in range(1000)]},
         "out": {"sink": Stuck, "input": "live"},
@@ -228,7 +228,7 @@ def test_a_graph_that_cannot_drain_is_cut_off_and_says_what_it_abandoned():
     assert report.abandoned == accepted > 0
 
 
-def test_a_node_that_cannot_connect_in_time_ends_the_run_before_anything_is_processed():
+def test_a_node_that_cannot_connect_in_time_ends_the_run_before_anything_is_processed() -> None:
     nodes = {
         "live": {"source": Scripted, "script": [(k, 0, 1.0, None) for k in range(100)], "until": 10_000},
         "out": {"sink": Unconnected, "input": "live"},
@@ -237,7 +237,7 @@ def test_a_node_that_cannot_connect_in_time_ends_the_run_before_anything_is_proc
         run(nodes, connect_timeout=3.0)
 
 
-async def test_taps_are_async_iterators_of_record_batches():
+async def test_taps_are_async_iterators_of_record_batches() -> None:
     nodes = {"ramp": {"source": Ramp, "ticks": 53}, "sum": {"encoder": Summing, "input": "ramp"}}
     async with spikeflow.start(graph(nodes)) as run:
         tap = run.tap("sum")
@@ -247,7 +247,7 @@ async def test_taps_are_async_iterators_of_record_batches():
     assert report.ended == "ended"
 
 
-async def test_a_tap_that_is_left_alone_does_not_hold_up_the_end():
+async def test_a_tap_that_is_left_alone_does_not_hold_up_the_end() -> None:
     nodes = {"ramp": {"source": Ramp, "ticks": 5000}, "sum": {"encoder": Summing, "input": "ramp"}}
     async with spikeflow.start(graph(nodes)) as run:
         async for _ in run.tap("sum"):
@@ -255,7 +255,7 @@ async def test_a_tap_that_is_left_alone_does_not_hold_up_the_end():
     assert (await run.finished()).ended == "drained"
 
 
-async def test_a_failed_run_ends_its_taps_and_raises():
+async def test_a_failed_run_ends_its_taps_and_raises() -> None:
     nodes = {
         "ramp": {"source": Ramp, "ticks": 100},
         "bad": {"encoder": Summing, "input": "ramp", "fails_at": [35]},
@@ -265,20 +265,20 @@ async def test_a_failed_run_ends_its_taps_and_raises():
             assert [batch.num_rows async for batch in run.tap("bad")] == [10, 10, 10]
 
 
-def test_no_run_leaves_a_thread_or_a_task_behind():
+def test_no_run_leaves_a_thread_or_a_task_behind() -> None:
     before = threading.active_count()
     nodes = {"ramp": {"source": Ramp, "ticks": 53}, "out": {"sink": Collect, "input": "ramp"}}
     spikeflow.run_blocking(graph(nodes))
     assert threading.active_count() == before
 
 
-def test_the_same_graph_runs_twice_with_the_same_result():
+def test_the_same_graph_runs_twice_with_the_same_result() -> None:
     spec = spikeflow.load(
         graph(
             {"ramp": {"source": Ramp, "ticks": 53}, "sum": {"encoder": Summing, "input": "ramp"}}
             | {"out": {"sink": Collect, "input": "sum"}}
         )
     )
-    first = (spikeflow.run_blocking(spec), spec.nodes["out"].node.rows)[1]
-    second = (spikeflow.run_blocking(spec), spec.nodes["out"].node.rows)[1]
+    first = (spikeflow.run_blocking(spec), collected_by(spec))[1]
+    second = (spikeflow.run_blocking(spec), collected_by(spec))[1]
     assert first == second

@@ -32,7 +32,7 @@ def agree(nodes: dict[str, Any]) -> None:
 @pytest.mark.timeout(300)
 @settings(max_examples=10, deadline=None, phases=PHASES, suppress_health_check=CHECKS)
 @given(nodes=graphs())
-def test_every_window_backend_loop_and_capacity_gives_the_same_events(nodes: dict[str, Any]):
+def test_every_window_backend_loop_and_capacity_gives_the_same_events(nodes: dict[str, Any]) -> None:
     agree(nodes)
 
 
@@ -40,5 +40,5 @@ def test_every_window_backend_loop_and_capacity_gives_the_same_events(nodes: dic
 @pytest.mark.timeout(1800)
 @settings(max_examples=300, deadline=None, phases=PHASES, suppress_health_check=CHECKS)
 @given(nodes=graphs())
-def test_every_window_backend_loop_and_capacity_gives_the_same_events_on_many_graphs(nodes: dict[str, Any]):
+def test_every_window_backend_loop_and_capacity_gives_the_same_events_on_many_graphs(nodes: dict[str, Any]) -> None:
     agree(nodes)

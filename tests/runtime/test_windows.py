@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -13,14 +14,14 @@ from spikeflow.errors import NodeError
 from spikeflow.events import Grid
 from spikeflow.runtime.engine import Engine, Options, Report
 from spikeflow.testing import VirtualClock, run_node, run_virtually
-from tests.runtime.nodes import SECOND, Collect, Ramp, Relay, Scripted, graph
+from tests.runtime.nodes import SECOND, Collect, Ramp, Relay, Scripted, collected_by, graph
 
 START = 1_700_000_000 * SECOND
 Row = tuple[float, int, float]
 
 
 def play(
-    script: list[tuple[float, int, float, float | None]],
+    script: Sequence[tuple[float, int, float, float | None]],
     *,
     slow: bool = False,
     until: float | None = None,
@@ -39,7 +40,7 @@ def play(
     lost = sum(found.get("rejected", {}).values()) + sum(found.get("dropped", {}).values())
     assert found["accepted"] == found["processed"] + lost
     assert found["buffered"] == 0
-    return spec.nodes["out"].node.rows.get("relay", []), found, report
+    return collected_by(spec).get("relay", []), found, report
 
 
 class Slow(Relay):
@@ -60,37 +61,37 @@ class Slow(Relay):
 PAYLOAD = {"by": "payload", "lateness": "20 ms", "idle_after": "200 ms"}
 
 
-def test_events_are_stamped_on_arrival_and_keep_their_order():
+def test_events_are_stamped_on_arrival_and_keep_their_order() -> None:
     rows, found, _ = play([(1, 2, 1.0, None), (1, 0, 2.0, None), (12.25, 1, 3.0, 999.0)])
     assert rows == [(1.0, 0, 2.0), (1.0, 2, 1.0), (12.25, 1, 3.0)]
     assert found["windows"] == 2
 
 
-def test_by_payload_order_is_restored_within_lateness():
+def test_by_payload_order_is_restored_within_lateness() -> None:
     rows, found, _ = play([(15, 0, 1.0, 14), (16, 1, 2.0, 3), (17, 0, 3.0, 9)], time=PAYLOAD)
     assert rows == [(3.0, 1, 2.0), (9.0, 0, 3.0), (14.0, 0, 1.0)]
     assert "dropped" not in found
 
 
-def test_a_late_event_is_dropped_and_counted():
+def test_a_late_event_is_dropped_and_counted() -> None:
     rows, found, _ = play([(40, 0, 1.0, 40), (75, 0, 2.0, 75), (76, 0, 3.0, 5)], time=PAYLOAD)
     assert rows == [(40.0, 0, 1.0), (75.0, 0, 2.0)]
     assert found["dropped"] == {"late": 1}
 
 
-def test_a_late_event_is_moved_to_the_first_open_tick_where_the_rule_says_so():
+def test_a_late_event_is_moved_to_the_first_open_tick_where_the_rule_says_so() -> None:
     rows, found, _ = play([(40, 0, 1.0, 40), (75, 0, 2.0, 75), (76, 0, 3.0, 5)], time={**PAYLOAD, "late": "clamp"})
     assert rows == [(40.0, 0, 1.0), (50.0, 0, 3.0), (75.0, 0, 2.0)]
     assert found["noted"] == {"clamped": 1}
 
 
-def test_the_same_channel_and_time_twice_is_a_duplicate():
+def test_the_same_channel_and_time_twice_is_a_duplicate() -> None:
     rows, found, _ = play([(5, 0, 1.0, 4), (6, 0, 2.0, 4), (7, 1, 3.0, 4)], time=PAYLOAD)
     assert rows == [(4.0, 0, 1.0), (4.0, 1, 3.0)]
     assert found["dropped"] == {"duplicate": 1}
 
 
-def test_stamps_far_ahead_or_before_the_origin_are_rejected():
+def test_stamps_far_ahead_or_before_the_origin_are_rejected() -> None:
     day = 24 * 3600 * 1000.0
     rows, found, _ = play(
         [(5, 0, 1.0, 10_006), (6, 0, 2.0, -0.5), (7, 0, 3.0, 400 * day), (8, 0, 4.0, 9_999)], time=PAYLOAD
@@ -99,26 +100,26 @@ def test_stamps_far_ahead_or_before_the_origin_are_rejected():
     assert found["rejected"] == {"future": 2, "before_origin": 1}
 
 
-def test_a_stamp_of_another_unit_is_told_as_such(caplog: pytest.LogCaptureFixture):
+def test_a_stamp_of_another_unit_is_told_as_such(caplog: pytest.LogCaptureFixture) -> None:
     milliseconds_read_as_seconds = START / 1e9 * 1000 * 1000.0
     play([(5, 0, 1.0, milliseconds_read_as_seconds)], time=PAYLOAD)
     assert "is its unit right?" in caplog.text
 
 
-def test_a_reason_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture):
+def test_a_reason_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     play([(float(k), 9, 1.0, None) for k in range(0, 130_000, 100)])
     lines = [record.getMessage() for record in caplog.records if "rejected: index" in record.getMessage()]
     assert len(lines) == 3
     assert "599 more in the last minute" in lines[1]
 
 
-def test_an_index_past_the_size_is_rejected():
+def test_an_index_past_the_size_is_rejected() -> None:
     rows, found, _ = play([(5, 4, 1.0, None), (6, 3, 2.0, None)])
     assert rows == [(6.0, 3, 2.0)]
     assert found["rejected"] == {"index": 1}
 
 
-def test_a_window_waits_for_the_slowest_key_and_no_longer_than_idle_after():
+def test_a_window_waits_for_the_slowest_key_and_no_longer_than_idle_after() -> None:
     script = [(5.0, 0, 1.0, 5.0), (6.0, 1, 1.0, 6.0)] + [(float(t), 0, 2.0, float(t)) for t in range(10, 400, 10)]
     script.append((395.0, 1, 3.0, 250.0))
     rows, found, _ = play(script, time=PAYLOAD)
@@ -127,25 +128,25 @@ def test_a_window_waits_for_the_slowest_key_and_no_longer_than_idle_after():
     assert len(rows) == len(script) - 1
 
 
-def test_when_all_keys_are_idle_the_clock_closes_windows():
+def test_when_all_keys_are_idle_the_clock_closes_windows() -> None:
     _, found, _ = play([(5, 0, 1.0, 5)], until=1000, time=PAYLOAD)
     assert found["windows"] >= 95
 
 
-def test_a_full_buffer_of_open_windows_forces_the_oldest_one_closed():
+def test_a_full_buffer_of_open_windows_forces_the_oldest_one_closed() -> None:
     script = [(2.0, 1, 0.0, 1.0)] + [(3.0 + k / 100, 0, float(k), 3.0 + k) for k in range(150)]
     rows, found, _ = play(script, time={**PAYLOAD, "idle_after": "10 s"}, buffer=50)
     assert found["noted"]["forced"] >= 1
     assert len(rows) == 151
 
 
-def test_a_full_buffer_blocks_its_source_and_loses_nothing():
+def test_a_full_buffer_blocks_its_source_and_loses_nothing() -> None:
     rows, found, _ = play([(float(k), 0, 1.0, None) for k in range(200)], slow=True, buffer=15)
     assert len(rows) == 200 - 10  # the window that failed
     assert found["processed"] == 200
 
 
-def test_a_full_buffer_drops_the_oldest_where_the_rule_says_so():
+def test_a_full_buffer_drops_the_oldest_where_the_rule_says_so() -> None:
     rows, found, _ = play(
         [(float(k), 0, float(k), None) for k in range(200)], slow=True, buffer=15, overflow="drop_oldest"
     )
@@ -153,7 +154,7 @@ def test_a_full_buffer_drops_the_oldest_where_the_rule_says_so():
     assert rows[-1][2] == 199.0
 
 
-def test_a_full_buffer_fails_where_the_rule_says_so():
+def test_a_full_buffer_fails_where_the_rule_says_so() -> None:
     with pytest.raises(NodeError, match="the buffer of 15 events is full"):
         play([(float(k), 0, float(k), None) for k in range(200)], slow=True, buffer=15, overflow="fail")
 
@@ -170,7 +171,9 @@ stamps = st.tuples(
     buffer=st.sampled_from([1, 4, 100]),
     overflow=st.sampled_from(["block", "drop_oldest"]),
 )
-def test_every_event_is_accounted_for_whatever_its_stamp(events, late, lateness, buffer, overflow):
+def test_every_event_is_accounted_for_whatever_its_stamp(
+    events: list[tuple[float, int, float]], late: str, lateness: str, buffer: int, overflow: str
+) -> None:
     script = [(at, channel, float(k), t) for k, (at, channel, t) in enumerate(sorted(events))]
     rules = {"by": "payload", "lateness": lateness, "idle_after": "100 ms", "late": late, "ahead": "50 ms"}
     rows, found, _ = play(script, time=rules, buffer=buffer, overflow=overflow)
