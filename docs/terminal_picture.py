@@ -23,7 +23,7 @@ from spikeflow.spec import load
 
 HERE = Path(__file__).parent
 WIDTH, HEIGHT = 100, 30
-BEFORE_S, BUSY_S, AFTER_S = 4.5, 3.0, 2.5
+BEFORE_S, BUSY_S, AFTER_S = 7.0, 3.0, 2.5
 BUSY = "import time\nend = time.monotonic() + float(__import__('sys').argv[1])\nwhile time.monotonic() < end: pass"
 
 
