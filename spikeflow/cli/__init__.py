@@ -42,6 +42,10 @@ def run(
     connect_timeout: Annotated[
         str, typer.Option(metavar="TIME", help="How long brokers and devices may take to connect.")
     ] = "10s",
+    fail_behind: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Fail when a live run is so far behind the clock; else it catches up."),
+    ] = None,
     view: Annotated[
         str | None, typer.Option(metavar="NODE|none", help="The node whose spikes the terminal shows.")
     ] = None,
@@ -58,7 +62,7 @@ def run(
     """
     from spikeflow.cli.running import Wish, run_graph
 
-    wish = Wish(graph, tuple(set_ or ()), for_, speed, connect_timeout, view, json, debug)
+    wish = Wish(graph, tuple(set_ or ()), for_, speed, connect_timeout, fail_behind, view, json, debug)
     raise typer.Exit(run_graph(wish))
 
 

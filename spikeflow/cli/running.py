@@ -38,6 +38,7 @@ class Wish:
     seconds: str | None = None
     speed: str | None = None
     connect_timeout: str = "10s"
+    fail_behind: str | None = None
     view: str | None = None
     json: bool = False
     debug: bool = False
@@ -52,6 +53,7 @@ def run_graph(wish: Wish) -> int:
 def _run(wish: Wish, signals: Signals) -> int:
     seconds = _time("--for", wish.seconds) if wish.seconds is not None else None
     patience = _time("--connect-timeout", wish.connect_timeout)
+    behind = _time("--fail-behind", wish.fail_behind) if wish.fail_behind is not None else None
     speed = _speed(wish.speed)
     values = changes(wish.set)
     wants_view = sys.stdout.isatty() and not wish.json and wish.view != "none"
@@ -72,7 +74,7 @@ def _run(wish: Wish, signals: Signals) -> int:
     try:
         from spikeflow.runtime.engine import Engine, Options, fast_loop
 
-        engine = Engine(spec, Options(seconds=seconds, speed=speed, connect_timeout=patience))
+        engine = Engine(spec, Options(seconds=seconds, speed=speed, connect_timeout=patience, most_behind=behind))
         with fast_loop() as runner:
             signals.engine, signals.loop, signals.screen = engine, runner.get_loop(), screen
             if screen is not None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from spikeflow.errors import ConnectError, NodeError, ParameterError, nearest
+from spikeflow.errors import ConnectError, EventError, NodeError, ParameterError, nearest
 from spikeflow.events import Batch, Grid, Stream
 from spikeflow.node import Clock, Source
 from spikeflow.runtime.channel import CAPACITY, Channel, Fan
@@ -27,7 +27,7 @@ from spikeflow.spec import GraphSpec
 
 _log = logging.getLogger("spikeflow")
 _SECOND_NS = 1_000_000_000
-_BEHIND_NS = 1_000_000_000
+_BEHIND_S = 1.0
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -69,6 +69,7 @@ class Options:
         seconds: how long the run lasts; None: until its sources end.
         connect_timeout: how long nodes may take to connect (s).
         drain_timeout: how long a draining graph may take (s).
+        most_behind: how far a live run may be behind the clock before it fails (s); None: it catches up.
         capacity: windows that a channel holds.
         clock: the run's clock.
         log: where lines go.
@@ -80,6 +81,7 @@ class Options:
     seconds: float | None = None
     connect_timeout: float = 10.0
     drain_timeout: float = 10.0
+    most_behind: float | None = None
     capacity: int = CAPACITY
     clock: Clock = field(default_factory=WallClock)
     log: Callable[[str, str, str], None] = log_line
@@ -343,14 +345,19 @@ class Engine:
                 task.cancel()
 
     async def _watch_lag(self, wired: Wired) -> None:
-        """Say so, once a ten seconds, when the run is behind the clock."""
+        """Say so, once in ten seconds, when the run is behind the clock; fail where it must not be."""
+        most, said = self.options.most_behind, 0
         while True:
-            await self.clock.sleep_until(self.clock.now_ns() + 10 * _SECOND_NS)
+            await self.clock.sleep_until(self.clock.now_ns() + _SECOND_NS)
             late = max(wired.stages, key=lambda stage: stage.meter.lag_ns)
-            if late.meter.lag_ns > _BEHIND_NS:
-                self.options.log(
-                    late.name, "warning", f"the run is {late.meter.lag_ns / 1e9:.1f} s behind, and catches up"
+            behind = late.meter.lag_ns / 1e9
+            if most is not None and behind > most:
+                self._fail(
+                    NodeError(late.name, EventError(f"the run is {behind:.1f} s behind the clock, {most:g} s allowed"))
                 )
+            elif behind > _BEHIND_S and self.clock.now_ns() - said >= 10 * _SECOND_NS:
+                said = self.clock.now_ns()
+                self.options.log(late.name, "warning", f"the run is {behind:.1f} s behind, and catches up")
 
     def _release(self, wired: Wired) -> None:
         for stage in wired.stages:

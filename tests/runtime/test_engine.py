@@ -12,7 +12,7 @@ import spikeflow
 from spikeflow.errors import ConnectError, NodeError, ParameterError
 from spikeflow.node import Inlet, Sink
 from spikeflow.runtime.engine import Engine, Options, Report
-from spikeflow.testing import VirtualClock, run_virtually
+from spikeflow.testing import VirtualClock, VirtualLoop, run_virtually
 from tests.runtime.nodes import SECOND, Collect, Ramp, Relay, Scripted, Summing, collected_by, graph
 
 START = 1_700_000_000 * SECOND
@@ -209,6 +209,32 @@ class Stuck(Sink):
 
     async def consume(self, inlet: Inlet) -> None:
         await asyncio.get_running_loop().create_future()
+
+
+def test_a_live_run_that_is_behind_catches_up_and_says_so_or_fails_by_choice(caplog: pytest.LogCaptureFixture) -> None:
+    nodes = {
+        "live": {"source": Scripted, "script": [(k, 0, 1.0, None) for k in range(3000)]},
+        "late": {"encoder": Late, "input": "live"},
+        "out": {"sink": Collect, "input": "late"},
+    }
+    assert run(nodes).nodes["out"]["processed"] == 3000
+    assert "behind, and catches up" in caplog.text
+    with pytest.raises(NodeError, match=r"behind the clock, 2 s allowed"):
+        run(nodes, most_behind=2.0)
+
+
+class Late(Relay):
+    """Fails once and waits for ten seconds, as a machine does that was put to sleep."""
+
+    def start(self, size: int) -> None:
+        self._slept = False
+
+    def encode(self, samples: Any) -> Any:
+        loop = asyncio.get_running_loop()
+        if not self._slept and isinstance(loop, VirtualLoop):
+            self._slept = True
+            loop.clock.jump(loop.clock.now_ns() + 10 * SECOND)
+        return samples
 
 
 class Unconnected(Stuck):
