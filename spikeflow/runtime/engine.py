@@ -216,22 +216,12 @@ class Engine:
         return report
 
     def _wire(self, pool: ThreadPoolExecutor) -> Wired:
-        sources = [n.node for n in self.spec.nodes.values() if isinstance(n.node, Source)]
+        """Bind and join everything. A live run begins at the present, not where compiling began."""
         now = self.clock.now_ns()
-        if self.live:
-            origin = now // _SECOND_NS * _SECOND_NS
-        else:
-            origin = min((o for s in sources if (o := s.origin_ns()) is not None), default=0)
-        grid = Grid(origin, self.spec.dt_ns, self.spec.window_ns // self.spec.dt_ns)
+        wired, grid = self._wired_at(now, pool)
+        if self.live and self.clock.now_ns() - now > _SECOND_NS:
+            wired, grid = self._wired_at(self.clock.now_ns(), pool)  # what was compiled is there now
         point = self.options.resume
-        if point is not None:
-            point.fits(grid.dt_ns, grid.window_ticks)
-            grid = replace(grid, origin_ns=point.origin_ns)
-        shared = Shared(grid, pool, self.live)
-        plan = Plan(
-            grid, self.clock, shared, self.options.capacity, self._pace(grid, now), self.options.log, self._ports
-        )
-        wired = wire(self.spec, plan)
         for outlet, taps in self._taps.items():
             fan = wired.fans[outlet]
             fan.channels += [tap.attached(fan.stream, grid) for tap in taps]
@@ -243,6 +233,20 @@ class Engine:
         if self.options.checkpoint is not None:
             self._save_at(self.options.checkpoint, wired, grid)
         return wired
+
+    def _wired_at(self, now: int, pool: ThreadPoolExecutor) -> tuple[Wired, Grid]:
+        sources = [n.node for n in self.spec.nodes.values() if isinstance(n.node, Source)]
+        if self.live:
+            origin = now // _SECOND_NS * _SECOND_NS
+        else:
+            origin = min((o for s in sources if (o := s.origin_ns()) is not None), default=0)
+        grid = Grid(origin, self.spec.dt_ns, self.spec.window_ns // self.spec.dt_ns)
+        if self.options.resume is not None:
+            self.options.resume.fits(grid.dt_ns, grid.window_ticks)
+            grid = replace(grid, origin_ns=self.options.resume.origin_ns)
+        pace, options = self._pace(grid, now), self.options
+        shared = Shared(grid, pool, self.live)
+        return wire(self.spec, Plan(grid, self.clock, shared, options.capacity, pace, options.log, self._ports)), grid
 
     @staticmethod
     def _save_at(point: Checkpoint, wired: Wired, grid: Grid) -> None:
