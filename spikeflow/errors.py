@@ -118,6 +118,17 @@ def shown(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
+def instead(path: Path, endings: Iterable[str]) -> str:
+    """What would work instead of a file that is not there: the nearest one beside it with such an ending."""
+    folder = path.parent
+    if not folder.is_dir():
+        return f"the folder {shown(folder)} does not exist"
+    there = [found.name for found in folder.iterdir() if found.suffix in endings]
+    if not there:
+        return f"the folder {shown(folder)} has no {' or '.join(endings)} file"
+    return nearest(path.name, there)
+
+
 def nearest(name: str, valid: Iterable[str], *, most: int = 12) -> str:
     """What would work instead of `name`: the nearest valid name, else the valid ones."""
     names = sorted(set(valid))

@@ -25,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 
-from spikeflow.errors import ParameterError, Problem, shown, why
+from spikeflow.errors import ParameterError, Problem, instead, shown, why
 from spikeflow.kernels import vocabulary
 from spikeflow.units import Seconds, format_seconds, parse_seconds
 
@@ -41,9 +41,11 @@ def load_array(path: Path, what: str) -> Array:
     try:
         array = np.load(path, allow_pickle=False)
     except FileNotFoundError:
-        raise ParameterError(f"there is no file {shown(path)!r}", f"write {what} to it with numpy.save") from None
-    except (OSError, ValueError, EOFError) as error:
+        raise ParameterError(f"there is no file {shown(path)!r}", instead(path, (".npy",))) from None
+    except OSError as error:
         raise ParameterError(f"{shown(path)!r} cannot be read: {why(error)}", f"write {what} with numpy.save") from None
+    except (ValueError, EOFError):
+        raise ParameterError(f"{shown(path)!r} is no whole .npy file", f"write {what} with numpy.save") from None
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
         raise ParameterError(f"{shown(path)!r} does not hold numbers", f"write {what} with numpy.save")
     numbers = array.astype(np.float64)

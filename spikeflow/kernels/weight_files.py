@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-from spikeflow.errors import ParameterError, nearest, shown, why
+from spikeflow.errors import ParameterError, instead, nearest, shown, why
 from spikeflow.kernels.model import load_array
 
 Floats: TypeAlias = npt.NDArray[np.floating]
@@ -57,11 +57,13 @@ def shape_of(file: File) -> Shape:
             with archive.open(f"{_key(file, names)}.npy") as stream:
                 return Shape(_header(stream))
     except FileNotFoundError:
-        raise ParameterError(f"there is no file {shown(file.path)!r}", hint) from None
+        raise ParameterError(f"there is no file {shown(file.path)!r}", instead(file.path, (".npy", ".npz"))) from None
     except ParameterError:
         raise
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except OSError as error:
         raise ParameterError(f"{shown(file.path)!r} cannot be read: {why(error)}", hint) from None
+    except (ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        raise ParameterError(f"{shown(file.path)!r} is no whole {file.path.suffix} file", hint) from None
 
 
 def _header(stream: Any) -> tuple[int, ...]:

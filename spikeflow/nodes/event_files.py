@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from spikeflow.errors import EventError, ParameterError, nearest, shown, why
+from spikeflow.errors import EventError, ParameterError, instead, shown, why
 from spikeflow.events import Indices, Kind, Stream, Times, Values, build, metadata
 
 FORMATS = {".arrows": "arrows", ".arrow": "arrow", ".feather": "arrow", ".parquet": "parquet", ".csv": "csv"}
@@ -92,12 +92,8 @@ def read_header(path: Path) -> Header:
     try:
         state = path.stat()
     except OSError as error:
-        folder = path.parent
         if isinstance(error, FileNotFoundError):
-            hint = f"the folder {shown(folder)} does not exist"
-            if folder.is_dir():
-                there = [p.name for p in folder.iterdir() if p.suffix in FORMATS]
-                hint = nearest(path.name, there) if there else f"the folder {shown(folder)} has no files of events"
+            hint = instead(path, FORMATS)
             raise ParameterError(f"there is no file {shown(path)}", hint) from None
         raise ParameterError(f"{shown(path)} cannot be read: {why(error)}", "check its permissions") from None
     return _read_header(path, state.st_mtime_ns, state.st_size)
