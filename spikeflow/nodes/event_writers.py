@@ -37,8 +37,10 @@ class EventWriter:
         self._kind = FORMATS[path.suffix]
         packing = None if compression == "none" else compression
         self._file: Any = None
+        _make(path.parent)
         with self._named():
-            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_dir():
+                raise OSError("it is a folder")
             self._file = pa.OSFile(str(path), "wb")
             options = pa.ipc.IpcWriteOptions(compression=packing)
             self._writer: Any
@@ -50,6 +52,11 @@ class EventWriter:
                 self._writer = pq.ParquetWriter(self._file, schema, compression=packing or "none")
             else:
                 self._writer = pa_csv.CSVWriter(self._file, schema.remove_metadata())
+
+    @property
+    def lasting(self) -> bool:
+        """Whether what has been written can be read where the file was never completed."""
+        return self._kind != "parquet"
 
     def write(self, batches: list[pa.RecordBatch]) -> None:
         """Write batches as one."""
@@ -86,3 +93,11 @@ class EventWriter:
         except OSError as error:
             why = os.strerror(error.errno) if error.errno else str(error).strip()
             raise OSError(f"{shown(self.path)} cannot be written: {why}") from None
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = "there is a file of that name" if isinstance(error, FileExistsError) else error.strerror
+        raise OSError(f"the folder {shown(folder)} cannot be made: {why}") from None

@@ -108,14 +108,26 @@ class File(Sink):
                     await asyncio.to_thread(tape.write)
             for tape in tapes.values():
                 await asyncio.to_thread(tape.close)
+        except OSError:
+            self._own_up(tapes.values())
+            raise
         except asyncio.CancelledError:
             for tape in tapes.values():  # stopped at once: what is there is still written, on the loop
                 with contextlib.suppress(OSError):
                     tape.close()
+            self._own_up(tapes.values())
             raise
         finally:
             for tape in tapes.values():
                 tape.writer.abandon()
+
+    def _own_up(self, tapes: Iterable[_Tape]) -> None:
+        """Count what was taken, and never reached its file, as lost."""
+        counters = self.context.counters
+        lost = counters.processed - sum(tape.kept for tape in tapes)
+        if lost > 0:
+            counters.processed -= lost
+            counters.drop("failed", lost)
 
 
 class _Tape:
@@ -124,11 +136,18 @@ class _Tape:
     def __init__(self, writer: EventWriter, grid: Grid) -> None:
         self.writer = writer
         self.count = 0
+        self._written = 0
+        self._complete = False
         self.since_ns = 0
         self._grid = grid
         self._lock = threading.Lock()  # a cancelled write still runs in its thread
         self._gathered: list[pa.RecordBatch] = []
         self._end_tick = 0
+
+    @property
+    def kept(self) -> int:
+        """Events that can be read from the file, whatever becomes of it."""
+        return self._written if self._complete or self.writer.lasting else 0
 
     def add(self, batch: Batch, now_ns: int) -> None:
         """Gather a batch; empty ones only say how far the stream has come."""
@@ -150,7 +169,9 @@ class _Tape:
             if self._gathered:
                 self._flush()
             self.writer.close(self._end_tick * self._grid.dt_ns)
+            self._complete = True
 
     def _flush(self) -> None:
-        gathered, self._gathered, self.count = self._gathered, [], 0
+        gathered, count, self._gathered, self.count = self._gathered, self.count, [], 0
         self.writer.write(gathered)
+        self._written += count
