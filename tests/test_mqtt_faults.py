@@ -180,6 +180,7 @@ async def test_a_broker_killed_in_mid_stream_costs_nothing_that_it_delivered(
         assert 0.99 * least <= float(length[1]) <= 1.01 * most
     assert sum("rejected: not json" in line for line in command.said) == 1
     assert len(command.said) == 5  # lost and back, twice; no word of a library
+    assert sum(line.endswith(": the connection broke; trying again") for line in command.said) == 2
 
 
 @pytest.mark.parametrize(("keepalive", "given_up"), [("15 s", False), ("1 s", True)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,13 +17,14 @@ from spikeflow.errors import ConnectError
 
 _GOODBYE_S = 1.0
 _YIELD_EVERY = 256
+_CODE = re.compile(r"\[(Errno -?|code:)\d+\]\s*")
 
 
 def reason(error: BaseException) -> str:
     """Why a connection failed, in words."""
     cause = error.__cause__ or error
-    text = str(cause).strip() or type(cause).__name__
-    return text.partition("] ")[2] if text.startswith("[Errno") else text.removeprefix("[code:").strip()
+    text = _CODE.sub("", str(cause).strip()) or type(cause).__name__
+    return "the connection broke" if text == "Unspecified error" else text
 
 
 @contextlib.asynccontextmanager

@@ -138,7 +138,7 @@ def decode(data: bytes, payload: Payload, *, timed: bool = True) -> Reading:
     try:
         text = data.decode()
     except UnicodeDecodeError:
-        raise PayloadError("not text", _short(data)) from None
+        raise PayloadError("not text", _start(data)) from None
     if payload.format == "raw":
         return Reading([None], [_text_number(text)], [None])
     return _decode_csv(text, payload, stamp)
@@ -235,13 +235,13 @@ def _json(data: bytes) -> Any:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
         if "infinity" in str(error):
-            raise PayloadError("not finite", _short(data)) from None
+            raise PayloadError("not finite", _start(data)) from None
         if b"NaN" not in data and b"Infinity" not in data:
-            raise PayloadError("not json", str(error)) from None
+            raise PayloadError("not json", _start(data)) from None
     try:  # JSON has no such words; programs write them all the same, and other numbers of the message are good
         return json.loads(data)
     except (ValueError, RecursionError):
-        raise PayloadError("not json", _short(data)) from None
+        raise PayloadError("not json", _start(data)) from None
 
 
 def _at(root: Any, path: str, reason: str) -> Any:
@@ -324,3 +324,8 @@ def _iso_ns(time: Any) -> int:
 def _short(value: Any) -> str:
     text = repr(value) if value is not _NOTHING else "nothing"
     return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _start(data: bytes) -> str:
+    """The first bytes of a message, for people."""
+    return "it is empty" if not data else f"{data[:40]!r}" + ("…" if len(data) > 40 else "")
