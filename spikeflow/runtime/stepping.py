@@ -246,8 +246,8 @@ class StepStage(Stage):
 
     async def _hand_over(self, taken: tuple[Window, list[Batch]]) -> Window | None:
         """Step all queued windows in a thread, where that is worth it: the last one of them; None where it is not."""
-        if self.on_error != "stop":
-            return None
+        if self.on_error != "stop" or self.shared.checkpoint is not None:
+            return None  # the state is wanted after each window
         if self._is_heavy != (self._cost_ns > _HEAVY_NS):
             self._is_heavy = not self._is_heavy
             self.shared.heavy += 1 if self._is_heavy else -1
