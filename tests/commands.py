@@ -64,7 +64,7 @@ class Running:
 
     def says(self, part: str, times: int = 1) -> str:
         """The line of standard error that is the n-th one with `part` in it, once it is there."""
-        return self._wait(lambda: [line for line in self.said if part in line], times, part)
+        return str(self._wait(lambda: [line for line in self.said if part in line], times, part))
 
     def shows(self, when: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """The nodes of the first JSON line, of those to come, for which `when` holds."""
@@ -102,4 +102,4 @@ class Running:
 def accounted(counts: dict[str, Any]) -> int:
     """What became of the events that a node accepted: processed, rejected and dropped."""
     lost = (*counts.get("rejected", {}).values(), *counts.get("dropped", {}).values())
-    return int(counts["processed"]) + sum(lost)
+    return int(counts["processed"] + sum(lost))

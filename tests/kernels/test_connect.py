@@ -143,7 +143,7 @@ def test_what_does_not_fit_says_what_would(fields: dict[str, Any], says: str) ->
 def test_an_unreadable_file_is_one_sentence(tmp_path: Path) -> None:
     for name in ("w.npy", "w.npz"):
         (tmp_path / name).write_bytes(b"not an array")
-        with pytest.raises(ParameterError, match="is no whole .np[yz] file"):
+        with pytest.raises(ParameterError, match=r"is no whole .np[yz] file"):
             made(2, 3, weights=str(tmp_path / name))
     np.savez(tmp_path / "two.npz", alpha=np.zeros(1), beta=np.zeros(1))
     with pytest.raises(ParameterError, match=r"holds alpha, beta — name one, as two.npz#alpha"):
