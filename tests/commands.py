@@ -84,7 +84,7 @@ class Running:
 
     def end(self) -> int:
         """The exit code, once the process is gone and all its lines are read."""
-        code = self.process.wait(PATIENCE_S)
+        code: int = self.process.wait(PATIENCE_S)
         for reader in self._readers:
             reader.join(PATIENCE_S)
         for stream in (self.process.stdout, self.process.stderr):
