@@ -201,11 +201,13 @@ class Engine:
         self._began = time.monotonic()
         with ThreadPoolExecutor(thread_name_prefix="spikeflow") as pool:
             self.wired = self._wire(pool)
-            gc.freeze()  # what is there already lives as long as the run: no collection need look through it
+            if self.live:
+                gc.freeze()  # what is there already lives as long as the run: no collection need look through it
             try:
                 await self._run(self.wired)
             finally:
-                gc.unfreeze()
+                if self.live:
+                    gc.unfreeze()
                 if isinstance(self.clock, WallClock):
                     self.clock.close()
                 self._release(self.wired)
