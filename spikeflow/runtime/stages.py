@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import pyarrow as pa
 
@@ -75,6 +76,8 @@ class Stage:
     meter: Meter = field(default_factory=Meter)
     entries: list[Entry] = field(default_factory=list)
     fans: list[Fan] = field(default_factory=list)
+    has_windows: ClassVar[bool] = True
+    """Whether a failure costs a window that can be skipped; else `skip` means `restart`."""
 
     async def run(self) -> None:
         """Work until the stage ends."""
@@ -94,8 +97,12 @@ class Stage:
         if self.on_error == "stop":
             raise NodeError(self.name, error) from error
         said = f"{type(error).__name__}: {error}"
-        if self.on_error == "skip":
-            context.log("error", f"{said}; the window is skipped")
+        if self.on_error == "skip" and not isinstance(self, SourceStage):
+            errors = self.meter.errors
+            if errors & (errors - 1) == 0:  # the first, the second, the fourth …: a node may fail at every window
+                context.log(
+                    "error", f"{said}; the window is skipped" + (f", the {errors}th so far" if errors > 2 else "")
+                )
             return
         self.meter.restarts += 1
         wait = min(_FIRST_WAIT_S * 2**waits, _LONGEST_WAIT_S)
@@ -109,6 +116,7 @@ class SourceStage(Stage):
 
     node: Source = field(kw_only=True)
     outlet: SourceOutlet = field(kw_only=True)
+    has_windows: ClassVar[bool] = False
     stopping: bool = False
     _produce: asyncio.Task[None] | None = None
 
@@ -233,14 +241,26 @@ class SinkStage(Stage):
                 await self.node.consume(self.inlet)
                 break
             except Exception as error:
+                idle = self.open is None
                 self.account("failed")
                 self.meter.missed += 1
                 await self.failed(error, waits)
                 waits += 1
+                if idle and self.on_error == "skip" and not await self._pass_over():
+                    break
         self.inlet.opened()
         self.account()
         async for _ in self.inlet:  # a sink that returns early still takes what comes, so that the others go on
             self.account("sink_ended")
+
+    async def _pass_over(self) -> bool:
+        """Lose the next batch, where the sink fails before it takes one; False at the end."""
+        try:
+            await self.inlet.take()
+        except StopAsyncIteration:
+            return False
+        self.account("failed")
+        return True
 
     def account(self, lost: str | None = None) -> None:
         """The batch that was handed out is done, or lost for a reason."""

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import spikeflow
-from spikeflow.errors import ConnectError, NodeError, ParameterError
-from spikeflow.node import Inlet, Sink
+from spikeflow.errors import ConnectError, EventError, NodeError, ParameterError
+from spikeflow.node import Inlet, Outlet, Sink
 from spikeflow.runtime.engine import Engine, Options, Report
 from spikeflow.testing import VirtualClock, VirtualLoop, run_virtually
 from tests.runtime.nodes import SECOND, Collect, Ramp, Relay, Scripted, Summing, collected_by, graph
@@ -133,6 +133,44 @@ def test_a_sink_that_restarts_loses_the_batch_it_failed_at_and_counts_it() -> No
     report = run(nodes)
     out = report.nodes["out"]
     assert (out["accepted"], out["processed"], out["dropped"]) == (40, 30, {"failed": 10})
+
+
+class Refuses(Sink):
+    """Fails before it takes anything."""
+
+    async def consume(self, inlet: Inlet) -> None:
+        raise EventError("told to fail")
+
+
+class Dumb(Ramp):
+    """Fails before it sends anything, the first few times."""
+
+    def start(self, size: int) -> None:
+        self._failures = 3
+
+    async def produce(self, outlet: Outlet) -> None:
+        if self._failures:
+            self._failures -= 1
+            raise EventError("told to fail")
+        await super().produce(outlet)
+
+
+def test_a_sink_that_skips_and_never_takes_anything_loses_one_window_a_time(caplog: pytest.LogCaptureFixture) -> None:
+    nodes = {
+        "ramp": {"source": Ramp, "ticks": 400},
+        "out": {"sink": Refuses, "input": "ramp", "on_error": "skip"},
+    }
+    out = run(nodes).nodes["out"]
+    assert (out["accepted"], out["processed"], out["dropped"]) == (400, 0, {"failed": 400})
+    assert sum("the window is skipped" in record.getMessage() for record in caplog.records) == 6
+
+
+def test_a_source_that_fails_is_started_again_with_back_off_whether_it_skips_or_restarts() -> None:
+    for rule in ("skip", "restart"):
+        nodes = {"ramp": {"source": Dumb, "ticks": 30, "on_error": rule}, "out": {"sink": Collect, "input": "ramp"}}
+        report = run(nodes)
+        assert report.nodes["out"]["processed"] == 30
+        assert report.nodes["ramp"]["restarts"] == 3
 
 
 def test_a_sink_that_leaves_early_does_not_stop_the_others() -> None:
