@@ -38,7 +38,7 @@ def test_every_window_backend_loop_and_capacity_gives_the_same_events(nodes: dic
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@settings(max_examples=300, deadline=None, phases=PHASES, suppress_health_check=CHECKS)
+@settings(max_examples=60, deadline=None, phases=PHASES, suppress_health_check=CHECKS)
 @given(nodes=graphs())
 def test_every_window_backend_loop_and_capacity_gives_the_same_events_on_many_graphs(nodes: dict[str, Any]) -> None:
     agree(nodes)
