@@ -18,6 +18,7 @@ Indices: TypeAlias = npt.NDArray[np.uint32]
 Values: TypeAlias = npt.NDArray[np.floating[Any]]
 
 TIME = pa.timestamp("ns", tz="UTC")
+_UINT32 = pa.uint32()
 SPIKES = pa.schema([("t", TIME), ("neuron", pa.uint32())])
 GRADED_SPIKES = SPIKES.append(pa.field("value", pa.float32()))
 SAMPLES = pa.schema([("t", TIME), ("channel", pa.uint32()), ("value", pa.float32())])
@@ -148,19 +149,21 @@ def build(schema: pa.Schema, t_ns: Times, index: Indices, value: Values | None =
     count = len(t_ns)
     if count == 0:
         return empty(schema)
-    arrays = [_array(TIME, np.ascontiguousarray(t_ns, np.int64)), _array(pa.uint32(), _as_index(index))]
+    arrays = [_array(TIME, np.ascontiguousarray(t_ns, np.int64)), _array(_UINT32, _as_index(index))]
     if len(schema) == 3:
         if value is None:
             value = np.ones(count, np.float32)
         kind = schema.field(2).type
         arrays.append(_array(kind, np.ascontiguousarray(value, np.float64 if kind == pa.float64() else np.float32)))
-    if any(len(column) != count for column in arrays):
+    if len(index) != count or (value is not None and len(value) != count):
         raise EventError("columns of unequal length; give every event a time, an index and, where it has one, a value")
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def _as_index(index: npt.ArrayLike) -> Indices:
     found = np.asarray(index)
+    if found.dtype == np.uint32:
+        return np.ascontiguousarray(found)
     if found.dtype.kind not in "iu" or (found.dtype.kind == "i" and found.size and int(found.min()) < 0):
         raise EventError(f"indices of type {found.dtype}; neurons and channels are whole numbers from 0 on")
     return np.ascontiguousarray(found, np.uint32)
@@ -214,18 +217,21 @@ def columns(batch: pa.RecordBatch) -> tuple[Times, Indices, Values]:
 
 
 def raw_columns(batch: pa.RecordBatch) -> tuple[Times, Indices, Values | None]:
-    """As `columns`, with None in place of values where the spikes carry none."""
+    """As `columns`, with None in place of values where the spikes carry none.
+
+    Raises:
+        EventError: an event with an empty field.
+    """
     if batch.num_rows == 0:
         if batch.num_columns == 2:
             return _NO_TIMES, _NO_INDICES, None
         return _NO_TIMES, _NO_INDICES, _NO_VALUES64 if batch.schema.field(2).type == pa.float64() else _NO_VALUES
-    found = batch.columns
-    value = _numpy(found[2], np.float64 if found[2].type == pa.float64() else np.float32) if len(found) == 3 else None
-    return _numpy(found[0], np.int64), _numpy(found[1], np.uint32), value
-
-
-def _numpy(column: pa.Array, dtype: type[np.generic]) -> npt.NDArray[Any]:
-    return np.frombuffer(column.buffers()[1], dtype, count=len(column), offset=column.offset * np.dtype(dtype).itemsize)
+    try:  # these are views; an array that cannot be one has empty fields
+        t_ns = batch.column(0).to_numpy().view(np.int64)
+        value = batch.column(2).to_numpy() if batch.num_columns == 3 else None
+        return t_ns, batch.column(1).to_numpy(), value
+    except pa.ArrowInvalid:
+        raise EventError("an event with an empty field; each needs a value") from None
 
 
 _bare = object.__new__
@@ -290,6 +296,12 @@ class Batch:
             self._seen = True
             record = self._record = record.replace_schema_metadata(_key_values(self._schema))
         return record
+
+    def record_as(self, schema: pa.Schema) -> pa.RecordBatch:
+        """The events as a record batch of the stream with this schema."""
+        if self._schema is schema or self._record is None:
+            return self.named(schema).record
+        return self._record.replace_schema_metadata(_key_values(schema))
 
     @property
     def bare(self) -> pa.RecordBatch:

@@ -5,11 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from spikeflow.events import Batch, Stream
 
 CAPACITY = 16
 """Windows that a channel holds by default; at one, a hop costs three times as much."""
+
+
+@dataclass(slots=True)
+class Pressure:
+    """Whether a channel somewhere was full since a source looked last; it then lets the others run."""
+
+    felt: bool = False
 
 
 class Channel:
@@ -22,6 +30,7 @@ class Channel:
         ended: True once the sender has closed it.
         fullest: the most windows it has held.
         waits: how often the sender had to wait.
+        arrive: takes a batch at once, while the receiver waits and can; then the channel stays empty.
         receiver: what the receiver waits on while the channel is empty.
         sender: what the sender waits on while the channel is full.
         lost: events that came after the receiver had gone, or that it left behind.
@@ -29,6 +38,7 @@ class Channel:
 
     __slots__ = (
         "abandoned",
+        "arrive",
         "capacity",
         "ended",
         "fullest",
@@ -49,11 +59,15 @@ class Channel:
         self.fullest = len(self.queue)
         self.waits = 0
         self.lost = 0
+        self.arrive: Callable[[Batch], None] | None = None
         self.receiver: asyncio.Future[None] | None = None
         self.sender: asyncio.Future[None] | None = None
 
     def offer(self, batch: Batch) -> bool:
         """Put a batch in, unless the channel is full. One without a receiver takes all and keeps none."""
+        if self.arrive is not None:
+            self.arrive(batch)
+            return True
         queue = self.queue
         if len(queue) >= self.capacity:
             return False
@@ -86,6 +100,7 @@ class Channel:
     def abandon(self) -> None:
         """The receiver has gone: keep nothing any more."""
         self.abandoned = True
+        self.arrive = None
         self.lost += sum(batch.count for batch in self.queue)
         self.queue.clear()
         self.made_room()
@@ -102,9 +117,13 @@ class Channel:
     async def wait(self) -> None:
         """Return once there is a batch, or the stream has ended."""
         while not self.queue and not self.ended:
-            self.receiver = asyncio.get_running_loop().create_future()
-            await self.receiver
+            await self.turn()
         self.fullest = max(self.fullest, len(self.queue))
+
+    async def turn(self) -> None:
+        """Return once there is a batch, the stream has ended, or somebody has called `wake`."""
+        self.receiver = asyncio.get_running_loop().create_future()
+        await self.receiver
 
     async def receive(self) -> Batch | None:
         """The oldest batch; None once the stream has ended."""

@@ -27,6 +27,7 @@ class WallClock:
         self._sleepers: list[tuple[int, int, asyncio.Future[None]]] = []
         self._order = count()
         self._timer: _TimerFd | None = None
+        self._is_arming = False
 
     def now_ns(self) -> int:
         """Nanoseconds since 1970, UTC."""
@@ -47,7 +48,7 @@ class WallClock:
         sleeper: asyncio.Future[None] = loop.create_future()
         heapq.heappush(self._sleepers, (due, next(self._order), sleeper))
         if self._sleepers[0][2] is sleeper:
-            self._timer.arm(due)
+            self._arm_soon(loop)
         await sleeper
 
     def close(self) -> None:
@@ -62,6 +63,17 @@ class WallClock:
             sleeper = heapq.heappop(self._sleepers)[2]
             if not sleeper.done():
                 sleeper.set_result(None)
+        if self._sleepers and self._timer is not None:
+            self._arm_soon(self._timer.loop)
+
+    def _arm_soon(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Arm the timer once those have run who were woken before: a sink need not wait for the next sleep."""
+        if not self._is_arming:
+            self._is_arming = True
+            loop.call_soon(self._arm)
+
+    def _arm(self) -> None:
+        self._is_arming = False
         if self._sleepers and self._timer is not None:
             self._timer.arm(self._sleepers[0][0])
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from spikeflow.errors import EventError
 from spikeflow.events import Batch, Indices, Times, Values, Window, raw_columns, sort
 from spikeflow.node import Context, Source
-from spikeflow.runtime.channel import Fan
+from spikeflow.runtime.channel import Fan, Pressure
 from spikeflow.runtime.meters import Meter
 from spikeflow.runtime.windows import SourceOutlet
 
@@ -58,8 +58,8 @@ class _Bucket:
 class LiveOutlet(SourceOutlet):
     """For sources that speak when the world does: stamps on arrival, or orders by the payload's time."""
 
-    def __init__(self, node: Source, context: Context, fan: Fan, meter: Meter) -> None:
-        super().__init__(node, context, fan, meter)
+    def __init__(self, node: Source, context: Context, fan: Fan, meter: Meter, pressure: Pressure) -> None:
+        super().__init__(node, context, fan, meter, pressure)
         self._rules = node.time
         self._pending: dict[int, _Bucket] = {}
         self._held = 0

@@ -14,7 +14,7 @@ import pyarrow as pa
 from spikeflow.errors import NodeError
 from spikeflow.events import Batch, Grid, Stream
 from spikeflow.node import Context, Sink, Source
-from spikeflow.runtime.channel import Channel, Fan
+from spikeflow.runtime.channel import Channel, Fan, Pressure
 from spikeflow.runtime.checkpoint import Checkpoint
 from spikeflow.runtime.meters import Meter
 from spikeflow.runtime.windows import SourceOutlet
@@ -55,6 +55,7 @@ class Shared:
         heavy: how many stages have heavy windows at present.
         jobs: how many threads work at present.
         checkpoint: what is to be filled when its tick has come.
+        pressure: whether a channel was full.
     """
 
     grid: Grid
@@ -63,6 +64,7 @@ class Shared:
     heavy: int = 0
     jobs: int = 0
     checkpoint: Checkpoint | None = None
+    pressure: Pressure = field(default_factory=Pressure)
 
 
 @dataclass(slots=True)
@@ -191,30 +193,44 @@ class SinkInlet:
         return self
 
     async def __anext__(self) -> pa.RecordBatch:
-        return (await self.take()).record
+        batch = self._ready()
+        if batch is None:
+            batch = await self._awaited()
+        return batch.record_as(self._channels[self._turn - 1][1])
 
     async def take(self) -> Batch:
         """The next batch, in turn of the inputs; StopAsyncIteration once all have ended."""
+        batch = self._ready()
+        if batch is None:
+            batch = await self._awaited()
+        return batch.named(self._channels[self._turn - 1][1])
+
+    def _ready(self) -> Batch | None:
+        """The next batch, where it is there already."""
         stage = self._stage
         if stage.open is not None:
             stage.account()
-        channels, turn = self._channels, self._turn
-        for _ in channels:
-            channel, schema = channels[turn]
-            turn += 1
-            if turn == len(channels):
-                turn = 0
-            queue = channel.queue
-            if not queue:
-                await channel.wait()
-            if queue:
-                batch = queue.popleft()
-                if channel.sender is not None:
-                    channel.made_room()
-                self._turn = turn
-                stage.open, stage.began_ns = batch, time.perf_counter_ns()
-                self._counters.accepted += batch.count
-                return batch.named(schema)
+        turn = self._turn
+        channel = self._channels[turn][0]
+        queue = channel.queue
+        if not queue:
+            return None
+        self._turn = turn + 1 if turn + 1 < len(self._channels) else 0
+        stage.open = batch = queue.popleft()
+        if channel.sender is not None:
+            channel.made_room()
+        stage.began_ns = time.perf_counter_ns()
+        self._counters.accepted += batch.count
+        return batch
+
+    async def _awaited(self) -> Batch:
+        """Wait for the next batch; an input that has ended is passed over."""
+        for _ in self._channels:
+            await self._channels[self._turn][0].wait()
+            batch = self._ready()
+            if batch is not None:
+                return batch
+            self._turn = (self._turn + 1) % len(self._channels)
         raise StopAsyncIteration
 
 

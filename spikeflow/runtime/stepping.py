@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -12,25 +11,27 @@ from itertools import pairwise
 from spikeflow.errors import NodeError
 from spikeflow.events import Batch, Window, merge
 from spikeflow.node import Block, Stepper
-from spikeflow.runtime.channel import Channel, Fan
 from spikeflow.runtime.checkpoint import Checkpoint
-from spikeflow.runtime.meters import RECENT
+from spikeflow.runtime.relay import HEAVY_NS, relay
 from spikeflow.runtime.stages import Entry, Stage
 
 HAND_OVER_NS = 500_000
 """Work (ns) below which a thread is not worth the hand-over, which costs 40 µs."""
 
-_HEAVY_NS = HAND_OVER_NS // 4
-_STRETCH_BITS = 6
-_SLOW_WINDOWS = 16
-
 
 @dataclass(slots=True)
 class StepStage(Stage):
-    """Steps a node or a block, one window after the other."""
+    """Steps a node or a block, one window after the other.
+
+    Attributes:
+        stepper: the node or block.
+        members: the nodes in it.
+        depth: how many plain stages, itself among them, follow one another down to here.
+    """
 
     stepper: Stepper | Block = field(kw_only=True)
     members: list[Stepper] = field(kw_only=True)
+    depth: int = 0
     _next_tick: int = 0
     _cost_ns: float = 0.0
     _is_heavy: bool = False
@@ -38,15 +39,18 @@ class StepStage(Stage):
 
     async def run(self) -> None:
         """Step until every input from outside the stage's own loop has ended."""
-        if self._is_plain() and await self._run_plain(self.entries[0].channel, self.fans[0]):
-            return
+        if self.is_plain:
+            cost = await relay(self, self.entries[0].channel, self.fans[0])
+            if cost is None:
+                return
+            self._cost_ns = cost
         while True:
             for entry in self.entries:
                 await entry.channel.wait()
             taken = self._poll()
             if taken is None:
                 return
-            window = await self._hand_over(taken) if self._cost_ns > _HEAVY_NS else None
+            window = await self._hand_over(taken) if self._cost_ns > HEAVY_NS else None
             if window is None:
                 window, batches = taken
                 began = time.perf_counter_ns()
@@ -56,68 +60,11 @@ class StepStage(Stage):
             if window.last:
                 return
 
-    def _is_plain(self) -> bool:
+    @property
+    def is_plain(self) -> bool:
         """One input, one outlet, and nothing to look after: most nodes."""
         careful = self.on_error != "stop" or self.shared.checkpoint or any(member.forget for member in self.members)
         return not careful and len(self.entries) == len(self.fans) == 1 and self.entries[0].lag == 0
-
-    async def _run_plain(self, channel: Channel, fan: Fan) -> bool:
-        """The shortest way: True at the end, False once windows are so heavy that they may be better off in a thread.
-
-        Every call counts here: a hop of a light node costs a microsecond.
-        """
-        step, offer, queue, meter, clock = self.stepper.step, fan.offer, channel.queue, self.meter, time.perf_counter_ns
-        recent, now_ns, live = meter.recent, self.contexts[0].clock.now_ns, self.shared.live
-        only = fan.channels[0] if len(fan.channels) == 1 and not fan.watchers else None
-        onward: deque[Batch] = deque() if only is None else only.queue
-        slow = since = 0
-        while True:
-            if not queue:
-                await channel.wait()
-                if not queue:
-                    return True
-            began = clock()
-            while queue:
-                batch = queue.popleft()
-                if channel.sender is not None:
-                    channel.made_room()
-                window = batch.window
-                try:
-                    sent = step(window, (batch,))[0]
-                except Exception as error:
-                    meter.errors += 1
-                    raise NodeError(self.name, error) from error
-                ended = clock()
-                recent[meter.windows & (RECENT - 1)] = took = ended - began
-                began = ended
-                meter.windows += 1
-                if only is None:
-                    full = offer(sent)
-                    if full is not None:
-                        for other in full:
-                            await other.send(sent)
-                        began = clock()
-                else:  # what `offer` does, without its two calls
-                    fan.events += sent.count
-                    if len(onward) < only.capacity and not only.abandoned:
-                        onward.append(sent)
-                        if only.receiver is not None:
-                            only.wake()
-                    else:
-                        await only.send(sent)
-                        began = clock()
-                if live:
-                    meter.lag_ns = now_ns() - window.end_ns
-                if window.last:
-                    return True
-                if took > _HEAVY_NS:
-                    # one slow window may be the machine's doing; a stretch of them is the node's
-                    stretch = meter.windows >> _STRETCH_BITS
-                    slow = slow + 1 if stretch == since else 1
-                    since = stretch
-                    if slow >= _SLOW_WINDOWS:
-                        self._cost_ns = took
-                        return False
 
     def _took(self, nanoseconds: int) -> None:
         self.meter.took(nanoseconds)
@@ -248,7 +195,7 @@ class StepStage(Stage):
         """Step all queued windows in a thread, where that is worth it: the last one of them; None where it is not."""
         if self.on_error != "stop" or self.shared.checkpoint is not None:
             return None  # the state is wanted after each window
-        if self._is_heavy != (self._cost_ns > _HEAVY_NS):
+        if self._is_heavy != (self._cost_ns > HEAVY_NS):
             self._is_heavy = not self._is_heavy
             self.shared.heavy += 1 if self._is_heavy else -1
         if not (self.shared.live or self.shared.heavy > 1):

@@ -12,7 +12,7 @@ import pyarrow as pa
 from spikeflow.errors import EventError
 from spikeflow.events import Batch, Indices, Times, Values, Window, merge, ordered, raw_columns
 from spikeflow.node import Context, Source
-from spikeflow.runtime.channel import Channel, Fan
+from spikeflow.runtime.channel import Channel, Fan, Pressure
 from spikeflow.runtime.meters import Meter
 
 _MINUTE_NS = 60_000_000_000
@@ -22,8 +22,8 @@ _YIELD_EVERY = 256
 class SourceOutlet:
     """What a source pushes into; sends one batch a window, in order, and blocks while the graph is behind."""
 
-    def __init__(self, node: Source, context: Context, fan: Fan, meter: Meter) -> None:
-        self.node, self.context, self.fan, self.meter = node, context, fan, meter
+    def __init__(self, node: Source, context: Context, fan: Fan, meter: Meter, pressure: Pressure) -> None:
+        self.node, self.context, self.fan, self.meter, self.pressure = node, context, fan, meter, pressure
         self.grid, self.clock, self.counters = context.grid, context.clock, context.counters
         self.stream = context.outlet
         self.schema = self.stream.schema(self.grid)
@@ -111,14 +111,17 @@ class SourceOutlet:
         if self.on_window is not None:
             self.on_window(self.next_tick)
         full = self.fan.offer(batch)
-        if full is None:
+        if full is None and not self.pressure.felt:
             return self.meter.windows % _YIELD_EVERY != 0  # a source that nobody slows still lets others run
+        if full is None:
+            return False
         self._unsent += [(channel, batch) for channel in full]
         return False
 
     async def _deliver(self) -> None:
         """Wait until all have taken what was handed on; a cancelled call leaves it to the next one."""
         if not self._unsent:
+            self.pressure.felt = False
             await asyncio.sleep(0)
         while self._unsent:
             channel, batch = self._unsent[0]
@@ -144,15 +147,17 @@ class TimedOutlet(SourceOutlet):
         context: Context,
         fan: Fan,
         meter: Meter,
+        pressure: Pressure,
         shift_ns: int = 0,
         pace: Callable[[int], Awaitable[None]] | None = None,
     ) -> None:
-        super().__init__(node, context, fan, meter)
+        super().__init__(node, context, fan, meter, pressure)
         self._shift_ns, self._pace = shift_ns, pace
         self._parts: list[pa.RecordBatch] = []
         self._latest_ns = self.grid.origin_ns
         length = node.length_ns()
         self._length_ns = None if length is None else self.grid.origin_ns + length
+        self._are_whole = node.trusted and not shift_ns and length is None
 
     async def send(self, events: pa.RecordBatch) -> None:
         """Push events in order of time; windows before the last one are handed on."""
@@ -223,15 +228,18 @@ class TimedOutlet(SourceOutlet):
 
     async def send_window(self, events: pa.RecordBatch) -> None:
         """Hand on the next whole window."""
-        if self._parts or self._shift_ns or self._length_ns is not None or not self.node.trusted:
+        if self._parts or not self._are_whole:
             await self.send(events)
             await self.advance(self._end_ns - self._shift_ns)
             return
         self.counters.accepted += events.num_rows
-        self._parts.append(events)
         if self._pace is not None or self._unsent:
+            self._parts.append(events)
             await self._cut(self.grid.window_ticks)
-        elif not self._take(self.grid.window_ticks, False):
+            return
+        end_ns = self._end_ns
+        window = Window(self.next_tick, self.grid.window_ticks, end_ns - self._window_ns, end_ns, False)
+        if not self._emit(Batch.of(window, self.schema, events)):
             await self._deliver()
 
     async def close_windows(self) -> None:

@@ -87,7 +87,19 @@ def wire(spec: GraphSpec, plan: Plan) -> Wired:
             stage.prepare()
     for loop in _loops(spec):
         _end_together(loop, spec, wired, plan)
+    for stage in wired.stages:
+        if isinstance(stage, StepStage):
+            stage.depth = _depth(stage, wired)
     return wired
+
+
+def _depth(stage: Stage, wired: Wired) -> int:
+    """How many plain stages follow one another down to this one; a loop has a stage that is not plain."""
+    depth = 0
+    while isinstance(stage, StepStage) and stage.is_plain:
+        depth += 1
+        stage = wired.stage_of[stage.entries[0].channel.stream.name.partition(".")[0]]
+    return depth
 
 
 def _end_together(loop: set[str], spec: GraphSpec, wired: Wired, plan: Plan) -> None:
@@ -171,10 +183,10 @@ def _stage(members: list[NodeSpec], wired: Wired, plan: Plan) -> Stage:
 
 def _source_outlet(node: Source, context: Context, fan: Fan, meter: Meter, plan: Plan) -> SourceOutlet:
     if not node.timed:
-        return LiveOutlet(node, context, fan, meter)
+        return LiveOutlet(node, context, fan, meter, plan.shared.pressure)
     own = node.origin_ns()
     shift = plan.grid.origin_ns - own if plan.shared.live and own is not None else 0
-    return TimedOutlet(node, context, fan, meter, shift_ns=shift, pace=plan.pace)
+    return TimedOutlet(node, context, fan, meter, plan.shared.pressure, shift_ns=shift, pace=plan.pace)
 
 
 def _entry(link: Link, wired: Wired, plan: Plan) -> Entry:

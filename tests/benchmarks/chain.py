@@ -102,29 +102,56 @@ def chain(count: int, rate: float | None = None) -> GraphSpec:
     return spikeflow.load({"name": "chain", "nodes": nodes})
 
 
-def measure(mode: str, capacity: int, fast: bool) -> dict[str, Any]:
-    """One run of ours, in this process."""
+def measure(mode: str, capacity: int) -> dict[str, Any]:
+    """One run in this process: of ours, or of plain queues where there is no capacity."""
     from s1_common import SinkMeter
 
     count = BATCHES if mode == "throughput" else 800
     a = Namespace(mode=mode, hops=3, events=EVENTS, batches=count, warmup=50)
     _sent.clear()
     _meter[0] = SinkMeter("spikeflow", a)
-    engine = Engine(chain(count, None if mode == "throughput" else 100.0), Options(capacity=capacity))
-    if fast:
-        with fast_loop() as runner:
-            runner.run(engine.run())
-    else:
-        asyncio.run(engine.run())
+    rate = None if mode == "throughput" else 100.0
+    with fast_loop() as runner:
+        if capacity:
+            runner.run(Engine(chain(count, rate), Options(capacity=capacity)).run())
+        else:
+            runner.run(floor(count, rate))
     found: dict[str, Any] = _meter[0].report()
     return found
+
+
+async def floor(count: int, rate: float | None) -> None:
+    """The same windows through plain queues: what asyncio itself costs."""
+    windows = [_window(k) for k in range(count)]
+    queues: list[asyncio.Queue[tuple[int, pa.RecordBatch]]] = [asyncio.Queue(16) for _ in range(4)]
+
+    async def source() -> None:
+        began = time.monotonic()
+        for k, batch in enumerate(windows):
+            if rate:
+                await asyncio.sleep(began + k / rate - time.monotonic())
+            await queues[0].put((time.monotonic_ns(), batch))
+
+    async def hop(here: int) -> None:
+        while True:
+            await queues[here + 1].put(await queues[here].get())
+
+    tasks = [asyncio.create_task(source()), *(asyncio.create_task(hop(here)) for here in range(3))]
+    for _ in range(count):
+        _meter[0].take(*await queues[3].get())
+    for task in tasks:
+        task.cancel()
 
 
 def main() -> None:
     """Print CPU µs a window flat out, and latency at 100 windows a second, with ratios to a plain queue."""
     rows: list[list[Any]] = []
     variants = [("spikeflow", ["--ours", "16"]), ("spikeflow, capacity 64", ["--ours", "64"])]
-    peers = [("asyncio.Queue", "s1_asyncio.py", ["--uvloop", "--queue", "16"]), ("direct calls", "s1_direct.py", [])]
+    variants.append(("asyncio.Queue, the same windows", ["--ours", "0"]))
+    peers = [
+        ("asyncio.Queue, 16 windows over and over", "s1_asyncio.py", ["--uvloop", "--queue", "16"]),
+        ("direct calls", "s1_direct.py", []),
+    ]
     if importlib.util.find_spec("bytewax"):
         peers.append(("bytewax", "s1_bytewax.py", []))
     commands = [(name, [sys.executable, "-m", "tests.benchmarks.chain", *more]) for name, more in variants]
@@ -136,7 +163,7 @@ def main() -> None:
         paced = [_run([*command, "--mode", "latency"]) for _ in range(REPEATS)]
         middle = sorted(paced, key=lambda row: row["p50_us"])[REPEATS // 2]
         rows.append([name, flat[REPEATS // 2], middle["p50_us"], middle["p99_us"]])
-    floor = next(row[1] for row in rows if row[0] == "asyncio.Queue")
+    floor = next(row[1] for row in rows if row[0].startswith("asyncio.Queue, the same"))
     show(
         ["engine", "CPU µs a window, flat out", "to asyncio.Queue", "p50 µs at 100/s", "p99 µs"],
         [[row[0], row[1], row[1] / floor, row[2], row[3]] for row in rows],
@@ -151,4 +178,4 @@ def _run(command: list[str]) -> dict[str, Any]:
 
 if __name__ == "__main__":
     which = sys.argv[sys.argv.index("--mode") + 1]
-    measure(which, int(sys.argv[sys.argv.index("--ours") + 1]), fast=True)
+    measure(which, int(sys.argv[sys.argv.index("--ours") + 1]))

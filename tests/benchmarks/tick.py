@@ -7,16 +7,23 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 import spikeflow
-from spikeflow.events import Kind, columns, spike_batch
+from spikeflow.events import SPIKES, Kind, build, columns, raw_columns, spike_batch
 from spikeflow.node import Inlet, Outlet, Sink, Source
+from spikeflow.runtime.channel import CAPACITY
 from spikeflow.runtime.engine import Engine, Options, fast_loop
 from tests.benchmarks.table import show
 
 NEURONS, EVENTS, TICKS, SILENCE = 10_000, 100, 3000, 5000
 MS = 1_000_000
+PARTS = {
+    "before the silence": slice(200, TICKS - 1),
+    "in the silence": slice(TICKS + 500, TICKS + SILENCE - 1),
+    "after it": slice(TICKS + SILENCE, 2 * TICKS + SILENCE - 1),
+}
 
 
 class Ticks(Source):
@@ -39,7 +46,6 @@ class Ticks(Source):
     async def produce(self, outlet: Outlet) -> None:
         windows = [self._window(k) for k in range(2 * TICKS + SILENCE)]
         for batch in windows:
-            _sent.append(time.perf_counter_ns())
             await outlet.send_window(batch)
 
     @staticmethod
@@ -63,13 +69,33 @@ def _read(batch: pa.RecordBatch) -> int:
     return int(columns(batch)[1].size)
 
 
-_sent: list[int] = []
 _got: list[int] = []
 _spikes: list[int] = []
 
 
+GROUP = 32
+"""Ticks that are timed together at the default capacity, where windows go in bursts."""
+
+
 def main() -> None:
-    """Print the time of a tick from record batch to record batch, one tick in flight."""
+    """Print the time of a tick from record batch to record batch, flat out and with one tick in flight."""
+    rows = []
+    for name, capacity, together in (("flat out", CAPACITY, GROUP), ("one tick in flight", 1, 1)):
+        took = measure(capacity)
+        for part, ticks in PARTS.items():
+            times = took[ticks]
+            times = times[: len(times) // together * together].reshape(-1, together).mean(axis=1)
+            rows.append([f"{name}, {part}", float(np.percentile(times, 50)), float(np.percentile(times, 99))])
+    alone = arrow_alone()
+    rows.append(["Arrow alone", float(np.percentile(alone, 50)), float(np.percentile(alone, 99))])
+    show(["10 000 LIF, one tick a window", "p50 µs", "p99 µs"], rows)
+    print(f"{1000 * sum(_spikes) / NEURONS / (2 * TICKS):.1f} Hz where there is input")
+
+
+def measure(capacity: int) -> npt.NDArray[np.float64]:
+    """The time between one record batch read and the next (µs)."""
+    for kept in (_got, _spikes):
+        kept.clear()
     nodes = {
         "ticks": {"source": Ticks},
         "lif": {"neuron": "lif", "size": NEURONS, "inputs": [{"from": "ticks", "weights": 11.0}]},
@@ -78,16 +104,20 @@ def main() -> None:
     nodes["lif"]["inputs"][0]["connect"] = "one_to_one"  # type: ignore[index]
     spec = spikeflow.load({"name": "tick", "time": {"window": "1 ms"}, "nodes": nodes})
     with fast_loop() as runner:
-        runner.run(Engine(spec, Options(capacity=1)).run())
-    took = np.diff(np.array(_got)) / 1e3
-    parts = {
-        "before the silence": took[200 : TICKS - 1],
-        "in the silence": took[TICKS + 500 : TICKS + SILENCE - 1],
-        "after it": took[TICKS + SILENCE : -1],
-    }
-    rows = [[name, float(np.percentile(t, 50)), float(np.percentile(t, 99))] for name, t in parts.items()]
-    show(["10 000 LIF, one tick a window", "p50 µs", "p99 µs"], rows)
-    print(f"{sum(_spikes)} spikes, {1000 * sum(_spikes) / NEURONS / (2 * TICKS):.1f} Hz where there is input")
+        runner.run(Engine(spec, Options(capacity=capacity)).run())
+    return np.diff(np.array(_got)) / 1e3
+
+
+def arrow_alone() -> npt.NDArray[np.float64]:
+    """The time of the Arrow in a tick (µs): read a record batch, build one of three times the size, read that."""
+    took = []
+    for k in range(TICKS):
+        batch = Ticks._window(k)
+        began = time.perf_counter_ns()
+        t_ns, neuron, _ = raw_columns(batch)
+        _read(build(SPIKES, np.repeat(t_ns, 3), np.repeat(neuron, 3)))
+        took.append(time.perf_counter_ns() - began)
+    return np.array(took[200:]) / 1e3
 
 
 if __name__ == "__main__":

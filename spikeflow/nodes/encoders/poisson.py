@@ -31,6 +31,7 @@ class Poisson(Encoder):
         """No channel holds a value."""
         self._key = noise.key(self.context.seed, self.context.name, "poisson")
         self.held = np.full(size, np.nan)
+        self.active = False
 
     def encode(self, samples: pa.RecordBatch) -> pa.RecordBatch:
         """Encode one window.
@@ -41,7 +42,7 @@ class Poisson(Encoder):
         Returns:
             [m] rows of `t` (starts of ticks) and `neuron` (the channel).
         """
-        if not samples.num_rows and not (self.held > 0.0).any():
+        if not samples.num_rows and not self.active:
             return empty(SPIKES)
         grid, window = self.context.grid, self.context.window
         found_t, found_neuron = [], []
@@ -56,6 +57,7 @@ class Poisson(Encoder):
             row, column = np.nonzero(draws < probability[:, active])
             found_t.append(grid.origin_ns + ticks[row] * grid.dt_ns)
             found_neuron.append(active[column].astype(np.uint32))
+        self.active = bool((self.held > 0.0).any())
         if not found_t:
             return empty(SPIKES)
         return spike_batch(np.concatenate(found_t), np.concatenate(found_neuron))
