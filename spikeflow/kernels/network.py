@@ -112,6 +112,12 @@ class Network:
             (group.name, at + _START, at + _COUNT, at + _OFFSET)
             for group, at in zip(self.groups, self._sources, strict=False)
         ]
+        self._resting = [
+            (at + CODES["G_RESTING"], at + CODES["G_TILES"])
+            for at in (built.group_at + place * CODES["GROUP"] for place in range(len(self.groups)))
+        ]
+        self._silence = {group.name: Result(_NO_TIMES, _NO_INDICES, {}) for group in self.groups}
+        self._is_still = False
         self.reset([group.name for group in groups])
         self.backend, self._bind = prepare(backend, self.program)
         self._pass()
@@ -134,6 +140,8 @@ class Network:
         Raises:
             EventError: events outside these ticks or out of order, or an index beyond the train's size.
         """
+        if self._is_still and not arriving:
+            return self._silence
         table = self._numbers
         stop = first_tick + ticks
         table[_TICK] = first_tick
@@ -159,9 +167,19 @@ class Network:
                 results[name] = _new(Result, (self._time[start:end].copy(), self._index[start:end].copy(), {}))
         if self._records:
             self._collect(first_tick, stop, results)
+        elif not arriving:
+            self._is_still = self._rests()
         return results
 
+    def _rests(self) -> bool:
+        """Whether nothing can change before the next input: every tile rests, and nothing waits in a delay line."""
+        table = self._numbers
+        if any(table[resting] != table[tiles] for resting, tiles in self._resting):
+            return False
+        return all(table[at + _START] == table[at + _COUNT] for at in self._sources) and not self.pending()
+
     def _append(self, name: str, events: Events | Columns) -> None:
+        self._is_still = False
         try:
             at, place, valued = self._trains[name]
         except KeyError:
@@ -352,6 +370,7 @@ class Network:
         first, tiles = int(self._table[at + CODES["G_REST"]]), int(self._table[at + CODES["G_TILES"]])
         self.arrays.rest[first : first + tiles] = 0
         self._table[at + CODES["G_RESTING"]] = 0
+        self._is_still = False
 
     def save(self) -> State:
         """Everything that the next tick depends on, in a form that any backend can load."""
@@ -400,6 +419,7 @@ class Network:
             self._table[at + _COUNT] = self._table[at + _START] = len(t)
             self._table[self._pointers(place)] = state[f"waiting/{name}/next"]
         self.arrays.held[:] = state["held"]
+        self._is_still = False
 
 
 _TICK, _STOP, _STATUS, _DETAIL, _FRESH = (CODES[k] for k in ("H_TICK", "H_STOP", "H_STATUS", "H_DETAIL", "H_FRESH"))
