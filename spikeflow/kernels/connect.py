@@ -20,7 +20,7 @@ from pydantic import (
 from spikeflow import noise
 from spikeflow.errors import ParameterError, nearest
 from spikeflow.kernels import synapses
-from spikeflow.kernels.model import number, resolved
+from spikeflow.kernels.parameters import number, resolved
 from spikeflow.kernels.synapses import Synapses
 from spikeflow.kernels.weight_files import File, Loaded, Shape, load, numbers_of, shape_of
 from spikeflow.units import Seconds, format_seconds, parse_seconds

@@ -5,133 +5,21 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
-import re
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-import numpy.typing as npt
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    PlainValidator,
-    ValidationInfo,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from spikeflow.errors import ParameterError, Problem, instead, shown, why
+from spikeflow import noise
+from spikeflow.errors import ParameterError, Problem, nearest
 from spikeflow.kernels import vocabulary
+from spikeflow.kernels.parameters import Array, Drawn, Refractory, Time, Value
 from spikeflow.units import Seconds, format_seconds, parse_seconds
 
-Array: TypeAlias = npt.NDArray[np.float64]
-
-
-def load_array(path: Path, what: str) -> Array:
-    """The numbers of a `.npy` file as float64.
-
-    Raises:
-        ParameterError: no such file, not an array of numbers, or a value that is not finite.
-    """
-    try:
-        array = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise ParameterError(f"there is no file {shown(path)!r}", instead(path, (".npy",))) from None
-    except OSError as error:
-        raise ParameterError(f"{shown(path)!r} cannot be read: {why(error)}", f"write {what} with numpy.save") from None
-    except (ValueError, EOFError):
-        raise ParameterError(f"{shown(path)!r} is no whole .npy file", f"write {what} with numpy.save") from None
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
-        raise ParameterError(f"{shown(path)!r} does not hold numbers", f"write {what} with numpy.save")
-    numbers = array.astype(np.float64)
-    if not np.isfinite(numbers).all():
-        raise ParameterError(f"{shown(path)!r} holds values that are not finite", "write finite numbers")
-    return numbers
-
-
-_NUMERAL = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
-
-
-def number(value: Any) -> Any:
-    """The number that a text spells, as variables of the environment do; anything else as it is."""
-    return float(value) if isinstance(value, str) and _NUMERAL.fullmatch(value) else value
-
-
-def resolved(text: str, info: ValidationInfo) -> Path:
-    """The path that `text` names, counted from the folder of the graph file."""
-    return Path((info.context or {}).get("folder", ".")) / text
-
-
-def _per_neuron(array: Array) -> Array:
-    if array.ndim != 1 or array.size == 0:
-        raise ParameterError(f"an array of shape {list(array.shape)}", "a parameter is one value, or one per neuron")
-    if not np.isfinite(array).all():
-        raise ParameterError("a value that is not finite", "write finite numbers")
-    return array
-
-
-def _value(value: Any, info: ValidationInfo) -> Any:
-    if isinstance(value, np.ndarray):
-        return _per_neuron(value.astype(np.float64))
-    if isinstance(value, str) and value.endswith(".npy"):
-        return _per_neuron(load_array(resolved(value, info), "one value per neuron"))
-    value = number(value)
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise ParameterError(f"{value!r} is not a number", "write a number, or a .npy file with one value per neuron")
-    if not np.isfinite(value):
-        raise ParameterError(f"{value!r} is not finite", "write a finite number")
-    return float(value)
-
-
-def _time(value: Any, info: ValidationInfo) -> Any:
-    if isinstance(value, str) and not value.endswith(".npy"):
-        value = parse_seconds(value)
-    elif isinstance(value, int | float) and (info.context or {}).get("units") == "required":
-        raise ParameterError(f"{value} has no unit", f"write '{value} ms'")
-    value = _value(value, info)
-    if np.any(np.less_equal(value, 0)):
-        least = float(np.min(value))
-        raise ParameterError(f"{format_seconds(least) if least else 0} is not above zero", "write a time such as 10 ms")
-    return value
-
-
-def _refractory(value: Any, info: ValidationInfo) -> Any:
-    value = number(value)
-    if isinstance(value, str):
-        seconds = parse_seconds(value)
-        if seconds < 0:
-            raise ParameterError(f"{value!r} is below zero", "write a time such as 2 ms, or a number of ticks")
-        return value.strip()
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
-        raise ParameterError(f"{value!r} is no refractory period", "write a time such as 2 ms, or a number of ticks")
-    return float(value)
-
-
-def _plain(value: float | Array) -> Any:
-    return value.tolist() if isinstance(value, np.ndarray) else value
-
-
-_NUMBER = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"\.npy$"}]}
-_DURATION = {
-    "type": "string",
-    "examples": ["10 ms"],
-    "description": "a time, or a .npy file in seconds, one per neuron",
-}
-_PERIOD = {"anyOf": [{"type": "number"}, {"type": "string"}], "examples": ["2 ms", 5]}
-
-Value = Annotated[float | Array, PlainValidator(_value), PlainSerializer(_plain), WithJsonSchema(_NUMBER)]
-"""A parameter without a unit: one value, or one per neuron (from a graph file the path of a `.npy` file)."""
-
-Time = Annotated[float | Array, PlainValidator(_time), PlainSerializer(_plain), WithJsonSchema(_DURATION)]
-"""A time constant in seconds, above zero: one value, or one per neuron."""
-
-Refractory = Annotated[float | str, PlainValidator(_refractory), WithJsonSchema(_PERIOD)]
-"""How long a neuron is silent after a spike: ticks as a number, or a time."""
+__all__ = ["Array", "Form", "NeuronModel", "Refractory", "Time", "Value", "form", "pruned"]
 
 
 class NeuronModel(BaseModel):
@@ -165,7 +53,16 @@ class NeuronModel(BaseModel):
     """None where every backend gives the same bits; else how far states may differ, for models with `exp` of state."""
     linear: ClassVar[tuple[str, ...]] = ()
     """The time constants whose leak is linear, for the check of dt / tau."""
+    reset_below: ClassVar[tuple[str, str] | None] = ("v_reset", "v_th")
+    """The fields of which the first must not be above the second, where the model has them."""
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Named sets of parameters, as plain values of the fields; `preset` chooses one, single fields go over it."""
+    graded: ClassVar[str | None] = None
+    """The state variable whose value after the tick each spike carries; None where spikes carry none."""
+    source: ClassVar[str] = ""
+    """Where the equations come from, for the reference pages."""
 
+    preset: str | None = Field(None, description="a named set of parameters; what is set beside it goes over it")
     integrator: Literal["euler", "exact"] = Field("euler", description="euler, or exact: the propagator over a tick")
     reset_by: Literal["value", "subtract"] = Field(
         "value", description="a spike sets v to v_reset, or subtracts v_th from it"
@@ -175,6 +72,23 @@ class NeuronModel(BaseModel):
     )
     refractory: Refractory = Field(0.0, description="silence after a spike, in ticks (a number) or as a time")
     allow_unstable: bool = Field(False, description="accept a tick so long that the leak overshoots")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        for name in _TRAINING & set(data):
+            raise ParameterError(
+                f"{name} only shapes gradients in training", "leave it out; spikes do not depend on it"
+            )
+        preset = data.get("preset")
+        if preset is None:
+            return data
+        if preset not in cls.presets:
+            raise ParameterError(f"no preset {preset!r}", nearest(str(preset), cls.presets) if cls.presets else
+                                 "this model has none; leave it out")  # fmt: skip
+        return {**cls.presets[preset], **data}
 
     @model_validator(mode="after")
     def _supported(self) -> NeuronModel:
@@ -205,6 +119,20 @@ class NeuronModel(BaseModel):
         """The static options, as `update` takes them."""
         return {"integrator": self.integrator, "reset_by": self.reset_by, "input_order": self.input_order}
 
+    def hears(self, own: bool) -> bool:
+        """Whether what arrives from the population itself (`own`), or from elsewhere, acts at all."""
+        return True
+
+    def settled(self, seed: int, node: str, size: int) -> Self:
+        """The model with every distribution replaced by a value for each of `size` neurons of the node."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        drawn = {
+            name: value.values(size, noise.key(seed, node, f"parameter {name}"))
+            for name, value in fields.items()
+            if isinstance(value, Drawn)
+        }
+        return self.model_copy(update=drawn) if drawn else self
+
     def refractory_ticks(self, dt: Seconds) -> float:
         """The refractory period in ticks; 2.5 counts 2.5, 1.5, 0.5, which are three silent ticks."""
         if not isinstance(self.refractory, str):
@@ -225,6 +153,13 @@ class NeuronModel(BaseModel):
                 found.append(
                     Problem((name,), f"{count} values for {size} neurons", "give one value, or one per neuron")
                 )
+        found += self._unreachable()
+        for name in self.linear:
+            taus = np.asarray(getattr(self, name))
+            if (taus <= 0).any():
+                least = f"{format_seconds(float(taus.min()))} for neuron {int(taus.argmin())}"
+                found.append(Problem((name,), f"{least} is not above zero", "narrow the distribution"))
+                return found
         if self.integrator == "exact":
             return found
         for name in self.linear:
@@ -241,6 +176,26 @@ class NeuronModel(BaseModel):
                     "take a shorter dt or integrator: exact", warning=True,
                 ))  # fmt: skip
         return found
+
+    def _unreachable(self) -> list[Problem]:
+        """A reset above the threshold: the neuron would spike at every tick from its first spike on."""
+        if self.reset_below is None or self.reset_by == "subtract":
+            return []
+        low, high = self.reset_below
+        if low not in type(self).model_fields or high not in type(self).model_fields:
+            return []
+        reset, threshold = np.broadcast_arrays(getattr(self, low), getattr(self, high))
+        above = np.flatnonzero(reset > threshold)
+        if not above.size:
+            return []
+        first, limit = float(reset.flat[above[0]]), float(threshold.flat[above[0]])
+        return [
+            Problem((low,), f"{low} {first:g} is above {high} {limit:g}", "put the reset at the threshold or below")
+        ]
+
+
+_TRAINING = frozenset({"method", "alpha"})
+"""Fields of the released packages that only shape gradients."""
 
 
 @dataclass(frozen=True)

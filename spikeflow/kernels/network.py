@@ -80,7 +80,11 @@ class Network:
     ) -> None:
         from spikeflow.kernels.backends import prepare  # the backends know this module
 
-        self.groups, self.trains, self.projections = tuple(groups), tuple(trains), tuple(projections)
+        self.groups, self.trains = tuple(groups), tuple(trains)
+        models = {group.name: group.model for group in groups}
+        self.projections = tuple(
+            p for p in projections if p.target not in models or models[p.target].hears(p.source == p.target)
+        )
         self.members: tuple[Group | Train, ...] = (*self.groups, *self.trains)
         self.dt, self.origin_ns, self.dt_ns = dt, origin_ns, dt_ns
         self._names = [group.name for group in groups] + [train.name for train in trains]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from spikeflow.errors import ParameterError, instead, nearest, shown, why
-from spikeflow.kernels.model import load_array
+from spikeflow.kernels.parameters import load_array
 
 Floats: TypeAlias = npt.NDArray[np.floating]
 Ints: TypeAlias = npt.NDArray[np.int64]

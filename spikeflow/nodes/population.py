@@ -128,7 +128,9 @@ class Population(Neuron):
         found: NeuronModel | None = self.__dict__.get("_model")
         if found is None:
             names = self.model_fields_set & set(self.model_class.model_fields)
-            found = self.__dict__["_model"] = self.model_class(**{name: getattr(self, name) for name in names})
+            stated = self.model_class(**{name: getattr(self, name) for name in names})
+            seed = self.context.seed if "_context" in self.__dict__ else self.__dict__.get("_seed", 0)
+            found = self.__dict__["_model"] = stated.settled(seed, self.node_name, self.size)
         return found
 
     # What the graph needs to know.
@@ -345,10 +347,30 @@ def population_class(model: type[NeuronModel]) -> type[Population]:
         raise ParameterError(
             f"the model {model.__name__} has the fields {', '.join(sorted(clash))}", "populations have them too; rename"
         )
-    fields: Mapping[str, Any] = {name: (field.annotation, field) for name, field in model.model_fields.items()}
+    fields: Mapping[str, Any] = {
+        name: (_offered(model, name, field.annotation), field)
+        for name, field in model.model_fields.items()
+        if _offered(model, name, field.annotation) is not None
+    }
     made = create_model(f"{model.__name__}Population", __base__=Population, __module__=__name__, **fields)
     made.__doc__ = model.__doc__
     made.model_class = model
     if not model.spikes:
         made.gives = ("samples",)
     return made
+
+
+def _offered(model: type[NeuronModel], name: str, annotation: Any) -> Any:
+    """The type of a field as this model has it: an option takes what the model knows; None where there is no choice."""
+    options = {"integrator": model.integrators, "input_order": model.input_orders, "reset_by": model.resets}
+    options["preset"] = tuple(model.presets)
+    if name in options:
+        valid = options[name]
+        if name == "preset":
+            return (Literal[valid] | None) if valid else None
+        return Literal[valid] if len(valid) > 1 else None
+    if name == "refractory" and not model.refracts:
+        return None
+    if name == "allow_unstable" and not model.linear:
+        return None
+    return annotation

@@ -83,6 +83,7 @@ class _Builder:
     def __init__(self, root: Item, folder: Path, stem: str, report: Report) -> None:
         self.root, self.folder, self.stem, self.report = root, folder, stem, report
         self.drafts: dict[str, Draft] = {}
+        self.seed = 0
 
     def graph(self, changes: Mapping[str, Any], env: Mapping[str, str]) -> GraphSpec:
         """The checked graph."""
@@ -97,6 +98,7 @@ class _Builder:
         root = override(root, changes, report)
         self.root = root = Substitution(root, env, report).graph(root)
         header = self._header()
+        self.seed = header.seed if header is not None else 0
         dt_ns, window_ns = self._time(header)
         self._nodes()
         loops, edges = Checker(self.drafts, dt_ns, window_ns, report).run()
@@ -213,9 +215,8 @@ class _Builder:
         if draft.cls is not None:
             draft.node = self._node(draft, draft.cls)
         if draft.node is not None:
-            draft.node.__dict__["_name"] = (
-                name  # a population delays what it sends to itself, so it has to know its name
-            )
+            # a population delays what it sends to itself, and draws its parameters, before anything runs
+            draft.node.__dict__["_name"], draft.node.__dict__["_seed"] = name, self.seed
         draft.faulty |= draft.node is None
         return draft
 

@@ -1,0 +1,181 @@
+"""Parameters of neuron models: one value, one per neuron, or a draw for each neuron; times carry their unit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
+
+from spikeflow import noise
+from spikeflow.errors import ParameterError, instead, shown, why
+from spikeflow.units import format_seconds, parse_seconds
+
+Array: TypeAlias = npt.NDArray[np.float64]
+
+
+def load_array(path: Path, what: str) -> Array:
+    """The numbers of a `.npy` file as float64.
+
+    Raises:
+        ParameterError: no such file, not an array of numbers, or a value that is not finite.
+    """
+    try:
+        array = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise ParameterError(f"there is no file {shown(path)!r}", instead(path, (".npy",))) from None
+    except OSError as error:
+        raise ParameterError(f"{shown(path)!r} cannot be read: {why(error)}", f"write {what} with numpy.save") from None
+    except (ValueError, EOFError):
+        raise ParameterError(f"{shown(path)!r} is no whole .npy file", f"write {what} with numpy.save") from None
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
+        raise ParameterError(f"{shown(path)!r} does not hold numbers", f"write {what} with numpy.save")
+    numbers = array.astype(np.float64)
+    if not np.isfinite(numbers).all():
+        raise ParameterError(f"{shown(path)!r} holds values that are not finite", "write finite numbers")
+    return numbers
+
+
+_NUMERAL = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
+
+
+def number(value: Any) -> Any:
+    """The number that a text spells, as variables of the environment do; anything else as it is."""
+    return float(value) if isinstance(value, str) and _NUMERAL.fullmatch(value) else value
+
+
+def resolved(text: str, info: ValidationInfo) -> Path:
+    """The path that `text` names, counted from the folder of the graph file."""
+    return Path((info.context or {}).get("folder", ".")) / text
+
+
+def _per_neuron(array: Array) -> Array:
+    if array.ndim != 1 or array.size == 0:
+        raise ParameterError(f"an array of shape {list(array.shape)}", "a parameter is one value, or one per neuron")
+    if not np.isfinite(array).all():
+        raise ParameterError("a value that is not finite", "write finite numbers")
+    return array
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A value for each neuron from a distribution, drawn once the size of the population is known.
+
+    Attributes:
+        kind: ``normal``, ``uniform`` or ``constant``.
+        first: the mean, the lower end, or the value.
+        second: the standard deviation, or the upper end.
+    """
+
+    kind: str
+    first: float
+    second: float = 0.0
+
+    def values(self, size: int, key: int) -> Array:
+        """[size] draws, each from the counter (key, neuron): the same whatever the size or the order of fields."""
+        neurons = np.arange(size)
+        if self.kind == "normal":
+            return np.asarray(self.first + self.second * noise.normal(key, neurons, 0))
+        return np.asarray(self.first + (self.second - self.first) * noise.uniform(key, neurons, 0))
+
+
+_DRAWS = {"normal": ("mean", "std"), "uniform": ("low", "high"), "constant": ("value",)}
+_GENERATORS = "{normal: {mean: …, std: …}}, {uniform: {low: …, high: …}} or {constant: …}"
+
+
+def _drawn(value: Mapping[str, Any], info: ValidationInfo, read: Callable[[Any, ValidationInfo], Any]) -> Drawn | float:
+    """What a mapping says of a distribution; `read` reads each number of it."""
+    if len(value) != 1 or next(iter(value)) not in _DRAWS:
+        hint = f"write one of {_GENERATORS}"
+        raise ParameterError(f"a parameter that is {dict(value)!r}", hint)
+    ((kind, inner),) = value.items()
+    if kind == "constant":
+        return float(read(inner, info))
+    names = _DRAWS[kind]
+    if not isinstance(inner, Mapping) or set(inner) != set(names):
+        raise ParameterError(f"{kind}: {inner!r}", f"give {' and '.join(names)}, and nothing else")
+    first, second = (float(read(inner[name], info)) for name in names)
+    if kind == "uniform" and first > second:
+        raise ParameterError(f"low {first:g} is above high {second:g}", "swap them")
+    if kind == "normal" and second < 0:
+        raise ParameterError(f"std {second:g} is below zero", "give a width of zero or more")
+    return Drawn(kind, first, second)
+
+
+def _value(value: Any, info: ValidationInfo) -> Any:
+    if isinstance(value, Drawn):
+        return value
+    if isinstance(value, Mapping):
+        return _drawn(value, info, _value)
+    if isinstance(value, np.ndarray):
+        return _per_neuron(value.astype(np.float64))
+    if isinstance(value, str) and value.endswith(".npy"):
+        return _per_neuron(load_array(resolved(value, info), "one value per neuron"))
+    value = number(value)
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        raise ParameterError(
+            f"{value!r} is not a number", "write a number, a .npy file with one value per neuron, or {normal: {mean: …, std: …}}"
+        )
+    if not np.isfinite(value):
+        raise ParameterError(f"{value!r} is not finite", "write a finite number")
+    return float(value)
+
+
+def _time(value: Any, info: ValidationInfo) -> Any:
+    if isinstance(value, Drawn):
+        return value
+    if isinstance(value, Mapping):
+        return _drawn(value, info, _time)
+    if isinstance(value, str) and not value.endswith(".npy"):
+        value = parse_seconds(value)
+    elif isinstance(value, int | float) and (info.context or {}).get("units") == "required":
+        raise ParameterError(f"{value} has no unit", f"write '{value} ms'")
+    value = _value(value, info)
+    if np.any(np.less_equal(value, 0)):
+        least = float(np.min(value))
+        raise ParameterError(f"{format_seconds(least) if least else 0} is not above zero", "write a time such as 10 ms")
+    return value
+
+
+def _refractory(value: Any, info: ValidationInfo) -> Any:
+    value = number(value)
+    if isinstance(value, str):
+        seconds = parse_seconds(value)
+        if seconds < 0:
+            raise ParameterError(f"{value!r} is below zero", "write a time such as 2 ms, or a number of ticks")
+        return value.strip()
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+        raise ParameterError(f"{value!r} is no refractory period", "write a time such as 2 ms, or a number of ticks")
+    return float(value)
+
+
+def _plain(value: float | Array | Drawn) -> Any:
+    if isinstance(value, Drawn):
+        return {value.kind: dict(zip(_DRAWS[value.kind], (value.first, value.second), strict=True))}
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+_GENERATOR = {"type": "object", "maxProperties": 1, "properties": {name: {"type": "object"} for name in _DRAWS}}
+_NUMBER = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"\.npy$"}, _GENERATOR]}
+_DURATION = {
+    "type": "string",
+    "examples": ["10 ms"],
+    "description": "a time, or a .npy file in seconds, one per neuron",
+}
+_PERIOD = {"anyOf": [{"type": "number"}, {"type": "string"}], "examples": ["2 ms", 5]}
+
+Value = Annotated[float | Array, PlainValidator(_value), PlainSerializer(_plain), WithJsonSchema(_NUMBER)]
+"""A parameter without a unit: one value, or one per neuron (from a graph file the path of a `.npy` file).
+
+A distribution becomes one value per neuron before a model computes with it (`NeuronModel.settled`)."""
+
+Time = Annotated[float | Array, PlainValidator(_time), PlainSerializer(_plain), WithJsonSchema(_DURATION)]
+"""A time constant in seconds, above zero: one value, or one per neuron."""
+
+Refractory = Annotated[float | str, PlainValidator(_refractory), WithJsonSchema(_PERIOD)]
+"""How long a neuron is silent after a spike: ticks as a number, or a time."""
