@@ -1,77 +1,241 @@
-"""The cases of `tests/data`, run by our kernels."""
+"""The cases of `tests/data` in our words: which kind computes them, from which parameters, and what must come of it."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from spikeflow.catalog import node_class
 from spikeflow.kernels import Events, Group, Network, NeuronModel, Projection, Train
-from spikeflow.kernels.models.li import Li
-from spikeflow.kernels.models.lif import Lif
-from spikeflow.kernels.models.lif_current import LifCurrent
+from spikeflow.kernels.model import form
 from spikeflow.kernels.synapses import dense, one_to_one
+from spikeflow.nodes.population import Population
 
 DATA = Path(__file__).parent.parent / "data"
-MODELS: dict[str, type[NeuronModel]] = {
-    "lif": Lif, "lif_input_last": Lif, "lif_refrac": Lif, "leaky_integrator": Li, "lif_current_encoder": LifCurrent,
-}  # fmt: skip
+Array = npt.NDArray[Any]
 
 
-@dataclass
-class Case:
-    """One case of a file, and what to compare with."""
+@dataclass(frozen=True)
+class Reference:
+    """How the cases of a file, or those whose names begin alike, are said in our words.
+
+    A parameter `p_tau_x_inv` is the field `tau_x`, and `p_x` the field `x`, unless `named` says otherwise; one that
+    has no field is an error unless it is `unused`.
+
+    Attributes:
+        file: the `.npz` in `tests/data`, without its ending.
+        kind: the kind of neuron that computes it.
+        begins: what the names of its cases begin with; the first row that fits a case is the case's.
+        named: the field of a parameter that has another name there.
+        unused: parameters that the stored call was given and does not read.
+        given: fields that the file says nothing of.
+        skipped: states that are stored and are not compared.
+        within: how far states may be off in each precision: absolute, and relative.
+    """
 
     file: str
-    name: str
+    kind: str
+    begins: str = ""
+    named: Mapping[str, str] = field(default_factory=lambda: {"rho_reset": "refractory"})
+    unused: tuple[str, ...] = ()
+    given: Mapping[str, Any] = field(default_factory=dict)
+    skipped: tuple[str, ...] = ()
+    within: Mapping[str, tuple[float, float]] = field(
+        default_factory=lambda: {"float64": (1e-12, 0.0), "float32": (2e-5, 0.0)}
+    )
 
-    def __post_init__(self) -> None:
-        self.data = np.load(DATA / f"{self.file}.npz")
-        self.meta = json.loads(str(self.data["meta"]))["cases"][self.name]
-        self.precision: Any = "float32" if self.name.endswith("f32") else "float64"
 
-    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+REFERENCES = (
+    Reference("lif", "lif"),
+    Reference("lif_input_last", "lif", given={"input_order": "last"}),
+    Reference("lif_current_encoder", "lif_current", unused=("tau_syn_inv",)),
+    Reference("lif_box", "lif_box"),
+    Reference("lif_refrac", "lif_refrac"),
+    Reference("lif_ex", "lif_ex"),
+    Reference("lif_adex", "lif_adex"),
+    Reference("lif_adex_refrac", "lif_adex_refrac"),
+    Reference("lsnn", "ada_lif", begins="ada_lif_"),
+    Reference("lsnn", "lsnn"),
+    Reference("iaf", "iaf"),
+    Reference("leaky_integrator", "li"),
+    Reference("leaky_integrator_box", "li_box"),
+)
+
+ENCODER = "an encoder, not a neuron: the input is a current, and there is no synapse"
+EXCEPTIONS = {
+    ("lif_ex", "encoder_default_f64"): ENCODER,
+    ("lif_ex", "encoder_custom_f64"): ENCODER,
+    ("lif_adex", "encoder_default_f64"): ENCODER,
+    ("lif_adex", "encoder_custom_f64"): ENCODER,
+}
+"""Cases of these files that no neuron computes, with the reason."""
+
+ELSEWHERE = {"encode": "encoders, in tests/nodes/encoders"}
+"""Files that hold no neurons, and where they are compared."""
+
+GRADIENTS = ("alpha",)
+"""Parameters that only training knows."""
+
+RESETS = {"reset_value": "value", "reset_subtract": "subtract"}
+
+
+@cache
+def _meta(file: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(str(np.load(DATA / f"{file}.npz")["meta"]))["cases"]
+    return found
+
+
+@cache
+def _arrays(file: str) -> dict[str, Array]:
+    with np.load(DATA / f"{file}.npz") as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def all_cases() -> list[tuple[str, str]]:
+    """Every (file, case) of the files that hold neurons, those that are excepted as well."""
+    return [(file, name) for file in dict.fromkeys(one.file for one in REFERENCES) for name in _meta(file)]
+
+
+def cases() -> list[tuple[str, str]]:
+    """Every (file, case) that is run."""
+    return [case for case in all_cases() if case not in EXCEPTIONS]
+
+
+def reference(file: str, name: str) -> Reference:
+    """The row of a case."""
+    return next(one for one in REFERENCES if one.file == file and name.startswith(one.begins))
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a case must give; where only the last tick is stored, that.
+
+    Attributes:
+        ticks: how many there are.
+        spikes: [ticks or 1, neurons] 0 or 1; None where the model has none.
+        states: the state variables, as far as they are stored, [ticks or 1, neurons].
+        precision: the type of the states.
+        within: how far states may be off: absolute, and relative.
+    """
+
+    ticks: int
+    spikes: Array | None
+    states: Mapping[str, Array]
+    precision: str
+    within: tuple[float, float]
+
+    def differences(self, spikes: Iterable[tuple[int, int]], states: Mapping[str, Array]) -> list[str]:
+        """What a run gave that is not this: (tick, neuron) of its spikes, and [ticks, neurons] of its states."""
+        found = []
+        if self.spikes is not None:
+            first = self.ticks - len(self.spikes)
+            given = [spike for spike in spikes if spike[0] >= first]
+            wanted = [(first + int(t), int(n)) for t, n in zip(*np.nonzero(self.spikes), strict=True)]
+            if given != wanted:
+                more, less = sorted(set(given) - set(wanted)), sorted(set(wanted) - set(given))
+                found.append(f"{len(more)} spikes too many {more[:3]}, {len(less)} too few {less[:3]} (tick, neuron)")
+        absolute, relative = self.within
+        for name, expected in self.states.items():
+            value = states[name][-len(expected) :]
+            if value.dtype != self.precision:
+                found.append(f"{name} is {value.dtype}")
+            off = np.abs(value.astype(np.float64) - expected)
+            if not (off <= absolute + relative * np.abs(expected)).all():
+                found.append(f"{name} is off by {off.max():.3g}")
+        return found
+
+
+class Case:
+    """One case of a file."""
+
+    def __init__(self, file: str, name: str) -> None:
+        self.file, self.name = file, name
+        self.reference = reference(file, name)
+        self.meta = _meta(file)[name]
+        self.precision: Any = "float32" if name.endswith("_f32") else "float64"
+        assert self.meta.get("state_every_n_ticks", 1) == 1
+        for start in ("init_z", "init_rho"):
+            assert not np.any(self.get(start)), f"{file} {name} starts with spikes or refractory neurons"
+
+    def __getitem__(self, name: str) -> Array:
         found = self.get(name)
         assert found is not None
         return found
 
-    def get(self, name: str) -> npt.NDArray[Any] | None:
-        for case in (self.name, self.name.replace("_f32", "_f64")):
-            if f"{case}/{name}" in self.data.files:
-                return np.asarray(self.data[f"{case}/{name}"])
+    def get(self, name: str) -> Array | None:
+        """An array of the case; what one in float32 lacks is that of the same one in float64."""
+        double = self.name.removesuffix("_f32")
+        for case in (self.name, f"{double}_f64", double):
+            if (found := _arrays(self.file).get(f"{case}/{name}")) is not None:
+                return found
         return None
 
+    @property
+    def model_class(self) -> type[NeuronModel]:
+        return cast(type[Population], node_class("neuron", self.reference.kind)).model_class
+
+    @property
+    def size(self) -> int:
+        given = self.get("w_in")
+        return int(self["input"].shape[1] if given is None else given.shape[0])
+
+    def fields(self) -> dict[str, Any]:
+        """The parameters and options of the model, in SI units; those that the case leaves alone are not there."""
+        known, found = self.model_class.model_fields, dict(self.reference.given)
+        start = f"{self.name}/p_"
+        for key, value in _arrays(self.file).items():
+            if not key.startswith(start) or (name := key.removeprefix(start)) in (*GRADIENTS, *self.reference.unused):
+                continue
+            ours = self.reference.named.get(name, name)
+            inverse = ours not in known
+            ours = ours.removesuffix("_inv") if inverse else ours
+            assert ours in known, f"{self.file} {self.name}: {self.reference.kind} has no field for {name}"
+            value = 1 / value if inverse else value
+            found[ours] = value if value.ndim else float(value)
+        if (method := self.meta.get("params", {}).get("reset_method")) is not None:
+            found["reset_by"] = RESETS[method]
+        return found
+
     def model(self) -> NeuronModel:
-        cls = MODELS[self.file]
-        fields: dict[str, Any] = {}
-        for name in cls.model_fields:
-            inverse, plain = self.get(f"p_{name}_inv"), self.get(f"p_{name}")
-            value = 1 / inverse if inverse is not None else plain
-            if value is not None:
-                fields[name] = value if value.ndim else float(value)
-        if self.file == "lif_input_last":
-            fields["input_order"] = "last"
-        if self.file == "lif_refrac":
-            fields["refractory"] = float(self["p_rho_reset"])
-        return cls(**fields)
+        return self.model_class(**self.fields())
+
+    def initial(self) -> dict[str, Array]:
+        """The state before the first tick, where the case says it."""
+        found = {name: self.get(f"init_{name}") for name in self.model_class.state}
+        return {name: value.astype(np.float64) for name, value in found.items() if value is not None}
+
+    def expected(self, states: Iterable[str]) -> Expected:
+        """What must come of it, with those of `states` that are stored."""
+        spikes, returned, kept = self.get("z"), self.get("z_returned"), {}
+        if spikes is None and returned is not None:
+            spikes = returned[None]
+        for name in states:
+            stored = "out" if not self.model_class.spikes and name == self.model_class.state[0] else name
+            whole, final = self.get(stored), self.get(f"final_{name}")
+            if name in self.reference.skipped or (whole is None and final is None):
+                continue
+            kept[name] = whole if whole is not None else cast(Array, final)[None]
+        assert (spikes is not None) == self.model_class.spikes
+        return Expected(len(self["input"]), spikes, kept, self.precision, self.reference.within[self.precision])
 
     def network(self, backend: str) -> Network:
-        given, recurrent = self.get("w_in"), self.get("w_rec")
-        size, inputs = self["v" if self.get("v") is not None else "out"].shape[1], self["input"].shape[1]
-        model = self.model()
-        initial = {name: self[f"init_{name}"].astype(np.float64) for name in model.state}
-        record = {name: (np.arange(size), 1) for name in model.state}
+        """The population, everything recorded, with its weights; the input is the train `x`."""
+        given, recurrent, model, size = self.get("w_in"), self.get("w_rec"), self.model(), self.size
+        record = {name: (np.arange(size), 1) for name in form(model, self.meta["dt"])[0].states}
         synapses = one_to_one(np.ones(size)) if given is None else dense(np.ascontiguousarray(given.T))
         projections = [Projection("x", "n", synapses)]
         if recurrent is not None:
             projections.append(Projection("n", "n", dense(np.ascontiguousarray(recurrent.T), 1)))
         return Network(
-            [Group("n", model, size, self.precision, initial, record)],
-            [Train("x", inputs, valued=given is None)],
+            [Group("n", model, size, self.precision, self.initial(), record)],
+            [Train("x", self["input"].shape[1], valued=given is None)],
             projections,
             dt=self.meta["dt"],
             backend=backend,
@@ -81,13 +245,3 @@ class Case:
         x = self["input"]
         tick, channel = np.nonzero(x)
         return Events(tick, channel.astype(np.uint32), x[tick, channel] if self.get("w_in") is None else None)
-
-
-def cases() -> list[tuple[str, str]]:
-    """Every (file, case) that holds spikes or outputs of a stepped call."""
-    found = []
-    for file in MODELS:
-        data = np.load(DATA / f"{file}.npz")
-        names = json.loads(str(data["meta"]))["cases"]
-        found += [(file, name) for name in names if f"{name}/p_tau_mem_inv" in data.files]
-    return found

@@ -18,7 +18,9 @@ class Lif(NeuronModel):
 
     dv/dt = (v_leak - v + i) / tau_mem,  di/dt = -i / tau_syn;  where v > v_th: a spike, v = v_reset.
     Source: Norse 1.1, lif_feed_forward_step and lif_step (with `input_order: last` those of Norse 0.0.7), and
-    lif_refrac_step for the refractory period. With `integrator: exact`, the propagator of Rotter and Diesmann (1999).
+    lif_refrac_step for the refractory period; `preset: biological` is its default_bio_parameters (in mV, and for a
+    dt in ms: its tau_syn asks for ticks well below 1 ms). With `integrator: exact`, the propagator of Rotter and
+    Diesmann (1999).
     """
 
     tau_mem: Time = Field(10e-3, description="membrane time constant")
@@ -33,6 +35,9 @@ class Lif(NeuronModel):
     input_orders: ClassVar = ("first", "last")
     resets: ClassVar = ("value", "subtract")
     linear: ClassVar = ("tau_mem", "tau_syn")
+    presets: ClassVar = {
+        "biological": {"tau_mem": "20 ms", "tau_syn": "0.5 ms", "v_leak": -65.0, "v_th": -50.0, "v_reset": -65.0}
+    }
 
     def constants(self, dt: Seconds) -> Mapping[str, float | Array]:
         return {
