@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from spikeflow.node import Decoder, Encoder, Inlet, Outlet, Sink, Source
     from spikeflow.runtime.engine import Report
     from spikeflow.session import Run, run, run_blocking, start
+    from spikeflow.simulation import Simulation, simulate
     from spikeflow.spec import GraphSpec, load
 
 __version__ = "0.1.0"
@@ -27,6 +28,7 @@ _HOMES = {
     "spikeflow.node": ("Decoder", "Encoder", "Inlet", "Outlet", "Sink", "Source"),
     "spikeflow.runtime.engine": ("Report",),
     "spikeflow.session": ("Run", "run", "run_blocking", "start"),
+    "spikeflow.simulation": ("Simulation", "simulate"),
     "spikeflow.spec": ("GraphSpec", "load"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
@@ -50,6 +52,7 @@ __all__ = [
     "Outlet",
     "Report",
     "Run",
+    "Simulation",
     "Sink",
     "Source",
     "SpikeflowError",
@@ -59,6 +62,7 @@ __all__ = [
     "run",
     "run_blocking",
     "sample_batch",
+    "simulate",
     "spike_batch",
     "start",
 ]

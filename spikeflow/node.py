@@ -114,6 +114,11 @@ class Node(BaseModel):
 
     # What the graph needs to know before anything starts.
 
+    @classmethod
+    def refused(cls, key: str, value: Any) -> ParameterError | None:
+        """Why a key that is no field is refused, where more can be said than which key is the nearest."""
+        return None
+
     def check(self, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
         """What is wrong with the fields, given what arrives. Files are opened here; the origin is not known yet."""
         return ()
@@ -127,7 +132,8 @@ class Node(BaseModel):
         if not self.gives:
             return {}
         size = self.size_out(inputs)
-        return {"": Stream("", self.gives[0], size, valued=self.valued and self.gives[0] == "spikes")}
+        shape = inputs[0].shape if inputs and inputs[0].size == size else ()
+        return {"": Stream("", self.gives[0], size, self.valued and self.gives[0] == "spikes", shape)}
 
     def size_out(self, inputs: Sequence[Stream]) -> int:
         """The size of the default outlet; that of the input unless a class says otherwise."""

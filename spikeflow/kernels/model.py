@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from spikeflow import noise
 from spikeflow.errors import ParameterError, Problem, nearest
 from spikeflow.kernels import vocabulary
-from spikeflow.kernels.parameters import Array, Drawn, Refractory, Time, Value
+from spikeflow.kernels.parameters import Array, Drawn, Refractory, Time, Value, times
+from spikeflow.kernels.refusals import refused
 from spikeflow.units import Seconds, format_seconds, parse_seconds
 
 __all__ = ["Array", "Form", "NeuronModel", "Refractory", "Time", "Value", "form", "pruned"]
@@ -78,10 +79,9 @@ class NeuronModel(BaseModel):
     def _fill(cls, data: Any) -> Any:
         if not isinstance(data, Mapping):
             return data
-        for name in _TRAINING & set(data):
-            raise ParameterError(
-                f"{name} only shapes gradients in training", "leave it out; spikes do not depend on it"
-            )
+        for name in set(data) - set(cls.model_fields):
+            if reason := refused(cls, name, data[name]):
+                raise reason
         preset = data.get("preset")
         if preset is None:
             return data
@@ -154,12 +154,13 @@ class NeuronModel(BaseModel):
                     Problem((name,), f"{count} values for {size} neurons", "give one value, or one per neuron")
                 )
         found += self._unreachable()
-        for name in self.linear:
+        for name in times(type(self)):
             taus = np.asarray(getattr(self, name))
             if (taus <= 0).any():
                 least = f"{format_seconds(float(taus.min()))} for neuron {int(taus.argmin())}"
                 found.append(Problem((name,), f"{least} is not above zero", "narrow the distribution"))
-                return found
+        if any(not problem.warning for problem in found):
+            return found
         if self.integrator == "exact":
             return found
         for name in self.linear:
@@ -192,10 +193,6 @@ class NeuronModel(BaseModel):
         return [
             Problem((low,), f"{low} {first:g} is above {high} {limit:g}", "put the reset at the threshold or below")
         ]
-
-
-_TRAINING = frozenset({"method", "alpha"})
-"""Fields of the released packages that only shape gradients."""
 
 
 @dataclass(frozen=True)

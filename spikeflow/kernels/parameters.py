@@ -10,10 +10,10 @@ from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic import BaseModel, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
 
 from spikeflow import noise
-from spikeflow.errors import ParameterError, instead, shown, why
+from spikeflow.errors import ParameterError, instead, nearest, shown, why
 from spikeflow.units import format_seconds, parse_seconds
 
 Array: TypeAlias = npt.NDArray[np.float64]
@@ -97,8 +97,14 @@ def _drawn(value: Mapping[str, Any], info: ValidationInfo, read: Callable[[Any, 
     if kind == "constant":
         return float(read(inner, info))
     names = _DRAWS[kind]
-    if not isinstance(inner, Mapping) or set(inner) != set(names):
-        raise ParameterError(f"{kind}: {inner!r}", f"give {' and '.join(names)}, and nothing else")
+    if not isinstance(inner, Mapping):
+        raise ParameterError(f"{kind}: {inner!r}", f"give {' and '.join(names)}")
+    for key in inner:
+        if key not in names:
+            raise ParameterError(f"{kind} knows no {key!r}", nearest(str(key), names))
+    for key in names:
+        if key not in inner:
+            raise ParameterError(f"{kind} lacks {key!r}", f"give {' and '.join(names)}")
     first, second = (float(read(inner[name], info)) for name in names)
     if kind == "uniform" and first > second:
         raise ParameterError(f"low {first:g} is above high {second:g}", "swap them")
@@ -152,6 +158,15 @@ def _refractory(value: Any, info: ValidationInfo) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
         raise ParameterError(f"{value!r} is no refractory period", "write a time such as 2 ms, or a number of ticks")
     return float(value)
+
+
+def times(model: type[BaseModel]) -> tuple[str, ...]:
+    """The fields of a model that are time constants."""
+    return tuple(
+        name
+        for name, field in model.model_fields.items()
+        if any(isinstance(one, PlainValidator) and one.func is _time for one in field.metadata)
+    )
 
 
 def _plain(value: float | Array | Drawn) -> Any:

@@ -18,6 +18,7 @@ from spikeflow.events import Batch, Grid, Indices, Stream, Times, Values, Window
 from spikeflow.kernels import Columns, Events, Group, Network, NeuronModel, Projection, Synapses, Train, connect
 from spikeflow.kernels.connect import Connect, Delay, Layout, Weights
 from spikeflow.kernels.model import Value
+from spikeflow.kernels.refusals import refused
 from spikeflow.node import Input, Neuron, State
 from spikeflow.units import Nanoseconds, format_ns
 
@@ -134,6 +135,11 @@ class Population(Neuron):
         return found
 
     # What the graph needs to know.
+
+    @classmethod
+    def refused(cls, key: str, value: Any) -> ParameterError | None:
+        """What the model says of a key that it does not have."""
+        return refused(cls.model_class, key, value) if "model_class" in vars(cls) else None
 
     def outlets(self, inputs: Sequence[Stream]) -> dict[str, Stream]:
         """Spikes, or the first state variable where the model has none; every state variable as a port."""

@@ -195,7 +195,9 @@ def rephrased(
     unknown = {one.path[:-1]: one for one in errors if one.type == "extra_forbidden"}
     for chosen in _without_branches(errors):
         first = chosen[0]
-        if first.type == "extra_forbidden":
+        if first.type == "extra_forbidden" and (known := _refused(model, first)) is not None:
+            yield first.place, first.name, known.found, known.hint
+        elif first.type == "extra_forbidden":
             valid = [key for found in _models_at(model, first.path[:-1]) for key in keys_of(found)]
             if len(first.path) == 1:
                 valid = [*(key for key in valid if key not in closed_keys), *extra_keys]
@@ -208,6 +210,15 @@ def rephrased(
             yield first.place, first.name, f"{first.name}: {show(_value_of(first))}", _one_of(chosen)
         else:
             yield first.place, first.name, *_said(first, model)
+
+
+def _refused(model: type[BaseModel], error: _Error) -> ParameterError | None:
+    """What the class itself says of a key that it does not have."""
+    explain = getattr(model, "refused", None)
+    if explain is None or len(error.path) != 1:
+        return None
+    found: ParameterError | None = explain(error.name, error.value)
+    return found
 
 
 def _follows(error: _Error) -> bool:
