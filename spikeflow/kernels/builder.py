@@ -12,8 +12,9 @@ from spikeflow import noise
 from spikeflow.errors import ParameterError, nearest
 from spikeflow.kernels import layout
 from spikeflow.kernels.layout import CODES, TILE, Arrays, aligned, tiles_of
-from spikeflow.kernels.model import Array, Form
+from spikeflow.kernels.model import Array, Coupling, Form
 from spikeflow.kernels.parts import Group, Precision, Program, Projection, Train
+from spikeflow.units import Seconds
 
 
 class Builder:
@@ -26,6 +27,7 @@ class Builder:
         projections: Sequence[Projection],
         forms: Sequence[tuple[Form, dict[str, float | Array]]],
         *,
+        dt: Seconds,
         origin_ns: int,
         dt_ns: int,
         seed: int,
@@ -56,7 +58,11 @@ class Builder:
         self.which = [places[key] for key in keys]
         distinct: list[tuple[Form, Precision]] = [(known[key], key[1]) for key in places]
         self.program = Program(tuple(distinct))
-        n_groups, n_sources, n_projections = len(self.groups), len(self.members), len(self.projections)
+        self.couplings = [
+            (place, coupling) for place, group in enumerate(groups) for coupling in group.model.couplings(dt)
+        ]
+        n_groups, n_sources = len(self.groups), len(self.members)
+        n_projections = len(self.projections) + len(self.couplings)
         n_records = sum(len(group.record) for group in self.groups)
         self.group_at = len(layout.HEAD)
         self.source_at = self.group_at + n_groups * CODES["GROUP"]
@@ -68,6 +74,8 @@ class Builder:
         self._sources()
         for place, projection in enumerate(self.projections):
             self._projection(place, projection)
+        for place, (target, coupling) in enumerate(self.couplings, len(self.projections)):
+            self._coupling(place, target, coupling)
         self._record()
         self.arrays = self._allocate()
 
@@ -108,7 +116,7 @@ class Builder:
         self._set(
             0, H_ORIGIN=self.origin_ns, H_STEP=self.dt_ns, H_SKIP=int(skip),
             H_GROUPS=len(self.groups), H_GROUP=self.group_at, H_SOURCES=len(self.members), H_SOURCE=self.source_at,
-            H_PROJECTIONS=len(self.projections), H_PROJECTION=self.projection_at,
+            H_PROJECTIONS=len(self.projections) + len(self.couplings), H_PROJECTION=self.projection_at,
             H_RECORDS=sum(len(group.record) for group in self.groups), H_RECORD=self.record_at,
             H_ORDER=self._more(order),
             H_SCRATCH=self._more([0] * self._scratch()),
@@ -134,7 +142,11 @@ class Builder:
                     raise ParameterError(f"{group.name!r} has no state {name!r}", nearest(name, decided.states))
             listed = [k for k, p in enumerate(self.projections) if p.target == group.name]
             used = [self.projections[k].receptor or decided.receptors[0] for k in listed]
-            spare = len(used) > len(set(used))
+            own = [(k, c) for k, (target, c) in enumerate(self.couplings, len(self.projections)) if target == place]
+            spare = len(used) > len(set(used)) or bool(own)
+            listed += [k for k, coupling in own if not coupling.after]
+            after = [k for k, coupling in own if coupling.after]
+            value = decided.states.index(group.model.graded) if group.model.graded else -1
             states, inputs = len(decided.states), len(decided.receptors)
             rows = states + inputs + len(decided.rows) + int(spare)
             tiles = tiles_of(group.size)
@@ -154,8 +166,8 @@ class Builder:
                 self.group_at + place * CODES["GROUP"],
                 G_FORM=self.which[place], G_BASE=base, G_TILES=tiles, G_ROWS=rows, G_SIZE=group.size, G_STATES=states,
                 G_INPUTS=inputs, G_CONSTANT=constant, G_REST=self.rest_count, G_RESTING=0,
-                G_LIST=self._more(listed), G_LISTED=len(listed),
-                G_KEY=self._more([k - 2**64 if k >= 2**63 else k for k in keys]),
+                G_LIST=self._more(listed), G_LISTED=len(listed), G_AFTER=self._more(after), G_AFTERS=len(after),
+                G_KEY=self._more([k - 2**64 if k >= 2**63 else k for k in keys]), G_VALUE=value,
             )  # fmt: skip
             self.rest_count += tiles
 
@@ -164,7 +176,7 @@ class Builder:
         for place, member in enumerate(self.members):
             silent = isinstance(member, Group) and not member.model.spikes
             capacity = 0 if silent else max(2 * member.size, 4096)
-            valued = isinstance(member, Train) and member.valued
+            valued = member.valued if isinstance(member, Train) else member.model.graded is not None
             self._set(
                 self.source_at + place * CODES["SOURCE"],
                 S_CAPACITY=capacity, S_OFFSET=self.event_count, S_SIZE=member.size,
@@ -200,14 +212,35 @@ class Builder:
             P_KIND=synapses.kind, P_SOURCE=self.place[projection.source], P_TARGET=target,
             P_ROW=spare if earlier else row, P_INTO=row if earlier else -1,
             P_WEIGHT=self.weight_count[group.precision], P_STRIDE=stride, P_PRE=synapses.pre_size,
-            P_DELAYS=synapses.delays.size, P_DELAY=delays, P_HELD=held,
+            P_DELAYS=synapses.delays.size, P_DELAY=delays, P_HELD=held, P_STATE=-1,
             P_START=self._keep_start(synapses.start), P_POST=self._keep_post(synapses.post),
             P_MEMBER=self._keep_post(synapses.member),
         )  # fmt: skip
-        flat = np.ascontiguousarray(weights, group.precision).ravel()
-        padding = np.zeros(-flat.size % TILE, group.precision)
-        self.weights[group.precision] += [flat, padding]
-        self.weight_count[group.precision] += flat.size + padding.size
+        self._keep_weights(weights, group.precision)
+
+    def _coupling(self, place: int, target: int, coupling: Coupling) -> None:
+        """A dense projection that the target's own state drives; it has no source, and no delay."""
+        group, (decided, _) = self.groups[target], self.forms[target]
+        if coupling.weights.shape != (group.size, group.size):
+            found = f"a coupling of shape {list(coupling.weights.shape)} for {group.size} neurons of {group.name!r}"
+            raise ParameterError(found, f"give [{group.size}, {group.size}]")
+        rows = [*decided.states, *decided.receptors]
+        wide = np.zeros((group.size, tiles_of(group.size) * TILE), group.precision)
+        wide[:, : group.size] = coupling.weights.T
+        self._set(
+            self.projection_at + place * CODES["PROJECTION"],
+            P_KIND=layout.DENSE, P_SOURCE=-1, P_TARGET=target, P_ROW=len(rows) + len(decided.rows),
+            P_INTO=rows.index(coupling.into), P_WEIGHT=self.weight_count[group.precision], P_STRIDE=wide.shape[1],
+            P_PRE=group.size, P_DELAYS=0, P_DELAY=0, P_START=-1, P_POST=-1, P_MEMBER=-1, P_HELD=-1,
+            P_STATE=rows.index(coupling.of),
+        )  # fmt: skip
+        self._keep_weights(wide, group.precision)
+
+    def _keep_weights(self, weights: npt.NDArray[Any], precision: Precision) -> None:
+        flat = np.ascontiguousarray(weights, precision).ravel()
+        padding = np.zeros(-flat.size % TILE, precision)
+        self.weights[precision] += [flat, padding]
+        self.weight_count[precision] += flat.size + padding.size
 
     def _keep_post(self, values: npt.NDArray[np.int32] | None) -> int:
         if values is None:
@@ -275,7 +308,7 @@ def form_key(decided: Form) -> str:
     """Two forms with the same key have the same text in every backend."""
     return repr((
         decided.text, decided.states, decided.receptors, decided.noise, decided.spikes, decided.held, decided.refracts,
-        decided.constants, decided.rows,
+        decided.constants, decided.rows, decided.restless,
     ))  # fmt: skip
 
 

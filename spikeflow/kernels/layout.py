@@ -23,8 +23,8 @@ HEAD = (
     "H_STOP",  # the first tick that is not to be done
     "H_ORIGIN",  # event time of tick 0
     "H_STEP",  # event time from one tick to the next
-    "H_STATUS",  # what came of the call: DONE, FULL, UNORDERED or INVALID
-    "H_DETAIL",  # the source that it is about
+    "H_STATUS",  # what came of the call: DONE, FULL, UNORDERED, INVALID or LOST (a state is not a number)
+    "H_DETAIL",  # the source or population that it is about
     "H_FRESH",  # 1 at the first call of a step, 0 where a step goes on after FULL
     "H_SKIP",  # 1: tiles that rest are skipped
     "H_GROUPS",  # how many populations, and where their table starts
@@ -53,7 +53,10 @@ GROUP = (
     "G_RESTING",  # how many of its tiles rest
     "G_LIST",  # where its projections are listed
     "G_LISTED",
+    "G_AFTER",  # where those are listed that act on the state after the equations
+    "G_AFTERS",
     "G_KEY",  # where the keys of its noise are listed (int64 with the bits of the uint64)
+    "G_VALUE",  # the row of state that its spikes carry, or -1
 )
 
 # One stream of spikes or samples: what a population emitted, or what came from outside.
@@ -83,6 +86,7 @@ PROJECTION = (
     "P_POST",  # CSR: the postsynaptic neuron of each synapse, in `post`
     "P_MEMBER",  # one delay per presynaptic neuron: which one, in `post`; -1 where there is one delay, or CSR
     "P_HELD",  # hold: last values [delay, pre] in `held`; -1 where events act once
+    "P_STATE",  # a coupling: the row of the target's own state that acts in place of events (DENSE); else -1
 )
 
 # One recorded variable.
@@ -96,13 +100,13 @@ RECORD = (
 )
 
 DENSE, CSR, ONE_TO_ONE = 0, 1, 2
-DONE, FULL, UNORDERED, INVALID = 0, 1, 2, 3
+DONE, FULL, UNORDERED, INVALID, LOST = 0, 1, 2, 3, 4
 
 CODES: dict[str, int] = {
     name: place for names in (HEAD, GROUP, SOURCE, PROJECTION, RECORD) for place, name in enumerate(names)
 }
 CODES |= {"DENSE": DENSE, "CSR": CSR, "ONE_TO_ONE": ONE_TO_ONE, "TILE": TILE}
-CODES |= {"DONE": DONE, "FULL": FULL, "UNORDERED": UNORDERED, "INVALID": INVALID}
+CODES |= {"DONE": DONE, "FULL": FULL, "UNORDERED": UNORDERED, "INVALID": INVALID, "LOST": LOST}
 CODES |= {"GROUP": len(GROUP), "SOURCE": len(SOURCE), "PROJECTION": len(PROJECTION), "RECORD": len(RECORD)}
 """Every name above with its number: a backend in another language prints them as its constants."""
 

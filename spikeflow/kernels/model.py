@@ -6,7 +6,7 @@ import ast
 import functools
 import inspect
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
@@ -16,11 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from spikeflow import noise
 from spikeflow.errors import ParameterError, Problem, nearest
 from spikeflow.kernels import vocabulary
-from spikeflow.kernels.parameters import Array, Drawn, Refractory, Time, Value, times
+from spikeflow.kernels.parameters import Array, Drawn, Matrix, Refractory, Time, Value, times
 from spikeflow.kernels.refusals import refused
 from spikeflow.units import Seconds, format_seconds, parse_seconds
 
-__all__ = ["Array", "Form", "NeuronModel", "Refractory", "Time", "Value", "form", "pruned"]
+__all__ = ["Array", "Coupling", "Form", "Matrix", "NeuronModel", "Refractory", "Time", "Value", "form", "pruned"]
 
 
 class NeuronModel(BaseModel):
@@ -123,6 +123,10 @@ class NeuronModel(BaseModel):
         """Whether what arrives from the population itself (`own`), or from elsewhere, acts at all."""
         return True
 
+    def couplings(self, dt: Seconds) -> Sequence[Coupling]:
+        """Dense terms between the neurons of the population, beside `update`."""
+        return ()
+
     def settled(self, seed: int, node: str, size: int) -> Self:
         """The model with every distribution replaced by a value for each of `size` neurons of the node."""
         fields = {name: getattr(self, name) for name in type(self).model_fields}
@@ -143,7 +147,7 @@ class NeuronModel(BaseModel):
     def per_neuron(self) -> dict[str, int]:
         """The fields that hold one value per neuron, with how many they hold."""
         fields = {name: getattr(self, name) for name in type(self).model_fields}
-        return {name: value.size for name, value in fields.items() if isinstance(value, np.ndarray)}
+        return {name: value.size for name, value in fields.items() if isinstance(value, np.ndarray) and value.ndim == 1}
 
     def problems(self, dt: Seconds, size: int | None = None) -> list[Problem]:
         """What is wrong with these parameters at this tick and size, with the field at fault."""
@@ -195,6 +199,23 @@ class NeuronModel(BaseModel):
         ]
 
 
+@dataclass(frozen=True, eq=False)
+class Coupling:
+    """A dense term beside `update`: a state variable of all neurons acts on all neurons, through a matrix.
+
+    Attributes:
+        weights: [post, pre].
+        of: the state variable that acts.
+        into: the state variable or receptor that the sum is added to.
+        after: whether it acts on the state after `update`; else before it.
+    """
+
+    weights: Array
+    of: str
+    into: str
+    after: bool = False
+
+
 @dataclass(frozen=True)
 class Form:
     """A model with its options decided: what a backend needs to know, and all that its text depends on.
@@ -203,6 +224,7 @@ class Form:
         update: `update` without its static options, as a syntax tree.
         states: rows of state; `rho` is the last one where there is a refractory period.
         constants: names in the order of the constants' area; those in `rows` have one value per neuron instead.
+        restless: whether the state may change without input, so that no part of it ever rests.
         unused: constants that `update` names but that its options rule out.
         function: what NumPy runs.
     """
@@ -217,6 +239,7 @@ class Form:
     refracts: bool
     constants: tuple[str, ...]
     rows: tuple[str, ...]
+    restless: bool
     unused: tuple[str, ...]
     function: Callable[..., Any]
 
@@ -263,6 +286,7 @@ def form(model: NeuronModel, dt: Seconds) -> tuple[Form, dict[str, float | Array
         refracts=refracts,
         constants=tuple(constants),
         rows=tuple(name for name, value in constants.items() if isinstance(value, np.ndarray)),
+        restless=bool(cls.noise) or bool(model.couplings(dt)),
         unused=tuple(name for name in named if name not in used),
         function=functools.partial(cls.update, **_accepted(cls.update, model.options())),
     )

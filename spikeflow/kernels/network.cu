@@ -21,6 +21,7 @@ struct Shared {
     int many;
     unsigned spiked[32];  // a bit for each thread
     unsigned long long found;
+    unsigned long long lost;  // the lowest population with a state that is not a number, or all bits set
 };
 
 __device__ __forceinline__ integer *row_of(const Net &net, integer head, integer words, integer place) {
@@ -176,6 +177,18 @@ __device__ int pick_held(const Net &net, const integer *projection, integer tick
     return many;
 }
 
+// As `pick_held`, of a state variable of the population itself, from neuron `from` on; zeros are left out.
+template <class real>
+__device__ int pick_state(
+    const integer *projection, const integer *group, real *reals, integer &from, Arrival *picked) {
+    int many = 0;
+    for (; from < projection[P_PRE] && many < PICKS; from++) {
+        const real value = *cell_of(reals, group, projection[P_STATE], from);
+        if (value != 0) picked[many++] = Arrival{from, 0, (double)value};
+    }
+    return many;
+}
+
 template <class real>
 __device__ void deliver_dense(
     const integer *projection, const integer *group, real *reals, const real *weight, const Arrival *picked, int many) {
@@ -222,11 +235,13 @@ __device__ void deliver(
     const integer *group = row_of(net, H_GROUP, GROUP, projection[P_TARGET]);
     const real *weight = weights + projection[P_WEIGHT];
     integer from = 0;
+    if (projection[P_STATE] >= 0) __syncthreads();  // K: the state that acts stands still
     for (int many = PICKS; many == PICKS;) {
         Arrival *picked = shared.picked;
         if (threadIdx.x == 0)
-            shared.many = projection[P_HELD] >= 0 ? pick_held(net, projection, tick, from, picked)
-                                                  : pick_events(net, projection, tick, picked);
+            shared.many = projection[P_STATE] >= 0  ? pick_state(projection, group, reals, from, picked)
+                          : projection[P_HELD] >= 0 ? pick_held(net, projection, tick, from, picked)
+                                                    : pick_events(net, projection, tick, picked);
         __syncthreads();  // F: what arrives is picked
         many = shared.many;
         if (projection[P_KIND] == DENSE) deliver_dense(projection, group, reals, weight, picked, many);
@@ -244,6 +259,12 @@ __device__ void deliver(
 
 // ---- one tick of one population
 
+// What a spike of the neuron carries.
+__device__ double carried(const Net &net, const integer *group, integer neuron) {
+    if (is_double(group[G_FORM])) return *cell_of(net.real64, group, group[G_VALUE], neuron);
+    return *cell_of(net.real32, group, group[G_VALUE], neuron);
+}
+
 // Moves every neuron and writes the spikes down, ascending. No bit of `shared.spiked` is set on entry and on return.
 __device__ void move_group(const Net &net, integer place, integer tick, Shared &shared) {
     const integer *head = net.table, *group = row_of(net, H_GROUP, GROUP, place);
@@ -259,9 +280,10 @@ __device__ void move_group(const Net &net, integer place, integer tick, Shared &
         integer before = count;
         for (unsigned w = 0; w < words; w++) {
             if (w == word && spikes) {
-                const integer at = source[S_OFFSET] + before + __popc(spiked[w] & (bit - 1));
-                net.index[at] = (unsigned)n;
-                net.time[at] = head[H_ORIGIN] + tick * head[H_STEP];
+                const integer at = before + __popc(spiked[w] & (bit - 1));
+                net.index[source[S_OFFSET] + at] = (unsigned)n;
+                net.time[source[S_OFFSET] + at] = head[H_ORIGIN] + tick * head[H_STEP];
+                if (group[G_VALUE] >= 0) net.value[source[S_VALUE] + at] = carried(net, group, n);
             }
             before += __popc(spiked[w]);
         }
@@ -283,15 +305,35 @@ __device__ void record(const Net &net, const integer *group, const integer *row,
         out[k] = *cell_of(reals, group, row[R_ROW], (integer)net.post[row[R_NEURON] + k]);
 }
 
-__device__ void tick_group(const Net &net, integer place, integer tick, Shared &shared) {
-    const integer *head = net.table, *group = row_of(net, H_GROUP, GROUP, place);
-    const bool wide = is_double(group[G_FORM]);
-    for (integer k = 0; k < group[G_LISTED]; k++) {
-        const integer *projection = row_of(net, H_PROJECTION, PROJECTION, net.table[group[G_LIST] + k]);
+// Marks the population where a state is not a number.
+template <class real>
+__device__ void find_lost(const integer *group, real *reals, integer place, Shared &shared) {
+    for (integer n = threadIdx.x; n < group[G_SIZE]; n += blockDim.x) {
+        for (integer row = 0; row < group[G_STATES]; row++) {
+            const real value = *cell_of(reals, group, row, n);
+            if (value != value) atomicMin(&shared.lost, (unsigned long long)place);
+        }
+    }
+}
+
+__device__ void deliver_listed(
+    const Net &net, integer first, integer count, bool wide, integer tick, Shared &shared) {
+    for (integer k = first; k < first + count; k++) {
+        const integer *projection = row_of(net, H_PROJECTION, PROJECTION, net.table[k]);
         if (wide) deliver(net, projection, net.real64, net.weight64, tick, shared);
         else deliver(net, projection, net.real32, net.weight32, tick, shared);
     }
+}
+
+__device__ void tick_group(const Net &net, integer place, integer tick, Shared &shared) {
+    const integer *head = net.table, *group = row_of(net, H_GROUP, GROUP, place);
+    const bool wide = is_double(group[G_FORM]);
+    deliver_listed(net, group[G_LIST], group[G_LISTED], wide, tick, shared);
     move_group(net, place, tick, shared);
+    deliver_listed(net, group[G_AFTER], group[G_AFTERS], wide, tick, shared);
+    if (wide) find_lost(group, net.real64, place, shared);
+    else find_lost(group, net.real32, place, shared);
+    if (group[G_AFTERS] > 0) __syncthreads();  // L: the state that is recorded stands still
     for (integer r = 0; r < head[H_RECORDS]; r++) {
         const integer *row = row_of(net, H_RECORD, RECORD, r);
         if (row[R_GROUP] != place || tick % row[R_EVERY] != 0) continue;
@@ -321,11 +363,13 @@ __device__ void step_window(const Net &net, Shared &shared) {
         drop_read(net);
     }
     for (unsigned w = threadIdx.x; w < 32; w += blockDim.x) shared.spiked[w] = 0;
+    const unsigned long long none = ~0ULL;
+    if (threadIdx.x == 0) shared.lost = none;
     integer tick = table[H_TICK], full;
     for (;; tick++) {
         __syncthreads();  // J: the last tick is written down
         full = full_source(net);
-        if (tick == table[H_STOP] || full >= 0) break;
+        if (tick == table[H_STOP] || full >= 0 || shared.lost != none) break;
         for (integer g = 0; g < table[H_GROUPS]; g++) tick_group(net, table[table[H_ORDER] + g], tick, shared);
     }
     if (threadIdx.x != 0) return;
@@ -333,7 +377,8 @@ __device__ void step_window(const Net &net, Shared &shared) {
         integer *row = row_of(net, H_RECORD, RECORD, r);
         row[R_OUT] += (multiples(tick, row[R_EVERY]) - multiples(table[H_TICK], row[R_EVERY])) * row[R_NEURONS];
     }
-    if (tick < table[H_STOP]) table[H_STATUS] = FULL, table[H_DETAIL] = full;
+    if (shared.lost != none) table[H_STATUS] = LOST, table[H_DETAIL] = (integer)shared.lost, tick--;
+    else if (tick < table[H_STOP]) table[H_STATUS] = FULL, table[H_DETAIL] = full;
     table[H_TICK] = tick;
     table[H_FRESH] = 0;
 }

@@ -46,11 +46,15 @@ Columns: TypeAlias = tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32], npt.ND
 
 
 class Result(NamedTuple):
-    """What a group did in a step: spikes, and (time, neuron, value) of each recorded variable; by time, then neuron."""
+    """What a group did in a step: spikes, and (time, neuron, value) of each recorded variable; by time, then neuron.
+
+    `value` is what each spike carries, where the model's spikes are graded.
+    """
 
     t: npt.NDArray[np.int64]
     neuron: npt.NDArray[np.uint32]
     recorded: dict[str, tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32], npt.NDArray[np.floating]]]
+    value: npt.NDArray[np.floating] | None = None
 
 
 class Network:
@@ -97,6 +101,7 @@ class Network:
             self.trains,
             self.projections,
             self._forms,
+            dt=dt,
             origin_ns=origin_ns,
             dt_ns=dt_ns,
             seed=seed,
@@ -113,14 +118,17 @@ class Network:
             train.name: (self._sources[first + k], first + k, train.valued) for k, train in enumerate(self.trains)
         }
         self._outputs = [
-            (group.name, at + _START, at + _COUNT, at + _OFFSET)
+            (group.name, at + _START, at + _COUNT, at + _OFFSET, at + _VALUE if group.model.graded else 0)
             for group, at in zip(self.groups, self._sources, strict=False)
         ]
         self._resting = [
             (at + CODES["G_RESTING"], at + CODES["G_TILES"])
             for at in (built.group_at + place * CODES["GROUP"] for place in range(len(self.groups)))
         ]
-        self._silence = {group.name: Result(_NO_TIMES, _NO_INDICES, {}) for group in self.groups}
+        self._silence = {
+            group.name: Result(_NO_TIMES, _NO_INDICES, {}, _NO_VALUES if group.model.graded else None)
+            for group in self.groups
+        }
         self._is_still = False
         self.reset([group.name for group in groups])
         self.backend, self._bind = prepare(backend, self.program)
@@ -160,15 +168,19 @@ class Network:
             self._resolve()
             self._run()
         results = {}
-        for name, first, last, base in self._outputs:
+        for name, first, last, base, values in self._outputs:
             start, end = table[first], table[last]
             if start == end:
-                results[name] = _new(Result, (_NO_TIMES, _NO_INDICES, {}))
+                results[name] = _new(Result, (_NO_TIMES, _NO_INDICES, {}, _NO_VALUES if values else None))
             else:
+                value = None
+                if values:
+                    offset = table[values]
+                    value = self._value[offset + start : offset + end].astype(np.float32)
                 offset = table[base]
                 start += offset
                 end += offset
-                results[name] = _new(Result, (self._time[start:end].copy(), self._index[start:end].copy(), {}))
+                results[name] = _new(Result, (self._time[start:end].copy(), self._index[start:end].copy(), {}, value))
         if self._records:
             self._collect(first_tick, stop, results)
         elif not arriving:
@@ -219,8 +231,19 @@ class Network:
             self._grow(place, int(table[at + _COUNT] + table[at + _SIZE]))
         elif status == layout.UNORDERED:
             self._sort(place)
+        elif status == layout.LOST:
+            self._not_a_number(place)
         else:
             self._refuse(place)
+
+    def _not_a_number(self, place: int) -> None:
+        group, tick = self.groups[place], int(self._table[_TICK])
+        for variable in self._forms[place][0].states:
+            lost = np.flatnonzero(np.isnan(self.read(group.name, variable)))
+            if lost.size:
+                raise EventError(
+                    f"neuron {lost[0]} of {group.name!r} is not a number at tick {tick}, in its state {variable!r}"
+                )
 
     def _sort(self, place: int) -> None:
         at = self._sources[place]
@@ -430,4 +453,4 @@ _TICK, _STOP, _STATUS, _DETAIL, _FRESH = (CODES[k] for k in ("H_TICK", "H_STOP",
 _COUNT, _CAPACITY, _OFFSET, _SIZE = (CODES[k] for k in ("S_COUNT", "S_CAPACITY", "S_OFFSET", "S_SIZE"))
 _VALUE, _START = CODES["S_VALUE"], CODES["S_START"]
 _new = tuple.__new__  # half the time of a named tuple's own, which parses arguments
-_NO_TIMES, _NO_INDICES = np.zeros(0, np.int64), np.zeros(0, np.uint32)
+_NO_TIMES, _NO_INDICES, _NO_VALUES = np.zeros(0, np.int64), np.zeros(0, np.uint32), np.zeros(0, np.float32)

@@ -31,7 +31,7 @@ from spikeflow.kernels.model import Form
 from spikeflow.kernels.parts import Bind, Precision, Program
 
 _LOOP = ("check", "drop_old", "begin", "full")
-_GROUP = ("sift", "deliver", "quiet", "keep", "same", "wake", "spike", "record", "group")
+_GROUP = ("sift", "deliver", "couple", "is_lost", "lose", "quiet", "keep", "same", "wake", "spike", "record", "group")
 _NOISE = ("mixed", "draw", "uniform32", "uniform64")
 _WORDS = ("where", "minimum", "maximum", "flush", "hold", "count_down")
 _TYPES = {
@@ -163,7 +163,7 @@ def prepare(program: Program) -> Bind:
     behind: list[int] = []
     for form, precision in program.forms:
         tick, sweep = load(group_text(precision)).tick, load(text(form, precision)).sweep
-        behind += [tick.address, sweep.address, int(not form.noise)]
+        behind += [tick.address, sweep.address, int(not form.restless)]
 
     def bind(arrays: Arrays) -> Callable[[], None]:
         table = np.array([getattr(arrays, name).ctypes.data for name in ARGUMENTS] + behind, np.int64)
@@ -191,6 +191,8 @@ def loop_text() -> str:
         "            group = table[table[H_ORDER] + k]",
         f"            form = {len(ARGUMENTS)} + {_PER_FORM} * table[table[H_GROUP] + group * N_GROUP + G_FORM]",
         "            tick(addresses[form], place, group, addresses[form + 1], addresses[form + 2])",
+        "        if table[H_STATUS] != 0:",
+        "            return",
         "        table[H_TICK] += 1\n",
     ]
     return _file("the loop over ticks", [*_functions(_LOOP), "\n".join(lines)])

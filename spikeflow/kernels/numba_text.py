@@ -20,12 +20,14 @@ A: TypeAlias = Any
 (H_TICK, H_STOP, H_ORIGIN, H_STEP, H_STATUS, H_DETAIL, H_FRESH, H_SKIP, H_GROUPS, H_GROUP, H_SOURCES, H_SOURCE,
  H_PROJECTIONS, H_PROJECTION, H_RECORDS, H_RECORD, H_ORDER, H_SCRATCH) = range(len(HEAD))  # fmt: skip
 (G_FORM, G_BASE, G_TILES, G_ROWS, G_SIZE, G_STATES, G_INPUTS, G_CONSTANT, G_REST, G_RESTING, G_LIST, G_LISTED,
- G_KEY) = range(len(GROUP))  # fmt: skip
+ G_AFTER, G_AFTERS, G_KEY, G_VALUE) = range(len(GROUP))  # fmt: skip
 S_COUNT, S_CAPACITY, S_OFFSET, S_SIZE, S_VALUE, S_START, S_KEPT = range(len(SOURCE))
 (P_KIND, P_SOURCE, P_TARGET, P_ROW, P_INTO, P_WEIGHT, P_STRIDE, P_PRE, P_DELAYS, P_DELAY, P_START, P_POST, P_MEMBER,
- P_HELD) = range(len(PROJECTION))  # fmt: skip
+ P_HELD, P_STATE) = range(len(PROJECTION))  # fmt: skip
 R_GROUP, R_ROW, R_EVERY, R_NEURON, R_NEURONS, R_OUT = range(len(RECORD))
-DENSE, CSR, FULL, UNORDERED, INVALID = (CODES[name] for name in ("DENSE", "CSR", "FULL", "UNORDERED", "INVALID"))
+DENSE, CSR, FULL, UNORDERED, INVALID, LOST = (
+    CODES[name] for name in ("DENSE", "CSR", "FULL", "UNORDERED", "INVALID", "LOST")
+)
 TILE = 64
 MIX_1, MIX_2, STRIDE = noise.MIX_1, noise.MIX_2, noise.STRIDE
 N_GROUP, N_SOURCE, N_PROJECTION, N_RECORD = len(GROUP), len(SOURCE), len(PROJECTION), len(RECORD)
@@ -232,6 +234,45 @@ def deliver(
     return arrived
 
 
+def couple(table: A, real: A, weight: A, p: int, base: int, stride: int, tiles: int) -> None:
+    """A state variable of all neurons acts on all neurons through a matrix: neurons ascending, zeros left out."""
+    weights, wide = table[p + P_WEIGHT], table[p + P_STRIDE]
+    acting, at = base + table[p + P_STATE] * TILE, base + table[p + P_ROW] * TILE
+    total = base + table[p + P_INTO] * TILE
+    zero = like(real, 0.0)
+    for neuron in range(table[p + P_PRE]):
+        factor = real[acting + (neuron >> 6) * stride + (neuron & 63)]
+        if factor == zero:
+            continue
+        for tile in range(tiles):
+            into = onward(real, at + tile * stride)
+            part = onward(weight, weights + neuron * wide + tile * TILE)
+            for k in range(TILE):
+                into[k] += part[k] * factor
+    for tile in range(tiles):
+        into, part = onward(real, total + tile * stride), onward(real, at + tile * stride)
+        for k in range(TILE):
+            into[k] += part[k]
+            part[k] = zero
+
+
+def is_lost(real: A, base: int, stride: int, tiles: int, states: int) -> bool:
+    """Whether any state of the population is not a number."""
+    found = False
+    for tile in range(tiles):
+        part = onward(real, base + tile * stride)
+        for k in range(states * TILE):
+            found = found | (part[k] != part[k])
+    return found
+
+
+def lose(table: A, place: int) -> None:
+    """Say that a state is not a number; of several populations in a tick the lowest one is named."""
+    if table[H_STATUS] != LOST or place < table[H_DETAIL]:
+        table[H_STATUS] = LOST
+        table[H_DETAIL] = place
+
+
 def quiet(real: A, at: int, rows: int) -> bool:
     """Whether `rows` rows of a tile hold nothing but zeros."""
     part, found = onward(real, at), 0
@@ -265,7 +306,9 @@ def wake(real: A, rest: A, at: int, stride: int, tiles: int, rows: int) -> int:
     return woken
 
 
-def spike(table: A, time: A, index: A, mask: A, g: int, source: int) -> None:
+def spike(
+    table: A, real: A, time: A, index: A, value: A, mask: A, g: int, source: int, base: int, stride: int
+) -> None:  # fmt: skip
     """Append the neurons that spiked, ascending, without a branch that a processor would have to guess.
 
     First a word of 64 bits for each tile that has any, then one turn for each spike, over the words.
@@ -292,6 +335,12 @@ def spike(table: A, time: A, index: A, mask: A, g: int, source: int) -> None:
         word &= word - np.uint64(1)
         place += 2 * (word == np.uint64(0))
         word = where(word == np.uint64(0), np.uint64(listed[place + 1]), word)
+    if table[g + G_VALUE] >= 0:
+        carried = base + table[g + G_VALUE] * TILE
+        values = onward(value, table[source + S_VALUE] + table[source + S_COUNT])
+        for k in range(total):
+            neuron = np.int64(neurons[k])
+            values[k] = real[carried + (neuron >> 6) * stride + (neuron & 63)]
     table[source + S_COUNT] += total
 
 
@@ -342,7 +391,10 @@ def group(
     arrived = np.int64(0)
     for k in range(table[g + G_LIST], table[g + G_LIST] + table[g + G_LISTED]):
         p = table[H_PROJECTION] + table[k] * N_PROJECTION
-        arrived += deliver(table, real, weight, post, start, time, index, value, held, p, base, stride, tiles)
+        if table[p + P_STATE] >= 0:
+            couple(table, real, weight, p, base, stride, tiles)
+        else:
+            arrived += deliver(table, real, weight, post, start, time, index, value, held, p, base, stride, tiles)
     if resting > 0 and arrived > 0:
         resting -= wake(real, resters, base + states * TILE, stride, tiles, inputs)
     looking = looks and table[H_TICK] % 16 == 0 and table[H_SKIP] != 0
@@ -366,7 +418,11 @@ def group(
         tile = last
     source = table[H_SOURCE] + place * N_SOURCE
     if table[source + S_KEPT] != 0 and resting < tiles:
-        spike(table, time, index, mask, g, source)
+        spike(table, real, time, index, value, mask, g, source, base, stride)
+    for k in range(table[g + G_AFTER], table[g + G_AFTER] + table[g + G_AFTERS]):
+        couple(table, real, weight, table[H_PROJECTION] + table[k] * N_PROJECTION, base, stride, tiles)
+    if resting < tiles and is_lost(real, base, stride, tiles, states):
+        lose(table, place)
     table[g + G_RESTING] = resting
     if table[H_RECORDS] > 0:
         record(table, real, post, recorded, place, base, stride)

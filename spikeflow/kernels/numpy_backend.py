@@ -75,6 +75,8 @@ class _Pass:
                     return
             for place in self.arrays.table[order : order + len(self.groups)]:
                 self._tick(int(place))
+            if self.head["H_STATUS"]:
+                return
             self.head["H_TICK"] += 1
 
     # ---- events
@@ -115,19 +117,13 @@ class _Pass:
     # ---- one tick of one population
 
     def _tick(self, place: int) -> None:
-        group, table = self.groups[place], self.arrays.table
+        group = self.groups[place]
         form, precision = self.program.forms[group["G_FORM"]]
         real: Tiles = self.arrays.real32 if precision == "float32" else self.arrays.real64
         weight: Tiles = self.arrays.weight32 if precision == "float32" else self.arrays.weight64
         base, tiles, rows = group["G_BASE"], group["G_TILES"], group["G_ROWS"]
         state = real[base : base + tiles * rows * TILE].reshape(tiles, rows, TILE)
-        for k in table[group["G_LIST"] : group["G_LIST"] + group["G_LISTED"]]:
-            projection = self.projections[int(k)]
-            row = np.zeros(tiles * TILE, real.dtype)
-            for arrival in self._arrivals(projection):
-                self._deliver(projection, arrival, weight, row)
-            into = projection["P_INTO"] if projection["P_INTO"] >= 0 else projection["P_ROW"]
-            state[:, into, :] += row.reshape(tiles, TILE)
+        self._gather(group["G_LIST"], group["G_LISTED"], state, weight)
         spiked = self._update(form, group, state, real)
         if spiked is not None:
             neurons: Tiles = np.flatnonzero(spiked.reshape(-1)[: group["G_SIZE"]])
@@ -137,7 +133,14 @@ class _Pass:
             self.arrays.time[start : start + neurons.size] = (
                 self.head["H_ORIGIN"] + self.head["H_TICK"] * self.head["H_STEP"]
             )
+            if group["G_VALUE"] >= 0:
+                first = source["S_VALUE"] + source["S_COUNT"]
+                carried = state[neurons // TILE, group["G_VALUE"], neurons % TILE]
+                self.arrays.value[first : first + neurons.size] = carried
             source["S_COUNT"] += neurons.size
+        self._gather(group["G_AFTER"], group["G_AFTERS"], state, weight)
+        if np.isnan(state[:, : len(form.states), :]).any():
+            self._lost(place)
         for record in self.records:
             if record["R_GROUP"] == place and self.head["H_TICK"] % record["R_EVERY"] == 0:
                 neurons = self.arrays.post[record["R_NEURON"] : record["R_NEURON"] + record["R_NEURONS"]]
@@ -145,9 +148,27 @@ class _Pass:
                 self.arrays.recorded[out : out + neurons.size] = state[neurons // TILE, record["R_ROW"], neurons % TILE]
                 record["R_OUT"] = out + neurons.size
 
-    def _arrivals(self, projection: _Row) -> list[Arrival]:
+    def _lost(self, place: int) -> None:
+        """A state is not a number: the lowest population of a tick that has one is named."""
+        if self.head["H_STATUS"] != layout.LOST or place < self.head["H_DETAIL"]:
+            self.head["H_STATUS"], self.head["H_DETAIL"] = layout.LOST, place
+
+    def _gather(self, first: int, count: int, state: Tiles, weight: Tiles) -> None:
+        """Add up what acts through each of the listed projections."""
+        for k in self.arrays.table[first : first + count]:
+            projection = self.projections[int(k)]
+            row = np.zeros(state.shape[0] * TILE, state.dtype)
+            for arrival in self._arrivals(projection, state):
+                self._deliver(projection, arrival, weight, row)
+            into = projection["P_INTO"] if projection["P_INTO"] >= 0 else projection["P_ROW"]
+            state[:, into, :] += row.reshape(-1, TILE)
+
+    def _arrivals(self, projection: _Row, state: Tiles) -> list[Arrival]:
         """What acts in this tick: presynaptic neurons ascending, then delays; several of one neuron in their order."""
         found: list[Arrival] = []
+        if projection["P_STATE"] >= 0:
+            acting = state[:, projection["P_STATE"], :].reshape(-1)[: projection["P_PRE"]]
+            return [(int(n), 0, acting[n]) for n in np.flatnonzero(acting)]
         source, pre = self.sources[projection["P_SOURCE"]], projection["P_PRE"]
         offset, held = source["S_OFFSET"], projection["P_HELD"]
         for d in range(projection["P_DELAYS"]):

@@ -14,7 +14,7 @@ from pydantic import BaseModel, PlainSerializer, PlainValidator, ValidationInfo,
 
 from spikeflow import noise
 from spikeflow.errors import ParameterError, instead, nearest, shown, why
-from spikeflow.units import format_seconds, parse_seconds
+from spikeflow.units import format_seconds, parse_hertz, parse_seconds
 
 Array: TypeAlias = npt.NDArray[np.float64]
 
@@ -125,7 +125,8 @@ def _value(value: Any, info: ValidationInfo) -> Any:
     value = number(value)
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise ParameterError(
-            f"{value!r} is not a number", "write a number, a .npy file with one value per neuron, or {normal: {mean: …, std: …}}"
+            f"{value!r} is not a number",
+            "write a number, a .npy file with one value per neuron, or {normal: {mean: …, std: …}}",
         )
     if not np.isfinite(value):
         raise ParameterError(f"{value!r} is not finite", "write a finite number")
@@ -145,6 +146,39 @@ def _time(value: Any, info: ValidationInfo) -> Any:
     if np.any(np.less_equal(value, 0)):
         least = float(np.min(value))
         raise ParameterError(f"{format_seconds(least) if least else 0} is not above zero", "write a time such as 10 ms")
+    return value
+
+
+def _matrix(value: Any, info: ValidationInfo) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, str) and value.endswith(".npy"):
+        value = load_array(resolved(value, info), "a matrix")
+    if not isinstance(value, np.ndarray):
+        raise ParameterError(f"{value!r} is no matrix", "name a .npy file with one number for each pair of neurons")
+    if value.ndim != 2 or value.shape[0] != value.shape[1]:
+        raise ParameterError(f"an array of shape {list(value.shape)}", "give [neurons, neurons]")
+    if not np.isfinite(value).all():
+        raise ParameterError("a value that is not finite", "write finite numbers")
+    return value.astype(np.float64)
+
+
+def _plain_matrix(value: Array | None) -> Any:
+    return None if value is None else value.tolist()
+
+
+def _frequency(value: Any, info: ValidationInfo) -> Any:
+    if isinstance(value, Drawn):
+        return value
+    if isinstance(value, Mapping):
+        return _drawn(value, info, _frequency)
+    if isinstance(value, str) and not value.endswith(".npy"):
+        value = parse_hertz(value)
+    elif isinstance(value, int | float) and (info.context or {}).get("units") == "required":
+        raise ParameterError(f"{value} has no unit", f"write '{value} Hz'")
+    value = _value(value, info)
+    if np.any(np.less(value, 0)):
+        raise ParameterError(f"{float(np.min(value)):g} Hz is below zero", "write a frequency such as 40 Hz")
     return value
 
 
@@ -182,6 +216,12 @@ _DURATION = {
     "examples": ["10 ms"],
     "description": "a time, or a .npy file in seconds, one per neuron",
 }
+_FILE = {"type": "string", "pattern": r"\.npy$"}
+_OSCILLATION = {
+    "type": "string",
+    "examples": ["40 Hz"],
+    "description": "a frequency, or a .npy file in hertz, one per neuron",
+}
 _PERIOD = {"anyOf": [{"type": "number"}, {"type": "string"}], "examples": ["2 ms", 5]}
 
 Value = Annotated[float | Array, PlainValidator(_value), PlainSerializer(_plain), WithJsonSchema(_NUMBER)]
@@ -191,6 +231,12 @@ A distribution becomes one value per neuron before a model computes with it (`Ne
 
 Time = Annotated[float | Array, PlainValidator(_time), PlainSerializer(_plain), WithJsonSchema(_DURATION)]
 """A time constant in seconds, above zero: one value, or one per neuron."""
+
+Matrix = Annotated[Array | None, PlainValidator(_matrix), PlainSerializer(_plain_matrix), WithJsonSchema(_FILE)]
+"""A number for each pair of neurons [post, pre]: from a graph file the path of a `.npy` file."""
+
+Frequency = Annotated[float | Array, PlainValidator(_frequency), PlainSerializer(_plain), WithJsonSchema(_OSCILLATION)]
+"""A frequency in hertz, not below zero: one value, or one per neuron."""
 
 Refractory = Annotated[float | str, PlainValidator(_refractory), WithJsonSchema(_PERIOD)]
 """How long a neuron is silent after a spike: ticks as a number, or a time."""

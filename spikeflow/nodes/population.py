@@ -146,7 +146,8 @@ class Population(Neuron):
         double = self.precision == "float64"
         found = {name: Stream("", "samples", self.size, double=double) for name in self._states()}
         first = found[self._states()[0]]
-        return {"": Stream("", "spikes", self.size) if self.model_class.spikes else first, **found}
+        graded = self.model_class.graded is not None
+        return {"": Stream("", "spikes", self.size, valued=graded) if self.model_class.spikes else first, **found}
 
     def _states(self) -> tuple[str, ...]:
         return self.model_class.state
@@ -313,8 +314,7 @@ class Stepped:
         results = self._network.step(window.first_tick, window.ticks, given)
         found = []
         for name, port, schema in self._outlets:
-            t_ns, neuron, recorded = results[name]
-            value = None
+            t_ns, neuron, recorded, value = results[name]
             if port:
                 t_ns, neuron, value = recorded[port]
             found.append(Batch(window, schema, t_ns, neuron, value))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -10,11 +10,24 @@ import numpy.typing as npt
 
 from spikeflow.kernels import Events, Group, Network, Projection, Result, Synapses, Train
 from spikeflow.kernels import synapses as build
+from spikeflow.kernels.model import Coupling
 from spikeflow.kernels.models.li import Li
 from spikeflow.kernels.models.lif import Lif
+from spikeflow.kernels.models.lif_mc import LifMc
+from spikeflow.kernels.models.lif_mc_refrac import LifMcRefrac
+from spikeflow.kernels.models.tsodyks_makram import TsodyksMakram
+from spikeflow.units import Seconds
 
 TICKS = 42
 DT = 1e-3
+
+
+class Twice(LifMc):
+    """Two couplings: the second one acts on what the first one has moved."""
+
+    def couplings(self, dt: Seconds) -> Sequence[Coupling]:
+        return (*super().couplings(dt), *super().couplings(dt))
+
 
 Outcome: TypeAlias = dict[str, bytes]
 Drive: TypeAlias = dict[str, Events]
@@ -31,13 +44,16 @@ def everything(backend: str, **options: Any) -> Network:
 
     `alone` fires without input, so that nothing but the end of a tick lies between its record and its next move.
     """
-    rng = np.random.default_rng(7)
+    rng, own = np.random.default_rng(7), np.random.default_rng(8)
     some = np.array([76, 3, 3, 40, 11, 0, 68], np.int64)
     groups = [
         Group("alone", Lif(v_leak=1.4, tau_mem=np.linspace(3e-3, 20e-3, 77)), 77, record={"v": (some, 1)}),
         Group("a", Lif(refractory=1.5, v_th=np.linspace(0.5, 1.5, 101)), 101, record={"i": (np.arange(101), 4)}),
         Group("b", Lif(refractory=2, tau_mem=8e-3, v_th=0.8), 70, "float64", initial={"v": np.linspace(0, 1, 70)}),
         Group("out", Li(tau_syn=2e-3), 5, "float64", record={"v": (np.arange(5), 1)}),
+        Group("short", TsodyksMakram(), 101, record={"u": (np.arange(101), 3)}),
+        Group("cable", Twice(g_coupling=own.normal(-1, 20, (75, 75))), 75, record={"v": (np.arange(75)[::-1], 1)}),
+        Group("tree", LifMcRefrac(g_coupling=own.normal(0, 0.02, (66, 66)), rho_reset=2), 66, "float64"),
     ]
     trains = [Train("x", 90, True), Train("y", 101), Train("z", 40, True)]
     wide = rng.normal(0.05, 0.3, (90, 101))
@@ -53,6 +69,10 @@ def everything(backend: str, **options: Any) -> Network:
         Projection("z", "a", scattered(rng, 40, 101, 400, rng.integers(0, 3, 400)), hold=True),
         Projection("b", "out", build.dense(rng.normal(0, 0.3, (70, 5)))),
         Projection("a", "out", build.dense(rng.normal(0, 0.3, (101, 5)))),
+        Projection("a", "short", build.one_to_one(np.ones(101))),
+        Projection("short", "cable", scattered(own, 101, 75, 900, own.integers(0, 3, 900))),
+        Projection("short", "tree", build.dense(own.normal(0.5, 0.5, (101, 66)))),
+        Projection("cable", "tree", scattered(own, 75, 66, 300, 1)),
     ]
     return Network(groups, trains, projections, dt=DT, seed=3, backend=backend, origin_ns=500, dt_ns=10, **options)
 
@@ -159,6 +179,8 @@ def outcome(net: Network, arriving: Drive | None = None, ticks: int = TICKS, win
     for results in windows(net, drive(net, ticks) if arriving is None else arriving, ticks, window):
         for group, result in results.items():
             columns = {f"{group} spikes t": result.t, f"{group} spikes neuron": result.neuron}
+            if result.value is not None:
+                columns[f"{group} spikes value"] = result.value
             for variable, recorded in result.recorded.items():
                 columns |= {f"{group} {variable} {k}": column for k, column in enumerate(recorded)}
             for name, column in columns.items():

@@ -33,15 +33,15 @@ FAULTS = {
     ),
     "a row is read one synapse too short": ("s < row[1]; s += blockDim.x", "s + 1 < row[1]; s += blockDim.x"),
     "spikes are written one place too late": (
-        "source[S_OFFSET] + before + __popc",
-        "source[S_OFFSET] + before + 1 + __popc",
+        "const integer at = before + __popc",
+        "const integer at = before + 1 + __popc",
     ),
     "a spike counts itself": ("spiked[w] & (bit - 1)", "spiked[w] & (bit - 1 + bit)"),
     "the last word of bits is not counted": ("words = (blockDim.x + 31) / 32", "words = blockDim.x / 32"),
     "bits stay set": ("if (spikes) atomicAnd(&spiked[word], ~bit);", ""),
     "bits are not cleared at the start": ("shared.spiked[w] = 0;", ";"),
     "spikes of one block of neurons replace the last": ("count = before;", ""),
-    "projections in the opposite order": ("group[G_LIST] + k]", "group[G_LIST] + group[G_LISTED] - 1 - k]"),
+    "projections in the opposite order": ("net.table[k]);", "net.table[2 * first + count - 1 - k]);"),
     "a projection's sum does not start from zero": (
         "real *cell = cell_of(reals, group, projection[P_ROW], n);",
         "real *cell = cell_of(reals, group, projection[P_INTO] < 0 ? projection[P_ROW] : projection[P_INTO], n);",
@@ -60,6 +60,11 @@ FAULTS = {
     "events are let go of unread": ("if (next < first) first = next;", "if (next > first) first = next;"),
     "events move one place too few": ("kept = column[k + by]", "kept = column[k + by - 1]"),
     "values stay where they were": ("if (source[S_VALUE] >= 0) move_down", "if (false) move_down"),
+    "a coupling leaves the last neuron out": ("from < projection[P_PRE] &&", "from + 1 < projection[P_PRE] &&"),
+    "a coupling starts from the wrong row": ("projection[P_STATE], from)", "projection[P_STATE] + 1, from)"),
+    "couplings that come after the equations come never": ("group[G_AFTER], group[G_AFTERS]", "group[G_AFTER], 0"),
+    "spikes carry another state": ("net.real32, group, group[G_VALUE],", "net.real32, group, group[G_VALUE] - 1,"),
+    "values are written one place too late": ("source[S_VALUE] + at]", "source[S_VALUE] + at + 1]"),
     "order within a tick is not looked at": ("index[k - 1] <= index[k]", "true"),
 }
 
