@@ -86,9 +86,11 @@ def _package(role: str) -> str:
 
 
 @cache
-def _files(role: str) -> tuple[str, ...]:
+def _files(role: str) -> dict[str, str]:
+    """Kinds to modules: `if` is in `if_.py`, as Python keeps the word for itself."""
     folder = _HERE.joinpath(*_package(role).split(".")[1:])
-    return tuple(sorted(m.name for m in pkgutil.iter_modules([str(folder)]) if not m.name.startswith("_")))
+    names = sorted(m.name for m in pkgutil.iter_modules([str(folder)]) if not m.name.startswith("_"))
+    return {name.rstrip("_"): name for name in names}
 
 
 def _entries(group: str) -> dict[str, importlib.metadata.EntryPoint]:
@@ -118,7 +120,7 @@ def _not_imported(kind: str, module: str, error: BaseException) -> ParameterErro
 
 @cache
 def _built_in(role: str, kind: str) -> type[Node]:
-    name = f"{_package(role)}.{kind}"
+    name = f"{_package(role)}.{_files(role)[kind]}"
     try:
         module = importlib.import_module(name)
     except ImportError as error:

@@ -66,6 +66,11 @@ def test_a_model_by_name_is_a_population() -> None:
     assert {"size", "tau_mem", "inputs"} <= set(lif.model_fields)
 
 
+def test_a_kind_that_is_a_word_of_python_is_in_a_file_with_an_underscore() -> None:
+    assert "if" in kinds("neuron") and "if_" not in kinds("neuron")
+    assert node_class("neuron", "if").__name__ == "IntegrateAndFirePopulation"
+
+
 def test_other_packages_bring_kinds_and_models(entries: None) -> None:
     assert "spike_delta" in kinds("encoder")
     assert "pool" in kinds("neuron")
