@@ -119,6 +119,11 @@ class Node(BaseModel):
         """Why a key that is no field is refused, where more can be said than which key is the nearest."""
         return None
 
+    @classmethod
+    def about(cls) -> dict[str, Any]:
+        """What there is to say about the class beside its docstring and its keys, for `spikeflow nodes`."""
+        return {}
+
     def check(self, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
         """What is wrong with the fields, given what arrives. Files are opened here; the origin is not known yet."""
         return ()

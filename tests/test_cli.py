@@ -400,6 +400,32 @@ def test_nodes_as_json_has_every_key(call: Call) -> None:
     assert all(one["description"] for one in lif["keys"])
 
 
+def test_nodes_prints_the_equations_of_a_model(call: Call) -> None:
+    code, out, _ = call("nodes", "lsnn")
+    assert code == 0
+    for said in (
+        "tau_adapt        time",
+        "800 s",
+        "receptors: i\n",
+        "ports: v, i, b\n",
+        "Norse 1.1, lsnn_feed_forward_step",
+    ):
+        assert said in out
+    assert "      b = where(spiked, b + beta, b)\n" in out
+    assert "presets: biological: tau_mem 20 ms" in call("nodes", "lif")[1]
+    assert "input_order: first | last; integrator: euler | exact" in call("nodes", "lif")[1]
+
+
+def test_nodes_as_json_has_all_that_a_model_says(call: Call) -> None:
+    models = json.loads(call("nodes", "neuron", "--json")[1])
+    assert {"lif", "li"} <= {one["kind"] for one in models}
+    for one in models:
+        assert "def update(" in one["equations"], one["kind"]
+        assert "@" not in one["equations"] and "fmt" not in one["equations"]
+        assert one["receptors"] and one["ports"], one["kind"]
+        assert {"options", "presets", "tolerance", "source", "noise", "constants"} <= set(one)
+
+
 def test_the_schema_is_one(call: Call) -> None:
     schema = json.loads(call("nodes", "--schema")[1])
     assert schema["$schema"].startswith("https://json-schema.org/")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+import textwrap
+from collections.abc import Iterator
 from typing import Any, get_args, get_origin
 
 import orjson
@@ -12,6 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from rich.box import SIMPLE
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from spikeflow.catalog import ROLES, kinds, node_class
@@ -49,8 +52,9 @@ def print_kinds(kind: str | None, json: bool, debug: bool) -> int:
 def _print(kind: str | None, json: bool) -> int:
     found = _found(kind)
     if json:
-        described = [_described(role, name, cls, schema()["$defs"]) for role, name, cls in found]
-        sys.stdout.write(orjson.dumps(described, option=orjson.OPT_INDENT_2).decode() + "\n")
+        definitions = schema()["$defs"]
+        listed = [described(role, name, cls, definitions) for role, name, cls in found]
+        sys.stdout.write(orjson.dumps(listed, option=orjson.OPT_INDENT_2).decode() + "\n")
     else:
         console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
         if kind is None:
@@ -58,7 +62,7 @@ def _print(kind: str | None, json: bool) -> int:
         else:
             definitions = schema()["$defs"]
             for role, name, cls in found:
-                _explain(console, _described(role, name, cls, definitions))
+                _explain(console, described(role, name, cls, definitions))
     sys.stdout.flush()
     return OK
 
@@ -101,7 +105,12 @@ def _first_line(cls: type[Node]) -> str:
     return " ".join((inspect.getdoc(cls) or "").partition("\n\n")[0].split())
 
 
-def _described(role: str, name: str, cls: type[Node], definitions: dict[str, Any]) -> dict[str, Any]:
+def described(role: str, name: str, cls: type[Node], definitions: dict[str, Any]) -> dict[str, Any]:
+    """A kind from its class: what it takes and gives, its docstring, its keys, and what the class adds to that.
+
+    Args:
+        definitions: `$defs` of the JSON Schema.
+    """
     entry = definitions.get(f"{role}-{name}", {})
     left_out = {"inputs"} if cls.most_inputs == 0 else set()
     fields = {key: field for key, field in cls.model_fields.items() if key not in left_out}
@@ -114,6 +123,7 @@ def _described(role: str, name: str, cls: type[Node], definitions: dict[str, Any
         "gives": list(cls.gives),
         "description": inspect.getdoc(cls) or "",
         "keys": keys,
+        **cls.about(),
     }
 
 
@@ -185,7 +195,41 @@ def _explain(console: Console, about: dict[str, Any]) -> None:
     for heading in ("type", "default", "what it says"):
         table.add_column(heading)
     for one in about["keys"]:
-        default = "required" if one["required"] else "–" if one["default"] is None else str(one["default"])
+        default = "required" if one["required"] else default_of(one["default"])
         table.add_row(one["key"], one["type"], default, one["description"])
     console.print(table)
+    for heading, text in added(about):
+        if "\n" in text:
+            console.print(f"\n[bold]{heading}[/]\n")
+            console.print(textwrap.indent(text, "  "), markup=False, soft_wrap=True)
+        else:
+            console.print(f"[bold]{heading}[/]: {escape(text)}")
     console.print()
+
+
+def added(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a class says beside its keys, as headings with their texts."""
+    if "equations" not in about:
+        return
+    first, *others = about["receptors"]
+    yield "receptors", ", ".join([f"{first} (unless `to` names another)" if others else first, *others])
+    yield "default outlet", about["output"]
+    yield "ports", ", ".join(about["ports"])
+    if about["options"]:
+        yield "options", "; ".join(f"{name}: {' | '.join(valid)}" for name, valid in about["options"].items())
+    if about["presets"]:
+        yield "presets", "\n".join(f"{name}: {_listed(values)}" for name, values in about["presets"].items())
+    if about["tolerance"] is not None:
+        yield "tolerance", f"states of two backends differ by at most {about['tolerance']:g} in float64"
+    if about["source"] and about["source"] not in " ".join(about["description"].split()):
+        yield "source", about["source"]
+    yield "equations", "\n\n".join(text for text in (about["constants"], about["equations"]) if text)
+
+
+def default_of(value: Any) -> str:
+    """A default as a graph file would say it."""
+    return "–" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _listed(values: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in values.items())

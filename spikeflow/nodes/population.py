@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from spikeflow.errors import ParameterError, Problem, nearest
 from spikeflow.events import Batch, Grid, Indices, Stream, Times, Values, Window
 from spikeflow.kernels import Columns, Events, Group, Network, NeuronModel, Projection, Synapses, Train, connect
+from spikeflow.kernels.about import about
 from spikeflow.kernels.connect import Connect, Delay, Layout, Weights
 from spikeflow.kernels.model import Value
 from spikeflow.kernels.refusals import refused
@@ -140,6 +141,11 @@ class Population(Neuron):
     def refused(cls, key: str, value: Any) -> ParameterError | None:
         """What the model says of a key that it does not have."""
         return refused(cls.model_class, key, value) if "model_class" in vars(cls) else None
+
+    @classmethod
+    def about(cls) -> dict[str, Any]:
+        """The receptors, ports, options and equations of the model."""
+        return about(cls.model_class)
 
     def outlets(self, inputs: Sequence[Stream]) -> dict[str, Stream]:
         """Spikes, or the first state variable where the model has none; every state variable as a port."""

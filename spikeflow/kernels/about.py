@@ -1,0 +1,68 @@
+"""What there is to say about a neuron model beside its parameters, from the class alone."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Callable, Mapping
+from typing import Any, get_args
+
+from spikeflow.kernels.model import NeuronModel
+from spikeflow.kernels.parameters import times
+from spikeflow.units import format_seconds
+
+
+def about(model: type[NeuronModel]) -> dict[str, Any]:
+    """Receptors, ports, options, presets, tolerance, source and the equations of a model.
+
+    Returns:
+        `receptors` and `ports`: names, the first receptor being the default. `output`: what the default outlet gives.
+        `options`: what `update` branches on, with what each may be. `presets`: name to parameters. `tolerance`: how far
+        states may differ between backends, None where they have the same bits. `source`: where the equations come from.
+        `constants` and `equations`: the text of `constants(dt)` and of `update`.
+    """
+    graded = f"spikes that carry {model.graded}" if model.graded else "spikes"
+    return {
+        "receptors": list(model.receptors),
+        "ports": list(model.state),
+        "output": graded if model.spikes else model.state[0],
+        "noise": list(model.noise),
+        "options": _options(model),
+        "presets": {name: _values(model, values) for name, values in model.presets.items()},
+        "tolerance": model.tolerance,
+        "source": model.source or _source(model),
+        "constants": _text(model.constants) if model.constants is not NeuronModel.constants else "",
+        "equations": _text(model.update),
+    }
+
+
+def _options(model: type[NeuronModel]) -> dict[str, list[str]]:
+    """The static options, where there is a choice."""
+    known = {"integrator": model.integrators, "input_order": model.input_orders, "reset_by": model.resets}
+    found = {}
+    for name in inspect.getfullargspec(model.update).kwonlyargs:
+        field = model.model_fields.get(name)
+        valid = known.get(name) or (get_args(field.annotation) if field is not None else ())
+        if len(valid) > 1:
+            found[name] = [str(one) for one in valid]
+    return found
+
+
+def _values(model: type[NeuronModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """A preset as a graph file would say it: times carry their unit."""
+    spans = {
+        key: format_seconds(value) for key, value in values.items() if key in times(model) and isinstance(value, float)
+    }
+    return {**values, **spans}
+
+
+def _source(model: type[NeuronModel]) -> str:
+    """What the docstring says after `Source:`."""
+    return " ".join((inspect.getdoc(model) or "").partition("Source: ")[2].split())
+
+
+def _text(function: Callable[..., Any]) -> str:
+    """A method as it is written, without decorators and marks for tools."""
+    lines = textwrap.dedent(inspect.getsource(function)).splitlines()
+    first = next(place for place, line in enumerate(lines) if line.startswith("def "))
+    return "\n".join(line.partition("  # fmt:")[0].partition("  # noqa")[0] for line in lines[first:])

@@ -1,0 +1,100 @@
+"""docs/reference.md says what the classes say."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spikeflow.catalog import ROLES, article, kinds, node_class
+from spikeflow.cli.kinds import added, default_of, described
+from spikeflow.spec import schema
+
+PAGE = Path(__file__).parent.parent / "docs" / "reference.md"
+OPENING = """# Reference: every kind and its keys
+
+Made from the classes themselves; `spikeflow nodes KIND` prints the same. `SPIKEFLOW_REWRITE=1 pytest {test}`
+writes it anew. A `time` carries its unit (`10 ms`), a `frequency` too (`40 Hz`). A parameter of a neuron model is one
+value, a `.npy` file with one value per neuron, or a draw for each neuron: `{{normal: {{mean: …, std: …}}}}` or
+`{{uniform: {{low: …, high: …}}}}`.
+"""
+
+
+def page() -> str:
+    """The page as it should be."""
+    definitions = schema()["$defs"]
+    lines = [OPENING.format(test=f"tests/{Path(__file__).name}")]
+    for role in ROLES:
+        classes = {kind: node_class(role, kind) for kind in kinds(role)}
+        own = {kind: cls for kind, cls in classes.items() if home(cls).startswith("spikeflow.")}
+        found = [described(role, kind, cls, definitions) for kind, cls in own.items()]
+        shared = [key for key in found[0]["keys"] if all(key in about["keys"] for about in found)]
+        lines += [
+            f"## {role.capitalize()}s",
+            "",
+            ", ".join(f"[{about['kind']}](#{role}-{about['kind']})" for about in found),
+        ]
+        lines += ["", f"Keys that {article(role)} of any kind has:", "", *table(shared), ""]
+        for about in found:
+            lines += [*section(about, shared), ""]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def home(cls: Any) -> str:
+    """The module of a kind's class, or of its model."""
+    return str(getattr(cls, "model_class", cls).__module__)
+
+
+def section(about: dict[str, Any], shared: list[dict[str, Any]]) -> Iterator[str]:
+    """All about one kind."""
+    takes, gives = " or ".join(about["takes"]), " or ".join(about["gives"])
+    first, _, more = about["description"].partition("\n\n")
+    yield f"### {about['role']}: {about['kind']}"
+    yield ""
+    yield " ".join(first.split()) + "".join(
+        f" {verb} {what}." for verb, what in (("Takes", takes), ("Gives", gives)) if what
+    )
+    yield ""
+    if more:
+        yield from ("```text", *more.splitlines(), "```", "")
+    own = [key for key in about["keys"] if key not in shared]
+    if own:
+        yield from table(own)
+    yield ""
+    for heading, text in added(about):
+        if heading == "equations":
+            yield from ("", "```python", *text.splitlines(), "```")
+        elif "\n" in text:
+            yield from (f"- **{heading}**:", *(f"  - {line}" for line in text.splitlines()))
+        else:
+            yield f"- **{heading}**: {text}"
+
+
+def table(keys: list[dict[str, Any]]) -> Iterator[str]:
+    """Keys as a table."""
+    yield "| key | type | default | what it says |"
+    yield "| --- | --- | --- | --- |"
+    for key in keys:
+        default = "required" if key["required"] else default_of(key["default"])
+        cells = (f"`{key['key']}`", key["type"], default, key["description"])
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def test_the_page_is_what_the_classes_say() -> None:
+    """With SPIKEFLOW_REWRITE=1 it is written anew."""
+    if os.environ.get("SPIKEFLOW_REWRITE"):
+        PAGE.write_text(page(), encoding="utf-8")
+    if PAGE.read_text(encoding="utf-8") != page():
+        pytest.fail(f"docs/reference.md is behind: SPIKEFLOW_REWRITE=1 pytest tests/{Path(__file__).name}")
+
+
+def test_every_kind_is_on_it_with_every_key() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    for role in ROLES:
+        for kind in kinds(role):
+            cls = node_class(role, kind)
+            assert f"### {role}: {kind}\n" in text
+            assert all(f"`{key}`" in text for key in cls.model_fields if key != "inputs" or cls.most_inputs != 0)
