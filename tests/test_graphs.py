@@ -29,6 +29,7 @@ GRAPHS = sorted((Path(__file__).parent.parent / "graphs").glob("*.yaml"))
 HOST = next(path for path in GRAPHS if path.stem == "host")
 SHORTER: dict[str, dict[str, str]] = {
     "file_to_file": {},
+    "habituation": {"params.length": "2 s"},
     "host": {},
     "synthetic": {"params.length": "500 ms"},
     "vogels_abbott": {"params.length": "100 ms"},
@@ -71,6 +72,20 @@ def test_a_finite_graph_gives_the_same_bytes_every_time(stem: str, tmp_path: Pat
     one, two = ({p.name: read(p) for p in (tmp_path / turn).rglob("*.arrow*")} for turn in ("one", "two"))
     assert one == two
     assert any(table.num_rows for table in one.values())
+
+
+def test_a_repeated_touch_is_answered_less_and_less_by_depressing_synapses_alone(tmp_path: Path) -> None:
+    path = next(path for path in GRAPHS if path.stem == "habituation")
+    run(path, tmp_path)
+    first, *later = read(tmp_path / "tape" / "rate.arrow")["value"].to_pylist()
+    assert first > 20 and later and max(later) < first / 3
+    text = path.read_text()
+    plain = tmp_path / "plain.yaml"
+    plain.write_text(text.replace("{from: synapses, weights", "{from: skin, weights"))
+    graph = spikeflow.load(plain, set={"params.length": "2 s", "nodes.tape.path": str(tmp_path / "plain")})
+    spikeflow.run_blocking(graph)
+    first, *later = read(tmp_path / "plain" / "rate.arrow")["value"].to_pylist()
+    assert min(later) > first / 2
 
 
 def read(path: Path) -> pa.Table:
