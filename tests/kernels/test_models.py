@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,15 +14,19 @@ from pydantic import ValidationError
 from spikeflow.errors import ParameterError
 from spikeflow.kernels import Events, Group, Network, NeuronModel, Projection, Train, backends
 from spikeflow.kernels.model import form, pruned
+from spikeflow.kernels.models.ada_lif import AdaLif
 from spikeflow.kernels.models.li import Li
+from spikeflow.kernels.models.li_box import LiBox
 from spikeflow.kernels.models.lif import Lif
 from spikeflow.kernels.models.lif_current import LifCurrent
+from spikeflow.kernels.models.lif_ex import LifEx
 from spikeflow.kernels.models.lif_exc_inh import LifExcInh
+from spikeflow.kernels.models.lsnn import Lsnn
 from spikeflow.kernels.synapses import one_to_one
 from spikeflow.kernels.vocabulary import Real, maximum, minimum, where
+from tests.kernels import catalogue
 
 BACKENDS = [name for name in backends() if name in ("numpy", "numba")]
-ALL = (Lif, Li, LifCurrent, LifExcInh)
 
 
 def test_options_are_decided_before_a_backend_sees_the_equations() -> None:
@@ -126,12 +131,64 @@ def test_subtracting_keeps_what_is_above_the_threshold() -> None:
     assert got["v"][:, 0].tolist() == [2.0, 0.0]
 
 
-@pytest.mark.parametrize("cls", ALL)
-def test_a_model_says_where_its_equations_come_from(cls: type[NeuronModel]) -> None:
+@pytest.mark.parametrize("kind", catalogue.models())
+def test_a_model_says_where_its_equations_come_from(kind: str) -> None:
+    cls = catalogue.models()[kind]
     text = cls.__doc__ or ""
-    assert "dv/dt" in text and ("Source:" in text or "Brette" in text)
+    assert " = " in text or " += " in text or kind.startswith("lif_mc")
+    assert "Source:" in text or "Brette" in text
     assert all(field.description for field in cls.model_fields.values())
-    assert cls.model_json_schema()["properties"]["tau_mem"]
+    assert set(cls.model_json_schema()["properties"]) == set(cls.model_fields)
+
+
+@pytest.mark.parametrize("kind", catalogue.models())
+def test_a_model_holds_together(kind: str) -> None:
+    cls = catalogue.models()[kind]
+    for model in catalogue.variants(cls):
+        assert [problem for problem in model.problems(1e-4, catalogue.SIZE) if not problem.warning] == []
+        assert set(model.initial()) <= set(cls.state) and set(cls.held) <= {*cls.state, "v"}
+        decided, _ = form(model, 1e-3)
+        words = {node.func.id for node in ast.walk(decided.update) if isinstance(node, ast.Call)
+                 and isinstance(node.func, ast.Name)}  # fmt: skip
+        assert ("exp" in words) == (cls.tolerance is not None)
+        assert not [node for node in ast.walk(decided.update) if isinstance(node, ast.Constant)]
+
+
+@pytest.mark.skipif("numba" not in BACKENDS, reason="Numba is not installed")
+@pytest.mark.parametrize("kind", catalogue.models())
+@pytest.mark.timeout(600)
+def test_every_model_in_every_option_gives_the_bits_of_the_reference_on_numba(kind: str) -> None:
+    chosen, tolerance = catalogue.every(kind), catalogue.models()[kind].tolerance
+    expected = catalogue.run(chosen, "numpy", "float32")
+    for window in (catalogue.TICKS, 7):
+        found = catalogue.run(chosen, "numba", "float32", window)
+        assert catalogue.differences(found, expected, "float32", tolerance) == []
+
+
+def test_an_adapting_threshold_that_is_left_as_norse_runs_it_is_a_warning() -> None:
+    (warning,) = Lsnn().problems(1e-3)
+    assert warning.warning and warning.path == ("tau_adapt",) and "800 ms" in warning.found
+    assert Lsnn(tau_adapt=0.8).problems(1e-3) == Lsnn(tau_adapt=800.0).problems(1e-3) == []
+    assert [problem.path for problem in AdaLif().problems(1e-3)] == [("tau_adapt",)]
+
+
+def test_an_onset_without_a_width_is_refused() -> None:
+    (problem,) = LifEx(delta_T=np.array([0.5, 0.0])).problems(1e-3)
+    assert not problem.warning and problem.path == ("delta_T",) and "0 is not above zero" in problem.found
+
+
+def test_the_biological_preset_is_in_mv_and_fields_go_over_it() -> None:
+    model = Lif(preset="biological", v_reset=-70.0)
+    assert (model.tau_mem, model.tau_syn, model.v_leak, model.v_th, model.v_reset) == (0.02, 5e-4, -65, -50, -70)
+    given = {"preset": "biological"}
+    assert Lif.model_validate(given, context={"units": "required"}).tau_mem == 0.02
+    assert stepped(model, 1e-4, 3)["v"][0, 0] == pytest.approx(-65 + 0.1 / 20 * 3)
+
+
+def test_a_box_of_current_follows_the_solution() -> None:
+    got = stepped(LiBox(integrator="exact", v_leak=0.5), 1e-3, 4)["v"][:, 0]
+    first = 0.5 + 3 * -np.expm1(-0.1)
+    np.testing.assert_allclose(got, 0.5 + (first - 0.5) * np.exp(-0.1 * np.arange(4)), rtol=1e-12)
 
 
 class Jitter(NeuronModel):
