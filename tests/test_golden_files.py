@@ -94,12 +94,14 @@ def write_case(case: Case, name: str, folder: Path, left_out: int = 0) -> str:
         "    inputs:",
     ]
     for key, source in (("w_in", f"in_{name}"), ("w_rec", name)):
-        weights = case.get(key)
-        if weights is not None:
-            np.save(folder / f"{name}.{key}.npy", weights)
-            lines.append(f"      - {{from: {source}, weights: {name}.{key}.npy}}")
-    if not weighted:
-        lines.append(f"      - in_{name}")
+        for receptor, weights in case.weights(key):
+            to = f"to: {receptor}, " if receptor else ""
+            if isinstance(weights, float):
+                lines.append(f"      - {{from: {source}, {to}connect: one_to_one, weights: {weights}}}")
+            else:
+                path = f"{name}.{key}.{receptor or 'first'}.npy"
+                np.save(folder / path, weights)
+                lines.append(f"      - {{from: {source}, {to}weights: {path}}}")
     return "\n".join(lines)
 
 

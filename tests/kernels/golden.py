@@ -36,6 +36,7 @@ class Reference:
         named: the field of a parameter that has another name there.
         unused: parameters that the stored call was given and does not read.
         given: fields that the file says nothing of.
+        signs: the receptors, where the sign of what goes in chooses among them, each with its sign.
         skipped: states that are stored and are not compared.
         within: how far states may be off in each precision: absolute, and relative.
     """
@@ -46,11 +47,16 @@ class Reference:
     named: Mapping[str, str] = field(default_factory=lambda: {"rho_reset": "refractory"})
     unused: tuple[str, ...] = ()
     given: Mapping[str, Any] = field(default_factory=dict)
+    signs: Mapping[str, float] = field(default_factory=dict)
     skipped: tuple[str, ...] = ()
     within: Mapping[str, tuple[float, float]] = field(
         default_factory=lambda: {"float64": (1e-12, 0.0), "float32": (2e-5, 0.0)}
     )
 
+
+MILLIVOLTS = {"float64": (0.0, 1e-12), "float32": (1e-2, 0.0)}
+"""Tolerances of models that count in mV."""
+BY_SIGN = {"exc": 1.0, "inh": -1.0}
 
 REFERENCES = (
     Reference("lif", "lif"),
@@ -64,8 +70,14 @@ REFERENCES = (
     Reference("lsnn", "ada_lif", begins="ada_lif_"),
     Reference("lsnn", "lsnn"),
     Reference("iaf", "iaf"),
+    Reference("lif_mc", "lif_mc", begins="ff_", given={"coupled": "before"}),
+    Reference("lif_mc", "lif_mc"),
+    Reference("lif_mc_refrac", "lif_mc_refrac", named={}),
     Reference("leaky_integrator", "li"),
     Reference("leaky_integrator_box", "li_box"),
+    Reference("izhikevich", "izhikevich", within=MILLIVOLTS),
+    Reference("coba_lif", "coba_lif", "rec_", given={"compatibility": "norse"}, signs=BY_SIGN, within=MILLIVOLTS),
+    Reference("coba_lif", "coba_lif", signs=BY_SIGN, within=MILLIVOLTS),
 )
 
 ENCODER = "an encoder, not a neuron: the input is a current, and there is no synapse"
@@ -199,6 +211,8 @@ class Case:
             assert ours in known, f"{self.file} {self.name}: {self.reference.kind} has no field for {name}"
             value = 1 / value if inverse else value
             found[ours] = value if value.ndim else float(value)
+        if "g_coupling" in known:
+            found["g_coupling"] = self["g_coupling"].astype(np.float64)
         if (method := self.meta.get("params", {}).get("reset_method")) is not None:
             found["reset_by"] = RESETS[method]
         return found
@@ -225,17 +239,30 @@ class Case:
         assert (spikes is not None) == self.model_class.spikes
         return Expected(len(self["input"]), spikes, kept, self.precision, self.reference.within[self.precision])
 
+    def weights(self, name: str) -> list[tuple[str | None, Array | float]]:
+        """What `w_in` or `w_rec` is to each receptor: a matrix, or the weight of a current; None is the first one."""
+        stored = self.get(name)
+        if stored is None and name == "w_rec":
+            return []
+        if not self.reference.signs:
+            return [(None, 1.0 if stored is None else stored)]
+        return [
+            (receptor, sign if stored is None else np.maximum(sign * stored, 0.0))
+            for receptor, sign in self.reference.signs.items()
+        ]
+
     def network(self, backend: str) -> Network:
         """The population, everything recorded, with its weights; the input is the train `x`."""
-        given, recurrent, model, size = self.get("w_in"), self.get("w_rec"), self.model(), self.size
+        model, size = self.model(), self.size
         record = {name: (np.arange(size), 1) for name in form(model, self.meta["dt"])[0].states}
-        synapses = one_to_one(np.ones(size)) if given is None else dense(np.ascontiguousarray(given.T))
-        projections = [Projection("x", "n", synapses)]
-        if recurrent is not None:
-            projections.append(Projection("n", "n", dense(np.ascontiguousarray(recurrent.T), 1)))
+        projections = [
+            Projection(source, "n", one_to_one(np.full(size, weight)) if isinstance(weight, float)
+                       else dense(np.ascontiguousarray(weight.T), int(source == "n")), receptor)
+            for source, name in (("x", "w_in"), ("n", "w_rec")) for receptor, weight in self.weights(name)
+        ]  # fmt: skip
         return Network(
             [Group("n", model, size, self.precision, self.initial(), record)],
-            [Train("x", self["input"].shape[1], valued=given is None)],
+            [Train("x", self["input"].shape[1], valued=self.get("w_in") is None)],
             projections,
             dt=self.meta["dt"],
             backend=backend,
