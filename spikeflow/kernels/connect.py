@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
@@ -19,8 +21,10 @@ from pydantic import (
 
 from spikeflow import noise
 from spikeflow.errors import ParameterError, nearest
-from spikeflow.kernels import synapses
+from spikeflow.kernels import convolution, synapses
+from spikeflow.kernels.convolution import AvgPool, Conv1d, Conv2d, ShapeError, SumPool
 from spikeflow.kernels.parameters import number, resolved
+from spikeflow.kernels.receptive_fields import SpatialFields
 from spikeflow.kernels.synapses import Synapses
 from spikeflow.kernels.weight_files import File, Loaded, Shape, load, numbers_of, shape_of
 from spikeflow.units import Seconds, format_seconds, parse_seconds
@@ -54,17 +58,19 @@ class Outdegree(_Part):
     outdegree: int = Field(ge=0)
 
 
-_CONNECT: dict[str, type[_Part]] = {"probability": Probability, "indegree": Indegree, "outdegree": Outdegree}
-_CONNECTS = ("all", "one_to_one", *_CONNECT)
+_RANDOM: dict[str, type[_Part]] = {"probability": Probability, "indegree": Indegree, "outdegree": Outdegree}
+_WORDS = ("all", "one_to_one", "flatten", *convolution.CONVOLUTIONS)
 
 
 def _connect(value: Any) -> Any:
-    return _one_of(value, _CONNECT, ("all", "one_to_one"), "connect")
+    if isinstance(value, str) and value in convolution.CONVOLUTIONS:
+        value = {value: {}}
+    return _one_of(value, _RANDOM | convolution.KINDS, _WORDS, "connect")
 
 
-def _one_of(value: Any, kinds: dict[str, type[_Part]], plain: tuple[str, ...], what: str) -> Any:
+def _one_of(value: Any, kinds: Mapping[str, type[BaseModel]], plain: tuple[str, ...], what: str) -> Any:
     """The part that a mapping with one key, or a plain word, names."""
-    if isinstance(value, _Part) or value in plain:
+    if isinstance(value, BaseModel) or value in plain:
         return value
     shown = (*plain, *(f"{{{name}: …}}" for name in kinds))
     if isinstance(value, str):
@@ -81,25 +87,31 @@ def _one_of(value: Any, kinds: dict[str, type[_Part]], plain: tuple[str, ...], w
         path = ".".join(str(part) for part in (what, *first["loc"]))
         if isinstance(cause := first.get("ctx", {}).get("error"), ParameterError):
             raise ParameterError(f"{path}: {cause.found}", cause.hint) from None
+        if first["type"] == "missing":
+            raise ParameterError(f"{path} is missing", "write it too") from None
+        if first["type"] == "model_type":
+            raise ParameterError(f"{path} is {first['input']!r}", "write a mapping") from None
+        if first["type"] == "extra_forbidden":
+            known = getattr(kinds[name].model_fields[name].annotation, "model_fields", ())
+            raise ParameterError(f"{path} is not known", nearest(str(first["loc"][-1]), known)) from None
         raise ParameterError(f"{path} is {first['input']!r}", first["msg"][:1].lower() + first["msg"][1:]) from None
 
 
 Connect = Annotated[
-    Literal["all", "one_to_one"] | Probability | Indegree | Outdegree,
+    Literal["all", "one_to_one", "flatten"] | Probability | Indegree | Outdegree | Conv1d | Conv2d | SumPool | AvgPool,
     PlainValidator(_connect),
     WithJsonSchema(
         {
             "anyOf": [
-                {"enum": ["all", "one_to_one"]},
-                *(
-                    {"type": "object", "properties": {name: {"type": "number"}}, "required": [name]}
-                    for name in _CONNECT
-                ),
+                {"enum": list(_WORDS)},
+                *({"type": "object", "properties": {name: {"type": "number"}}, "required": [name]} for name in _RANDOM),
+                *(convolution.schema(name) for name in convolution.KINDS),
             ]
         }
     ),
 ]
-"""Which neurons a projection joins: all, one_to_one, {probability: p}, {indegree: k} or {outdegree: k}."""
+"""Which neurons a projection joins: all, one_to_one, flatten, {probability: p}, {indegree: k}, {outdegree: k}, or
+the windows of {conv1d: …}, {conv2d: …}, {sum_pool: …} or {avg_pool: …}."""
 
 
 # ---- how strongly
@@ -143,7 +155,9 @@ class Constant(_Part):
     constant: float
 
 
-_WEIGHTS: dict[str, type[_Part]] = {"normal": Normal, "uniform": Uniform, "constant": Constant}
+_WEIGHTS: dict[str, type[BaseModel]] = {
+    "normal": Normal, "uniform": Uniform, "constant": Constant, "spatial_fields": SpatialFields,
+}  # fmt: skip
 
 
 def _file(value: str, info: ValidationInfo) -> File:
@@ -168,7 +182,7 @@ def _weights(value: Any, info: ValidationInfo) -> Any:
 
 
 Weights = Annotated[
-    float | Normal | Uniform | Constant | File | npt.NDArray[Any],
+    float | Normal | Uniform | Constant | SpatialFields | File | npt.NDArray[Any],
     PlainValidator(_weights),
     WithJsonSchema(
         {
@@ -225,12 +239,21 @@ def check(
     weights: Any = None,
     layout: Layout = "post_pre",
     delay: Any = 0.0,
+    from_shape: tuple[int, ...] = (),
+    to_shape: tuple[int, ...] = (),
 ) -> None:
-    """Raise what `build` would raise for sizes and files, reading headers only."""
+    """Raise what `build` would raise for sizes, shapes and files, reading headers only."""
     connect = _default(connect, weights)
-    if connect == "one_to_one" and pre_size != post_size:
+    if convolution.windowed(connect):
+        _planned(pre_size, post_size, connect, weights, layout, from_shape, to_shape)
+        if isinstance(delay, File):
+            _delay_shape(shape_of(delay).shape, pre_size, None)
+        return
+    if isinstance(weights, SpatialFields):
+        raise ParameterError("spatial_fields are the kernels of a convolution", "write connect: conv2d beside them")
+    if connect in ("one_to_one", "flatten") and pre_size != post_size:
         raise ParameterError(
-            f"connect: one_to_one from {pre_size} to {post_size} neurons", "make the sizes agree, or give weights"
+            f"connect: {connect} from {pre_size} to {post_size} neurons", "make the sizes agree, or give weights"
         )
     if not isinstance(weights, File | np.ndarray):
         if isinstance(delay, File):
@@ -260,9 +283,9 @@ def _refuse_random(connect: Any, weights: Any) -> None:
 
 
 def _fit(shape: tuple[int, ...], pre: int, post: int, connect: Any, layout: Layout) -> None:
-    if connect == "one_to_one":
+    if connect in ("one_to_one", "flatten"):
         if shape != (pre,):
-            raise ParameterError(f"weights of shape {list(shape)} for one_to_one", f"give [{pre}]")
+            raise ParameterError(f"weights of shape {list(shape)} for {connect}", f"give [{pre}]")
         return
     want, other = ((post, pre), "pre_post") if layout == "post_pre" else ((pre, post), "post_pre")
     names = "[post, pre]" if layout == "post_pre" else "[pre, post]"
@@ -294,20 +317,29 @@ def build(
     autapses: bool = True,
     seed: int = 0,
     name: str | int = "",
+    from_shape: tuple[int, ...] = (),
+    to_shape: tuple[int, ...] = (),
 ) -> Synapses:
     """The synapses that a projection's fields mean.
 
     Args:
-        weights: a number, a generator, a file, an array [post, pre], or None for 1.
+        weights: a number, a generator, a file, an array [post, pre] (the kernel of a convolution), or None for 1.
         delay: seconds, an array or file of seconds per presynaptic neuron, or per synapse in the shape of the weights.
         autapses: False leaves out synapses from a neuron to the one with its own number.
         seed, name: what random connections and weights are drawn by: the graph's seed and the projection's name.
+        from_shape, to_shape: the shapes of the two sides, which convolutions and pools go by; empty where unknown.
 
     Raises:
         ParameterError: something does not fit, with what would.
     """
     connect = _default(connect, weights)
+    if convolution.windowed(connect):
+        plan = _planned(pre_size, post_size, connect, weights, layout, from_shape, to_shape)
+        late = ticks(delay, dt)
+        _delay_shape(late.shape or (pre_size,), pre_size, None)
+        return convolution.connected(plan, _kernel(plan, connect, weights, seed, name), late, autapses)
     check(pre_size, post_size, connect=connect, weights=weights, layout=layout)
+    connect = "one_to_one" if connect == "flatten" else connect
     if isinstance(weights, File | np.ndarray):
         return _fromnumbers_of(pre_size, post_size, connect, weights, delay, layout, autapses, dt)
     late = ticks(delay, dt)
@@ -379,6 +411,47 @@ def _fromnumbers_of(
         matrix = matrix.copy()
         np.fill_diagonal(matrix, 0.0)
     return synapses.dense(np.ascontiguousarray(matrix), late)
+
+
+def _planned(
+    pre_size: int,
+    post_size: int,
+    connect: Any,
+    weights: Any,
+    layout: Layout,
+    from_shape: tuple[int, ...],
+    to_shape: tuple[int, ...],
+) -> convolution.Plan:
+    """How the windows of a convolution or pool lie, if everything fits."""
+    if layout != "post_pre":
+        raise ShapeError("layout", f"layout: {layout} for a kernel", "leave it out, and give [out, in, height, width]")
+    kernel: tuple[int | None, ...] | None = None
+    if isinstance(connect, SumPool | AvgPool):
+        if weights is not None and not isinstance(weights, float | int | Constant):
+            raise ShapeError("weights", "weights of a pool", "leave them out, or write one number")
+    elif isinstance(weights, SpatialFields):
+        kernel = weights.shape()
+    elif isinstance(weights, File):
+        header = shape_of(weights)
+        if header.sparse:
+            raise ShapeError("weights", f"{weights} is sparse", "write a kernel with numpy.save")
+        kernel = header.shape
+    elif isinstance(weights, np.ndarray):
+        kernel = weights.shape
+    return convolution.plan(connect, kernel, from_shape, pre_size, to_shape, post_size)
+
+
+def _kernel(plan: convolution.Plan, connect: Any, weights: Any, seed: int, name: str | int) -> Floats:
+    """The weights [out, in, height, width] of a plan; each is drawn once, by its place in the kernel."""
+    if isinstance(weights, File):
+        return load(weights).values
+    if isinstance(weights, np.ndarray):
+        return numbers_of(weights, "the array")
+    if isinstance(weights, SpatialFields):
+        return weights.kernel(plan.kernel[1])
+    out, inner = np.divmod(np.arange(math.prod(plan.kernel)), math.prod(plan.kernel[1:]))
+    drawn = _drawn(weights, inner, out, seed, name).reshape(plan.kernel)
+    return drawn / math.prod(plan.kernel[2:]) if isinstance(connect, AvgPool) else drawn
 
 
 def _pairs(connect: Any, pre_size: int, post_size: int, seed: int, name: str | int) -> tuple[Ints, Ints]:

@@ -18,9 +18,11 @@ from spikeflow.events import Batch, Grid, Indices, Stream, Times, Values, Window
 from spikeflow.kernels import Columns, Events, Group, Network, NeuronModel, Projection, Synapses, Train, connect
 from spikeflow.kernels.about import about
 from spikeflow.kernels.connect import Connect, Delay, Layout, Weights
+from spikeflow.kernels.convolution import ShapeError, windowed
 from spikeflow.kernels.model import Value
 from spikeflow.kernels.refusals import refused
 from spikeflow.node import Input, Neuron, State
+from spikeflow.nodes.sizes import Size, shape_of
 from spikeflow.units import Nanoseconds, format_ns
 
 BACKEND = "SPIKEFLOW_BACKEND"
@@ -32,7 +34,12 @@ class ProjectionInput(Input):
 
     to: str | None = Field(None, description="the receptor; the model's first one unless said otherwise")
     connect: Connect | None = Field(
-        None, description="all, one_to_one, {probability: p}, {indegree: k} or {outdegree: k}"
+        None,
+        description="all, one_to_one, {probability: p}, {indegree: k} or {outdegree: k}; by shape: flatten, "
+        "{conv1d: …}, {conv2d: …}, {sum_pool: …} or {avg_pool: …}",
+    )
+    from_shape: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] | None = Field(
+        None, description="[channels, height, width] of what arrives, where the input has no such shape itself"
     )
     weights: Weights | None = Field(None, description="a number, a generator or a file; 1 unless said otherwise")
     delay: Delay | None = Field(
@@ -52,33 +59,39 @@ class ProjectionInput(Input):
         """
         return np.array(default) if self.delay is None else connect.ticks(self.delay, dt_ns / 1e9)
 
-    def problems(self, pre_size: int, post_size: int, dt_ns: int, default_delay: int) -> Iterator[Problem]:
+    def problems(self, stream: Stream, size: int, dt_ns: int, default_delay: int) -> Iterator[Problem]:
         """What does not fit, with the key at fault; files are opened."""
         try:
             self.delays(dt_ns, default_delay)
         except ParameterError as error:
             yield Problem(("delay",), error.found, error.hint)
             return
+        if self.from_shape is not None and not windowed(self.connect):
+            hint = "it is for convolutions and pools; leave it out"
+            yield Problem(("from_shape",), "'from_shape' does nothing here", hint, warning=True)
         try:
-            connect.check(pre_size, post_size, **self._fields())
+            connect.check(stream.size, size, **self._fields(stream, size))
+        except ShapeError as error:
+            key = error.key if getattr(self, error.key) is not None else "connect"
+            yield Problem((key,), error.found, error.hint)
+            return
         except ParameterError as error:
             key = next((key for key in ("weights", "connect", "delay") if getattr(self, key) is not None), None)
             yield Problem((key,) if key else (), error.found, error.hint)
 
     def build(
-        self, pre_size: int, post_size: int, dt_ns: int, default_delay: int, earlier: int, seed: int, name: str
+        self, stream: Stream, size: int, dt_ns: int, default_delay: int, earlier: int, seed: int, name: str
     ) -> Synapses:
         """The synapses, with delays that are `earlier` ticks shorter."""
         delay = self.delay if self.delay is not None else default_delay * dt_ns / 1e9
-        fields = self._fields() | {"delay": delay}
-        made = connect.build(
-            pre_size, post_size, dt=dt_ns / 1e9, autapses=self.autapses, seed=seed, name=name, **fields
-        )
+        fields = self._fields(stream, size) | {"delay": delay}
+        made = connect.build(stream.size, size, dt=dt_ns / 1e9, autapses=self.autapses, seed=seed, name=name, **fields)
         return replace(made, delays=made.delays - earlier) if earlier else made
 
-    def _fields(self) -> dict[str, Any]:
+    def _fields(self, stream: Stream, size: int) -> dict[str, Any]:
         delay = 0.0 if self.delay is None else self.delay
-        return {"connect": self.connect, "weights": self.weights, "delay": delay, "layout": self.layout}
+        shapes = {"from_shape": self.from_shape or stream.shape, "to_shape": shape_of(size)}
+        return {"connect": self.connect, "weights": self.weights, "delay": delay, "layout": self.layout, **shapes}
 
 
 def _neurons(value: Any) -> Any:
@@ -118,7 +131,7 @@ class Population(Neuron):
     model_class: ClassVar[type[NeuronModel]]
 
     inputs: list[ProjectionInput] = Field(default_factory=list, description="projections, in the order of their sums")  # type: ignore[assignment]
-    size: int = Field(ge=1, description="how many neurons")
+    size: Size = Field(description="how many neurons, or their shape, such as [32, 26, 26]")
     record: dict[str, Record] = Field(default_factory=dict, description="limits of the ports, by state variable")
     initial: dict[str, Value] = Field(default_factory=dict, description="the state before the first tick")
     precision: Literal["float32", "float64"] = Field("float32", description="the arithmetic of the state")
@@ -149,11 +162,14 @@ class Population(Neuron):
 
     def outlets(self, inputs: Sequence[Stream]) -> dict[str, Stream]:
         """Spikes, or the first state variable where the model has none; every state variable as a port."""
-        double = self.precision == "float64"
-        found = {name: Stream("", "samples", self.size, double=double) for name in self._states()}
+        double, shape = self.precision == "float64", shape_of(self.size)
+        found = {name: Stream("", "samples", int(self.size), shape=shape, double=double) for name in self._states()}
         first = found[self._states()[0]]
         graded = self.model_class.graded is not None
-        return {"": Stream("", "spikes", self.size, valued=graded) if self.model_class.spikes else first, **found}
+        return {
+            "": Stream("", "spikes", int(self.size), valued=graded, shape=shape) if self.model_class.spikes else first,
+            **found,
+        }
 
     def _states(self) -> tuple[str, ...]:
         return self.model_class.state
@@ -184,7 +200,7 @@ class Population(Neuron):
                 yield Problem((*path, "to"), f"no receptor {projection.to!r}", nearest(projection.to, receptors))
             if projection.hold and stream.kind == "spikes":
                 yield Problem((*path, "hold"), "hold on spikes", "only samples are held; leave it out")
-            for problem in projection.problems(stream.size, self.size, grid.dt_ns, self._default_delay(index)):
+            for problem in projection.problems(stream, self.size, grid.dt_ns, self._default_delay(index)):
                 yield Problem((*path, *problem.path), problem.found, problem.hint, problem.warning)
 
     def _check_record(self, name: str, record: Record, grid: Grid) -> Iterator[Problem]:
@@ -247,14 +263,14 @@ class Population(Neuron):
             record = self.record.get(name, Record())
             neurons = np.arange(self.size) if record.neurons is None else np.unique(record.neurons)
             chosen[name] = neurons, (record.every or context.grid.dt_ns) // context.grid.dt_ns
-        return Group(context.name, self.model, self.size, self.precision, self.initial, chosen)
+        return Group(context.name, self.model, int(self.size), self.precision, self.initial, chosen)
 
     def synapses(self, index: int) -> Synapses:
         """The synapses of input `index`, with delays counted from the window in which its events arrive."""
         context = self.context
         earlier = context.lags[index] * context.grid.window_ticks if context.lags else 0
         return self.inputs[index].build(
-            context.inputs[index].size,
+            context.inputs[index],
             self.size,
             context.grid.dt_ns,
             self._default_delay(index),

@@ -120,7 +120,7 @@ def test_a_shape_that_fits_only_transposed_is_an_error_that_says_so(tmp_path: Pa
     ("fields", "says"),
     [
         ({"connect": "al"}, "did you mean 'all'"),
-        ({"connect": {"conv2d": 3}}, "conv2d' is not known — valid: .*probability"),
+        ({"connect": {"small_world": 3}}, "small_world' is not known — valid: .*probability"),
         ({"connect": {"probability": 1.5}}, "less than or equal to 1"),
         ({"weights": "w.txt"}, "no file of weights — write a number, or name a .npy"),
         ({"weights": {"gauss": {}}}, "not known"),

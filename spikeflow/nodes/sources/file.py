@@ -14,6 +14,7 @@ from spikeflow.events import Grid, Kind, Stream
 from spikeflow.node import Outlet, Source
 from spikeflow.nodes.event_files import FORMATS, ROWS, Header, Part, read_events, read_header
 from spikeflow.nodes.paths import GraphPath
+from spikeflow.nodes.sizes import Size, shape_of
 from spikeflow.units import Nanoseconds
 
 
@@ -32,7 +33,9 @@ class File(Source):
 
     path: GraphPath = Field(description="a file, or a folder with one file a stream")
     stream: str | None = Field(None, description="which file of a folder: `hidden`, `hidden.v`")
-    size: int | None = Field(None, ge=1, description="how many neurons or channels, where the file does not say")
+    size: Size | None = Field(
+        None, description="how many neurons or channels, or their shape, where the file does not say"
+    )
     length: Annotated[Nanoseconds, Field(gt=0)] | None = Field(
         None, description="where the stream ends, counted from its origin, where the file does not say, or earlier"
     )
@@ -89,12 +92,12 @@ class File(Source):
             ParameterError: the file cannot be read, or its size is not known.
         """
         header = self.header()
-        size = self.size if self.size is not None else header.size
+        size = int(self.size) if self.size is not None else header.size
         if size is None:
             raise ParameterError(
                 f"{shown(self.file())} does not say how many {header.index}s there are", "declare it: size: 256"
             )
-        shape = header.shape if size == header.size else ()
+        shape = shape_of(self.size) or (header.shape if size == header.size else ())
         double = header.double if self.precision is None else self.precision == "float64"
         valued = header.kind == "spikes" and header.valued
         return {"": Stream("", header.kind, size, valued, shape, double=double and header.kind == "samples")}

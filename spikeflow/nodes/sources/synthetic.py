@@ -14,6 +14,7 @@ from spikeflow.errors import ParameterError, Problem
 from spikeflow.events import Grid, Indices, Kind, Stream, Times, Values, sample_batch, spike_batch
 from spikeflow.node import Outlet, Source
 from spikeflow.nodes.beat import Beat
+from spikeflow.nodes.sizes import Size, shape_of
 from spikeflow.units import Hertz, Nanoseconds, format_ns
 
 _CELLS = 1 << 16
@@ -40,8 +41,8 @@ class Synthetic(Source):
     trusted: ClassVar[bool] = True
 
     signal: Literal["sine", "noise", "pulse", "poisson"] = Field(description="what to make")
-    channels: int | None = Field(None, ge=1, description="how many channels; 1 where it is not said")
-    size: int | None = Field(None, ge=1, description="how many neurons; the same as `channels`")
+    channels: Size | None = Field(None, description="how many channels, or their shape; 1 where it is not said")
+    size: Size | None = Field(None, description="how many neurons, or their shape; the same as `channels`")
     rate: Annotated[Hertz, Field(gt=0, le=1e9)] = Field(
         100.0, description="samples a second of each channel; for `poisson` the spikes a second of each neuron"
     )
@@ -65,7 +66,7 @@ class Synthetic(Source):
     @property
     def count(self) -> int:
         """How many channels or neurons there are."""
-        return self.channels or self.size or 1
+        return int(self.channels or self.size or 1)
 
     def check(self, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
         """A length that is not whole ticks, a rate past one spike a tick, fields that do nothing."""
@@ -86,7 +87,8 @@ class Synthetic(Source):
 
     def outlets(self, inputs: Sequence[Stream]) -> dict[str, Stream]:
         """Spikes for `poisson`, else samples."""
-        return {"": Stream("", "spikes" if self.signal == "poisson" else "samples", self.count)}
+        shape = shape_of(self.channels or self.size)
+        return {"": Stream("", "spikes" if self.signal == "poisson" else "samples", self.count, shape=shape)}
 
     @property
     def finite(self) -> bool:
