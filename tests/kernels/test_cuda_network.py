@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import functools
-import itertools
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
 from spikeflow.errors import EventError, ParameterError
-from spikeflow.kernels import Events, Group, Network, NeuronModel, Projection, Train, register
-from spikeflow.kernels import synapses as build
-from spikeflow.kernels.models.li import Li
-from spikeflow.kernels.models.lif import Lif
-from spikeflow.kernels.models.lif_current import LifCurrent
-from spikeflow.kernels.models.lif_exc_inh import LifExcInh
+from spikeflow.kernels import Events, Group, Network, NeuronModel, register
 from spikeflow.kernels.vocabulary import where
 
+from . import catalogue
 from .cuda_host import COMPILER, Races, backend
 from .cuda_networks import (
     DT,
@@ -73,45 +68,15 @@ def test_no_two_threads_race(reverse: bool) -> None:
     assert differences(outcome(net, window=20), reference()) == []
 
 
-def models() -> list[NeuronModel]:
-    """Every model in each of its options, with and without a refractory period and values for each neuron."""
-    found: list[NeuronModel] = []
-    for model, own in ((Lif, {}), (LifExcInh, {"v_leak": -52.0}), (Li, {}), (LifCurrent, {})):
-        choices = [
-            [("integrator", choice) for choice in model.integrators],
-            [("input_order", choice) for choice in model.input_orders],
-            [("reset_by", choice) for choice in model.resets or ("value",)],
-        ]
-        for chosen in itertools.product(*choices):
-            options: dict[str, Any] = {
-                name: choice for name, choice in chosen if (name, choice) != ("reset_by", "value")
-            }
-            found.append(model(**own, **options))
-            if model.refracts:
-                found.append(model(**own, **options, refractory=2.5, tau_mem=np.linspace(3e-3, 25e-3, 37)))
-    return found
-
-
+@pytest.mark.parametrize("tolerance", catalogue.by_tolerance())
 @pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_every_model_in_every_option_gives_the_bits_of_the_reference(precision: Any) -> None:
-    def net(backend: str) -> Network:
-        rng = np.random.default_rng(5)
-        groups = [
-            Group(f"g{k}", model, 37, precision, record={"v": (np.arange(37), 1)}) for k, model in enumerate(models())
-        ]
-        projections = []
-        for group in groups:
-            strength = 6.0 if isinstance(group.model, LifExcInh) else 3.0
-            for receptor in group.model.receptors:
-                weights = rng.normal(0.3, 1, (20, 37)) * strength
-                projections.append(Projection("x", group.name, build.dense(weights), receptor))
-        return Network(groups, [Train("x", 20)], projections, dt=DT, backend=backend)
-
-    expected = outcome(net("numpy"), ticks=30)
-    silent = [name for name in expected if name.endswith("spikes t") and not expected[name]]
-    assert len(silent) == sum(not model.spikes for model in models())
+@pytest.mark.timeout(600)
+def test_every_model_in_every_option_gives_the_bits_of_the_reference(precision: Any, tolerance: float | None) -> None:
+    chosen = catalogue.by_tolerance()[tolerance]
+    expected = catalogue.run(chosen, "numpy", precision)
     for threads, reverse in ((16, False), (40, True)):
-        assert differences(outcome(net(host(threads, reverse)), ticks=30), expected) == []
+        found = catalogue.run(chosen, host(threads, reverse), precision, window=11)
+        assert catalogue.differences(found, expected, precision, tolerance) == []
 
 
 class Noisy(NeuronModel):
