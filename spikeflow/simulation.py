@@ -9,11 +9,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from spikeflow.catalog import node_class
 from spikeflow.errors import ParameterError, nearest
 from spikeflow.kernels import Events, Group, Network, NeuronModel, Projection, Train, build
+from spikeflow.kernels.parameters import Value, settled
 from spikeflow.kernels.parts import Precision
 from spikeflow.kernels.refusals import refused
 from spikeflow.units import Seconds, parse_seconds
@@ -54,7 +55,7 @@ def simulate(
     weights: npt.ArrayLike | Mapping[str, npt.ArrayLike] | None = None,
     recurrent: npt.ArrayLike | Mapping[str, npt.ArrayLike] | None = None,
     delay: Any = 0.0,
-    initial: Mapping[str, npt.ArrayLike] | None = None,
+    initial: Mapping[str, Any] | None = None,
     precision: Precision = "float32",
     backend: str = "auto",
     seed: int = 0,
@@ -75,7 +76,7 @@ def simulate(
         recurrent: [post, pre] from the population to itself, one tick later; a mapping of receptors to such arrays
             where it does not go to the model's first one.
         delay: how much later what arrives acts: a time, or seconds per input or per synapse.
-        initial: the state before the first tick: one value, or one per neuron, by state variable.
+        initial: state variable to its value before the first tick: one, one per neuron, or a distribution.
         precision: the arithmetic of the state.
         backend: ``"numba"``, ``"numpy"``, or the fastest one there.
         seed, name: what draws of parameters and of noise depend on: a graph's seed, and the name of a node in it.
@@ -127,7 +128,7 @@ def simulate(
     for receptor, matrix in own.items():
         projections.append(Projection(name, name, build(size, size, dt=tick, weights=matrix, delay=tick), receptor))
     chosen = {variable: (np.arange(size), 1) for variable in kept}
-    group = Group(name, made, size, precision, _initial(made, initial, state, size), chosen)
+    group = Group(name, made, size, precision, _initial(made, initial, state, seed, name, size), chosen)
     network = Network([group], trains, projections, dt=tick, seed=seed, backend=backend)
     if state is not None:
         network.load({key: value for key, value in state.items() if key not in ("of", "tick")})
@@ -159,13 +160,18 @@ def _model(model: str | type[NeuronModel] | NeuronModel, parameters: Mapping[str
     try:
         made: NeuronModel = cls(**parameters)
     except ValidationError as error:
-        first = error.errors()[0]
-        path = "".join(f"{part}: " for part in first["loc"][:1])
-        cause = first.get("ctx", {}).get("error")
-        if isinstance(cause, ParameterError):
-            raise ParameterError(path + cause.found, cause.hint) from None
-        raise ParameterError(f"{path}{first['input']!r}", first["msg"][:1].lower() + first["msg"][1:]) from None
+        raise _first(error) from None
     return made
+
+
+def _first(error: ValidationError, path: str = "") -> ParameterError:
+    """The first thing that is wrong, in our words."""
+    first = error.errors()[0]
+    path += "".join(f"{part}: " for part in first["loc"][:1])
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, ParameterError):
+        return ParameterError(path + cause.found, cause.hint)
+    return ParameterError(f"{path}{first['input']!r}", first["msg"][:1].lower() + first["msg"][1:])
 
 
 def _seconds(dt: Seconds | str) -> float:
@@ -278,7 +284,7 @@ def _recorded(model: NeuronModel, record: Iterable[str] | None) -> tuple[str, ..
 
 
 def _initial(
-    model: NeuronModel, initial: Mapping[str, npt.ArrayLike] | None, state: State | None, size: int
+    model: NeuronModel, initial: Mapping[str, Any] | None, state: State | None, seed: int, name: str, size: int
 ) -> dict[str, Any]:
     if initial and state is not None:
         raise ParameterError("both initial and state", "keep one of them; state is where another call ended")
@@ -286,6 +292,8 @@ def _initial(
     for variable, values in (initial or {}).items():
         if variable not in model.state:
             raise ParameterError(f"initial: no state variable {variable!r}", nearest(variable, model.state))
+        if isinstance(values, Mapping):
+            values = _drawn(variable, values, seed, name, size)
         numbers = _numbers(values, f"initial {variable!r}").astype(np.float64)
         if numbers.shape not in ((), (size,)):
             raise ParameterError(
@@ -294,6 +302,17 @@ def _initial(
             )
         found[variable] = numbers if numbers.ndim else float(numbers)
     return found
+
+
+_VALUE: TypeAdapter[Any] = TypeAdapter(Value)
+
+
+def _drawn(variable: str, values: Mapping[str, Any], seed: int, name: str, size: int) -> Any:
+    try:
+        found = _VALUE.validate_python(values)
+    except ValidationError as error:
+        raise _first(error, f"initial {variable!r}: ") from None
+    return settled({variable: found}, seed, name, size, "initial")[variable]
 
 
 def _outline(

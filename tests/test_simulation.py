@@ -133,6 +133,18 @@ def test_a_model_can_be_given_by_name_by_class_or_made() -> None:
     assert_same(simulate(Lif(v_th=0.7), CURRENTS, backend="numpy"), by_name)
 
 
+def test_an_initial_state_may_be_drawn_and_is_that_of_a_graph() -> None:
+    spread: Any = {"v": {"uniform": {"low": 0.1, "high": 0.9}}}
+    lif: Any = node_class("neuron", "lif")
+    ran = run_node(lif(size=NEURONS, inputs=["x"], initial=spread), SPIKES[:, :NEURONS], ports=["v"], name="n", seed=8)
+    result = simulate("lif", SPIKES[:, :NEURONS], initial=spread, name="n", seed=8)
+    assert len(np.unique(result.v[0])) == NEURONS
+    np.testing.assert_array_equal(result.v, grid_of(ran.rows("v")))
+    assert refused(initial={"v": {"uniform": {"low": 1, "hihg": 2}}}) == (
+        "initial 'v': uniform knows no 'hihg' — did you mean 'high'?"
+    )
+
+
 def test_arrays_may_go_to_several_receptors() -> None:
     exc = simulate("lif_exc_inh", {"exc": SPIKES}, weights={"exc": 9 * abs(WEIGHTS)}, backend="numpy", v_leak=-60.0)
     both = simulate(

@@ -13,10 +13,9 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from spikeflow import noise
 from spikeflow.errors import ParameterError, Problem, nearest
 from spikeflow.kernels import vocabulary
-from spikeflow.kernels.parameters import Array, Drawn, Matrix, Refractory, Time, Value, times
+from spikeflow.kernels.parameters import Array, Drawn, Matrix, Refractory, Time, Value, settled, times
 from spikeflow.kernels.refusals import refused
 from spikeflow.units import Seconds, format_seconds, parse_seconds
 
@@ -79,7 +78,7 @@ class NeuronModel(BaseModel):
     def _fill(cls, data: Any) -> Any:
         if not isinstance(data, Mapping):
             return data
-        for name in set(data) - set(cls.model_fields):
+        for name in sorted(set(data) - set(cls.model_fields)):
             if reason := refused(cls, name, data[name]):
                 raise reason
         preset = data.get("preset")
@@ -130,11 +129,8 @@ class NeuronModel(BaseModel):
     def settled(self, seed: int, node: str, size: int) -> Self:
         """The model with every distribution replaced by a value for each of `size` neurons of the node."""
         fields = {name: getattr(self, name) for name in type(self).model_fields}
-        drawn = {
-            name: value.values(size, noise.key(seed, node, f"parameter {name}"))
-            for name, value in fields.items()
-            if isinstance(value, Drawn)
-        }
+        spread = {name: value for name, value in fields.items() if isinstance(value, Drawn)}
+        drawn = settled(spread, seed, node, size)
         return self.model_copy(update=drawn) if drawn else self
 
     def refractory_ticks(self, dt: Seconds) -> float:

@@ -36,9 +36,16 @@ def load_array(path: Path, what: str) -> Array:
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
         raise ParameterError(f"{shown(path)!r} does not hold numbers", f"write {what} with numpy.save")
     numbers = array.astype(np.float64)
-    if not np.isfinite(numbers).all():
-        raise ParameterError(f"{shown(path)!r} holds values that are not finite", "write finite numbers")
+    finite(numbers, repr(shown(path)))
     return numbers
+
+
+def finite(numbers: npt.NDArray[np.floating], what: object) -> None:
+    """Raise ParameterError where an array, which `what` names, holds a number that is not finite."""
+    if not np.isfinite(numbers).all():
+        first = np.argwhere(~np.isfinite(numbers))[0].tolist()
+        hint = f"write finite numbers; the first that is not is {numbers[tuple(first)]} at {first}"
+        raise ParameterError(f"{what} holds values that are not finite", hint)
 
 
 _NUMERAL = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
@@ -82,6 +89,18 @@ class Drawn:
         if self.kind == "normal":
             return np.asarray(self.first + self.second * noise.normal(key, neurons, 0))
         return np.asarray(self.first + (self.second - self.first) * noise.uniform(key, neurons, 0))
+
+
+def settled(values: Mapping[str, Any], seed: int, node: str, size: int, what: str = "parameter") -> dict[str, Any]:
+    """The values with a draw for each of `size` neurons in the place of each distribution.
+
+    Args:
+        seed, node, what: what the draws depend on, beside the names of the values.
+    """
+    return {
+        name: value.values(size, noise.key(seed, node, f"{what} {name}")) if isinstance(value, Drawn) else value
+        for name, value in values.items()
+    }
 
 
 _DRAWS = {"normal": ("mean", "std"), "uniform": ("low", "high"), "constant": ("value",)}

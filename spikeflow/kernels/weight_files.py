@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from spikeflow.errors import ParameterError, instead, nearest, shown, why
-from spikeflow.kernels.parameters import load_array
+from spikeflow.kernels.parameters import finite, load_array
 
 Floats: TypeAlias = npt.NDArray[np.floating]
 Ints: TypeAlias = npt.NDArray[np.int64]
@@ -128,6 +128,5 @@ def numbers_of(array: npt.NDArray[Any], what: object) -> Floats:
     if array.dtype.kind not in "fiub":
         raise ParameterError(f"{what} holds {array.dtype}", "store float32, float64 or whole numbers")
     numbers: Floats = array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
-    if not np.isfinite(numbers).all():
-        raise ParameterError(f"{what} holds values that are not finite", "write finite numbers")
+    finite(numbers, what)
     return numbers

@@ -20,7 +20,9 @@ from spikeflow.kernels.about import about
 from spikeflow.kernels.connect import Connect, Delay, Layout, Weights
 from spikeflow.kernels.convolution import ShapeError, windowed
 from spikeflow.kernels.model import Value
+from spikeflow.kernels.parameters import settled
 from spikeflow.kernels.refusals import refused
+from spikeflow.kernels.weight_files import File, load, numbers_of
 from spikeflow.node import Input, Neuron, State
 from spikeflow.nodes.sizes import Size, shape_of
 from spikeflow.units import Nanoseconds, format_ns
@@ -78,6 +80,18 @@ class ProjectionInput(Input):
         except ParameterError as error:
             key = next((key for key in ("weights", "connect", "delay") if getattr(self, key) is not None), None)
             yield Problem((key,) if key else (), error.found, error.hint)
+            return
+        try:
+            self._read()
+        except ParameterError as error:
+            yield Problem(("weights",), error.found, error.hint)
+
+    def _read(self) -> None:
+        """Raise what is wrong with the numbers of the weights."""
+        if isinstance(self.weights, File):
+            load(self.weights)
+        elif isinstance(self.weights, np.ndarray):
+            numbers_of(self.weights, "the array")
 
     def build(
         self, stream: Stream, size: int, dt_ns: int, default_delay: int, earlier: int, seed: int, name: str
@@ -184,7 +198,8 @@ class Population(Neuron):
 
     def check(self, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
         """Parameters against dt and size, receptors, synapses, records and initial values."""
-        yield from self.model.problems(grid.dt, self.size)
+        for problem in self.model.problems(grid.dt, self.size):
+            yield replace(problem, path=self._said(problem.path))
         for name in sorted(set(self.initial) - set(self._states())):
             yield Problem(("initial", name), f"no state variable {name!r}", nearest(name, self._states()))
         for name, value in self.initial.items():
@@ -202,6 +217,11 @@ class Population(Neuron):
                 yield Problem((*path, "hold"), "hold on spikes", "only samples are held; leave it out")
             for problem in projection.problems(stream, self.size, grid.dt_ns, self._default_delay(index)):
                 yield Problem((*path, *problem.path), problem.found, problem.hint, problem.warning)
+
+    def _said(self, path: tuple[str | int, ...]) -> tuple[str | int, ...]:
+        """A reset that only the model states is above a threshold that the file states: point at the threshold."""
+        low, high = self.model_class.reset_below or ("", "")
+        return (high,) if path == (low,) and low not in self.model_fields_set else path
 
     def _check_record(self, name: str, record: Record, grid: Grid) -> Iterator[Problem]:
         if name not in self._states():
@@ -263,7 +283,11 @@ class Population(Neuron):
             record = self.record.get(name, Record())
             neurons = np.arange(self.size) if record.neurons is None else np.unique(record.neurons)
             chosen[name] = neurons, (record.every or context.grid.dt_ns) // context.grid.dt_ns
-        return Group(context.name, self.model, int(self.size), self.precision, self.initial, chosen)
+        return Group(context.name, self.model, int(self.size), self.precision, self._initial(), chosen)
+
+    def _initial(self) -> dict[str, Any]:
+        """The state before the first tick, with a draw for each neuron where it is a distribution."""
+        return settled(self.initial, self.context.seed, self.context.name, self.size, "initial")
 
     def synapses(self, index: int) -> Synapses:
         """The synapses of input `index`, with delays counted from the window in which its events arrive."""
