@@ -65,7 +65,7 @@ _WORDS = ("all", "one_to_one", "flatten", *convolution.CONVOLUTIONS)
 def _connect(value: Any) -> Any:
     if isinstance(value, str) and value in convolution.CONVOLUTIONS:
         value = {value: {}}
-    return _one_of(value, _RANDOM | convolution.KINDS, _WORDS, "connect")
+    return _one_of(value, {**_RANDOM, **convolution.KINDS}, _WORDS, "connect")
 
 
 def _one_of(value: Any, kinds: Mapping[str, type[BaseModel]], plain: tuple[str, ...], what: str) -> Any:

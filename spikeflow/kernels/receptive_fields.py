@@ -64,6 +64,8 @@ def spatial_receptive_field(
 
 
 def _derived(kernel: Floats, angle: float) -> Floats:
+    along_rows: Floats
+    along_columns: Floats
     along_rows, along_columns = np.gradient(kernel)
     found: Floats = math.cos(angle) * along_rows + math.sin(angle) * along_columns
     return found

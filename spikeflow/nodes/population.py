@@ -74,8 +74,7 @@ class ProjectionInput(Input):
         try:
             connect.check(stream.size, size, **self._fields(stream, size))
         except ShapeError as error:
-            key = error.key if getattr(self, error.key) is not None else "connect"
-            yield Problem((key,), error.found, error.hint)
+            yield Problem((error.key if getattr(self, error.key) is not None else "connect",), error.found, error.hint)
             return
         except ParameterError as error:
             key = next((key for key in ("weights", "connect", "delay") if getattr(self, key) is not None), None)

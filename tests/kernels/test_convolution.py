@@ -37,7 +37,7 @@ def made(connect: Any, given: tuple[int, ...], found: tuple[int, ...], weights: 
     if weights is not None and not isinstance(weights, np.ndarray):
         weights = WEIGHTS.validate_python(weights)
     connect = CONNECT.validate_python(connect)
-    shapes = {"from_shape": given, "to_shape": found}
+    shapes: dict[str, Any] = {"from_shape": given, "to_shape": found}
     return build(math.prod(given), math.prod(found), dt=1e-3, connect=connect, weights=weights, **shapes, **fields)
 
 
@@ -104,7 +104,7 @@ def correlated(
     for out, taps in enumerate(wide):
         first = out // (len(wide) // groups) * inner
         parts = [correlate2d(padded[first + k], taps[k], mode="valid") for k in range(inner)]
-        found.append(sum(parts)[:: stride[0], :: stride[1]])
+        found.append(np.sum(parts, axis=0)[:: stride[0], :: stride[1]])
     return np.stack(found)
 
 

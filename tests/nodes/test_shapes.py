@@ -118,7 +118,8 @@ def test_sources_and_encoders_have_shapes(tmp_path: Path) -> None:
         "spikes": (7, (7,)),
         "edges": (16, (1, 4, 4)),
     }
-    ran = run_node(node_class("source", "synthetic")(signal="poisson", size=[2, 2], rate=900.0, length="5 ms"))
+    synthetic: Any = node_class("source", "synthetic")
+    ran = run_node(synthetic(signal="poisson", size=[2, 2], rate=900.0, length="5 ms"))
     assert {neuron for _, neuron, _ in ran.rows()} == {0, 1, 2, 3}
     assert len(columns(ran.events)[0]) > 10
 
