@@ -64,10 +64,7 @@ def spatial_receptive_field(
 
 
 def _derived(kernel: Floats, angle: float) -> Floats:
-    along_rows: Floats
-    along_columns: Floats
-    along_rows, along_columns = np.gradient(kernel)
-    found: Floats = math.cos(angle) * along_rows + math.sin(angle) * along_columns
+    found: Floats = math.cos(angle) * np.gradient(kernel, axis=0) + math.sin(angle) * np.gradient(kernel, axis=1)
     return found
 
 
