@@ -8,7 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ Array = npt.NDArray[Any]
 
 pytestmark = pytest.mark.timeout(600)  # the first run on a machine compiles every model
 
+IS_TIME = get_args(Time)[1]
 ORIGIN_NS = 1_700_000_000_000_000_000
 
 KERNEL_ONLY: dict[tuple[str, str], str] = {}
@@ -43,7 +44,7 @@ def expected(file: str, name: str) -> Expected:
 
 
 def dt_ns(file: str, name: str) -> int:
-    return round(Case(file, name).meta["dt"] * 1e9)
+    return int(np.rint(Case(file, name).meta["dt"] * 1e9))
 
 
 def node_name(file: str, case: str) -> str:
@@ -60,7 +61,7 @@ def write_fields(case: Case, name: str, folder: Path) -> list[str]:
         elif isinstance(value, str):
             lines.append(f"    {key}: {value}")
         else:
-            is_time = Time.__metadata__[0] in case.model_class.model_fields[key].metadata
+            is_time = IS_TIME in case.model_class.model_fields[key].metadata
             lines.append(f"    {key}: {value!r}" + " s" * is_time)
     if initial := case.initial():
         for key, begun in initial.items():

@@ -89,9 +89,6 @@ EXCEPTIONS = {
 }
 """Cases of these files that no neuron computes, with the reason."""
 
-ELSEWHERE = {"encode": "encoders, in tests/nodes/encoders"}
-"""Files that hold no neurons, and where they are compared."""
-
 GRADIENTS = ("alpha",)
 """Parameters that only training knows."""
 

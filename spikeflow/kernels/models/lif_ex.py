@@ -29,9 +29,9 @@ class LifEx(NeuronModel):
     v_th: Value = Field(1.0, description="threshold; a spike where v is above it")
     v_reset: Value = Field(0.0, description="potential after a spike")
 
-    state: ClassVar = ("v", "i")
+    state: ClassVar[tuple[str, ...]] = ("v", "i")
     receptors: ClassVar = ("i",)
-    linear: ClassVar = ("tau_mem", "tau_syn")
+    linear: ClassVar[tuple[str, ...]] = ("tau_mem", "tau_syn")
     tolerance: ClassVar = 1e-12  # in float32 2e-5; the last bits of exp, which the leak lets fade
 
     def constants(self, dt: Seconds) -> Mapping[str, float | Array]:
