@@ -86,6 +86,7 @@ def simulate(
 
     Raises:
         ParameterError: something does not fit, with what would.
+        EventError: a state that is no longer a number, with its neuron and tick.
 
     >>> import numpy as np
     >>> import spikeflow
@@ -263,7 +264,7 @@ def _size(given: Mapping[str, Array], weights: Mapping[str, Array], recurrent: M
     if len({size for size, _ in sizes}) > 1:
         found = ", ".join(f"{size} neurons by {what}" for size, what in sizes)
         raise ParameterError(found, "make them agree; weights and recurrent are [post, pre]")
-    return sizes[0][0]
+    return int(sizes[0][0])
 
 
 def _report(model: NeuronModel, dt: Seconds, size: int) -> None:

@@ -103,6 +103,25 @@ def matrices(kind: str) -> list[str]:
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("kind", MODELS)
+def test_the_result_is_that_of_a_graph_for_every_model(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPIKEFLOW_BACKEND", "numpy")
+    cls: Any = node_class("neuron", kind)
+    parameters = dict.fromkeys(matrices(kind), np.full((NEURONS, NEURONS), 0.1))
+    ports = list(cls.model_class.state)
+    arriving = 30 * CURRENTS[:, :NEURONS] if "v" in ports else SPIKES[:, :NEURONS]
+    ran = run_node(cls(size=NEURONS, inputs=["x"], **parameters), arriving, ticks=TICKS, ports=ports, name="n")
+    result = simulate(kind, arriving, backend="numpy", name="n", **parameters)
+    for name in ports:
+        np.testing.assert_array_equal(result.states[name], grid_of(ran.rows(name)))
+    if cls.model_class.spikes:
+        np.testing.assert_array_equal(result.spikes, grid_of(ran.rows()))
+        assert result.spikes.dtype == (bool if cls.model_class.graded is None else np.float32)
+    else:
+        assert not result.spikes.any()
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("kind", MODELS)
 def test_two_halves_are_the_whole_for_every_model(kind: str) -> None:
     matrix = np.full((INPUTS, INPUTS), 0.1)
     keys: dict[str, Any] = {"recurrent": matrix, "delay": 3e-3, "backend": "numpy"} | dict.fromkeys(
