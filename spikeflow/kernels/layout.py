@@ -57,6 +57,7 @@ GROUP = (
     "G_AFTERS",
     "G_KEY",  # where the keys of its noise are listed (int64 with the bits of the uint64)
     "G_VALUE",  # the row of state that its spikes carry, or -1
+    "G_LOST",  # 1 once a state is not a number, where a backend writes that down as it moves them
 )
 
 # One stream of spikes or samples: what a population emitted, or what came from outside.

@@ -330,9 +330,9 @@ __device__ void tick_group(const Net &net, integer place, integer tick, Shared &
     const bool wide = is_double(group[G_FORM]);
     deliver_listed(net, group[G_LIST], group[G_LISTED], wide, tick, shared);
     move_group(net, place, tick, shared);
-    deliver_listed(net, group[G_AFTER], group[G_AFTERS], wide, tick, shared);
     if (wide) find_lost(group, net.real64, place, shared);
     else find_lost(group, net.real32, place, shared);
+    deliver_listed(net, group[G_AFTER], group[G_AFTERS], wide, tick, shared);
     if (group[G_AFTERS] > 0) __syncthreads();  // L: the state that is recorded stands still
     for (integer r = 0; r < head[H_RECORDS]; r++) {
         const integer *row = row_of(net, H_RECORD, RECORD, r);

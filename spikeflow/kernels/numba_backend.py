@@ -31,7 +31,7 @@ from spikeflow.kernels.model import Form
 from spikeflow.kernels.parts import Bind, Precision, Program
 
 _LOOP = ("check", "drop_old", "begin", "full")
-_GROUP = ("sift", "deliver", "couple", "is_lost", "lose", "quiet", "keep", "same", "wake", "spike", "record", "group")
+_GROUP = ("sift", "deliver", "couple", "lose", "quiet", "keep", "same", "wake", "spike", "record", "group")
 _NOISE = ("mixed", "draw", "uniform32", "uniform64")
 _WORDS = ("where", "minimum", "maximum", "flush", "hold", "count_down")
 _TYPES = {
@@ -284,6 +284,7 @@ def _sweep(form: Form, bits: int) -> str:
             *[f"new_{name} = hold(free, s_{name}, new_{name})" for name in form.held],
             f"new_rho = count_down(s_rho, free, spiked, {reset}, c_one, c_zero)",
         ]
+    body += [f"lost = lost | (new_{name} != new_{name})" for name in states]
     body += [f"x[{row * TILE} + k] = flush(new_{name}, c_tiny, c_zero)" for row, name in enumerate(states)]
     if form.spikes:
         body += ["m[k] = spiked"]
@@ -296,10 +297,13 @@ def _sweep(form: Form, bits: int) -> str:
         "    c, first = onward(real, table[g + G_CONSTANT]), table[g + G_REST] * TILE",
         *[f"    c_{name} = c[{k}]" for k, name in enumerate(form.constants) if name not in form.rows],
         *[f"    key_{name} = np.uint64(table[table[g + G_KEY] + {k}])" for k, name in enumerate(noise)],
+        "    lost = False",
         "    for tile in range(tile, last):",
         "        x, m = onward(real, base + tile * stride), onward(mask, first + tile * TILE)",
         "        for k in range(TILE):",
         *[f"            {line}" for line in body],
+        "    if lost:",
+        "        table[g + G_LOST] = 1",
     ]
     return ast.unparse(_Words().visit(ast.parse("\n".join(lines)))) + "\n"
 

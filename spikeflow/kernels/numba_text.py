@@ -20,7 +20,7 @@ A: TypeAlias = Any
 (H_TICK, H_STOP, H_ORIGIN, H_STEP, H_STATUS, H_DETAIL, H_FRESH, H_SKIP, H_GROUPS, H_GROUP, H_SOURCES, H_SOURCE,
  H_PROJECTIONS, H_PROJECTION, H_RECORDS, H_RECORD, H_ORDER, H_SCRATCH) = range(len(HEAD))  # fmt: skip
 (G_FORM, G_BASE, G_TILES, G_ROWS, G_SIZE, G_STATES, G_INPUTS, G_CONSTANT, G_REST, G_RESTING, G_LIST, G_LISTED,
- G_AFTER, G_AFTERS, G_KEY, G_VALUE) = range(len(GROUP))  # fmt: skip
+ G_AFTER, G_AFTERS, G_KEY, G_VALUE, G_LOST) = range(len(GROUP))  # fmt: skip
 S_COUNT, S_CAPACITY, S_OFFSET, S_SIZE, S_VALUE, S_START, S_KEPT = range(len(SOURCE))
 (P_KIND, P_SOURCE, P_TARGET, P_ROW, P_INTO, P_WEIGHT, P_STRIDE, P_PRE, P_DELAYS, P_DELAY, P_START, P_POST, P_MEMBER,
  P_HELD, P_STATE) = range(len(PROJECTION))  # fmt: skip
@@ -256,16 +256,6 @@ def couple(table: A, real: A, weight: A, p: int, base: int, stride: int, tiles: 
             part[k] = zero
 
 
-def is_lost(real: A, base: int, stride: int, tiles: int, states: int) -> bool:
-    """Whether any state of the population is not a number."""
-    found = False
-    for tile in range(tiles):
-        part = onward(real, base + tile * stride)
-        for k in range(states * TILE):
-            found = found | (part[k] != part[k])
-    return found
-
-
 def lose(table: A, place: int) -> None:
     """Say that a state is not a number; of several populations in a tick the lowest one is named."""
     if table[H_STATUS] != LOST or place < table[H_DETAIL]:
@@ -421,7 +411,8 @@ def group(
         spike(table, real, time, index, value, mask, g, source, base, stride)
     for k in range(table[g + G_AFTER], table[g + G_AFTER] + table[g + G_AFTERS]):
         couple(table, real, weight, table[H_PROJECTION] + table[k] * N_PROJECTION, base, stride, tiles)
-    if resting < tiles and is_lost(real, base, stride, tiles, states):
+    if table[g + G_LOST] != 0:
+        table[g + G_LOST] = 0
         lose(table, place)
     table[g + G_RESTING] = resting
     if table[H_RECORDS] > 0:

@@ -125,6 +125,8 @@ class _Pass:
         state = real[base : base + tiles * rows * TILE].reshape(tiles, rows, TILE)
         self._gather(group["G_LIST"], group["G_LISTED"], state, weight)
         spiked = self._update(form, group, state, real)
+        if np.isnan(state[:, : len(form.states), :]).any():
+            self._lost(place)
         if spiked is not None:
             neurons: Tiles = np.flatnonzero(spiked.reshape(-1)[: group["G_SIZE"]])
             source = self.sources[place]
@@ -139,8 +141,6 @@ class _Pass:
                 self.arrays.value[first : first + neurons.size] = carried
             source["S_COUNT"] += neurons.size
         self._gather(group["G_AFTER"], group["G_AFTERS"], state, weight)
-        if np.isnan(state[:, : len(form.states), :]).any():
-            self._lost(place)
         for record in self.records:
             if record["R_GROUP"] == place and self.head["H_TICK"] % record["R_EVERY"] == 0:
                 neurons = self.arrays.post[record["R_NEURON"] : record["R_NEURON"] + record["R_NEURONS"]]
