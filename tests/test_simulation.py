@@ -106,7 +106,7 @@ def matrices(kind: str) -> list[str]:
 def test_the_result_is_that_of_a_graph_for_every_model(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPIKEFLOW_BACKEND", "numpy")
     cls: Any = node_class("neuron", kind)
-    parameters = dict.fromkeys(matrices(kind), np.full((NEURONS, NEURONS), 0.1))
+    parameters: dict[str, Any] = dict.fromkeys(matrices(kind), np.full((NEURONS, NEURONS), 0.1))
     ports = list(cls.model_class.state)
     arriving = 30 * CURRENTS[:, :NEURONS] if "v" in ports else SPIKES[:, :NEURONS]
     ran = run_node(cls(size=NEURONS, inputs=["x"], **parameters), arriving, ticks=TICKS, ports=ports, name="n")

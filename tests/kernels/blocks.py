@@ -90,9 +90,11 @@ def joined(results: Sequence[dict[str, Result]]) -> dict[str, npt.NDArray[Any]]:
     """Everything that came out over several calls, in one flat mapping."""
     found: dict[str, list[Any]] = {}
     for result in results:
-        for group, (t, neuron, recorded) in result.items():
+        for group, (t, neuron, recorded, value) in result.items():
             found.setdefault(f"{group}/t", []).append(t)
             found.setdefault(f"{group}/neuron", []).append(neuron)
+            if value is not None:
+                found.setdefault(f"{group}/carried", []).append(value)
             for variable, columns in recorded.items():
                 for name, column in zip(("t", "neuron", "value"), columns, strict=True):
                     found.setdefault(f"{group}/{variable}/{name}", []).append(column)
