@@ -282,9 +282,9 @@ class Population(Neuron):
             record = self.record.get(name, Record())
             neurons = np.arange(self.size) if record.neurons is None else np.unique(record.neurons)
             chosen[name] = neurons, (record.every or context.grid.dt_ns) // context.grid.dt_ns
-        return Group(context.name, self.model, int(self.size), self.precision, self._initial(), chosen)
+        return Group(context.name, self.model, int(self.size), self.precision, self._begun(), chosen)
 
-    def _initial(self) -> dict[str, Any]:
+    def _begun(self) -> dict[str, Any]:
         """The state before the first tick, with a draw for each neuron where it is a distribution."""
         return settled(self.initial, self.context.seed, self.context.name, self.size, "initial")
 
