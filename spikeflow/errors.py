@@ -96,15 +96,34 @@ class NodeError(SpikeflowError):
 
     def __init__(self, node: str, cause: BaseException) -> None:
         self.node, self.cause = node, cause
-        said = str(cause) or type(cause).__name__
-        kind = "" if isinstance(cause, SpikeflowError | OSError) else f"{type(cause).__name__}: "
-        super().__init__(f'node "{node}": {kind}{said}')
+        super().__init__(f'node "{node}": {told(cause)}')
 
 
 def said(error: BaseException) -> str:
     """An error of somebody else's code in one line: its type and the first line of its text."""
     lines = str(error).splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines and lines[0] else type(error).__name__
+
+
+def told(error: BaseException) -> str:
+    """Why a node failed, in one line; errors that are sentences by themselves need no type before them."""
+    if isinstance(error, MemoryError):
+        lines = str(error).splitlines()
+        return "there is not enough memory" + (f": {lines[0]}" if lines else "")
+    if isinstance(error, SpikeflowError | OSError) and str(error).strip():
+        return str(error).strip().splitlines()[0]
+    return said(error)
+
+
+def ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 4th …, 11th …, 32nd."""
+    ending = "th" if number // 10 % 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
+
+
+def many(number: int, word: str) -> str:
+    """1 event, 2 events."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def why(error: BaseException) -> str:

@@ -13,7 +13,9 @@ from spikeflow.errors import (
     Position,
     Problem,
     SpikeflowError,
+    many,
     nearest,
+    ordinal,
     said,
 )
 
@@ -45,11 +47,19 @@ def test_a_problem_and_a_parameter_error_read_alike() -> None:
         (ParameterError("speed: 3", "write 1"), 'node "x": speed: 3 — write 1'),
         (OSError("disk full"), 'node "x": disk full'),
         (KeyError("v"), "node \"x\": KeyError: 'v'"),
-        (ValueError(), 'node "x": ValueError: ValueError'),
+        (ValueError(), 'node "x": ValueError'),
+        (ValueError("one\ntwo"), 'node "x": ValueError: one'),
+        (MemoryError(), 'node "x": there is not enough memory'),
     ],
 )
 def test_a_node_error_names_the_kind_of_a_cause_that_does_not_explain_itself(cause: Exception, text: str) -> None:
     assert str(NodeError("x", cause)) == text
+
+
+def test_numbers_are_written_as_people_say_them() -> None:
+    said = "1st 2nd 3rd 4th 11th 12th 13th 21st 32nd 64th 111th 1022nd"
+    assert " ".join(ordinal(int(word[:-2])) for word in said.split()) == said
+    assert [many(number, "event") for number in (0, 1, 2)] == ["0 events", "1 event", "2 events"]
 
 
 def test_a_payload_error_is_counted_under_its_reason() -> None:

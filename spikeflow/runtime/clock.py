@@ -14,6 +14,11 @@ from itertools import count
 
 _CLOCK_MONOTONIC = 1
 _ABSOLUTE = 1
+_LATEST_NS = 2**63 - 1
+_LONGEST_S = 86400.0
+
+SLOWEST = 1e-6
+"""The lowest speed of a run: a second of events takes eleven days."""
 
 
 class WallClock:
@@ -35,7 +40,7 @@ class WallClock:
 
     async def sleep_until(self, t_ns: int) -> None:
         """Return once `t_ns` has come."""
-        due = t_ns - self._offset_ns
+        due = min(t_ns - self._offset_ns, _LATEST_NS)
         if due <= time.monotonic_ns():
             return
         loop = asyncio.get_running_loop()
@@ -43,7 +48,7 @@ class WallClock:
             self._timer = _TimerFd.open(loop, self._wake)
         if self._timer is None:
             while (left := due - time.monotonic_ns()) > 0:  # noqa: ASYNC110 - a loop's timer may fire early
-                await asyncio.sleep(left / 1e9)
+                await asyncio.sleep(min(left / 1e9, _LONGEST_S))
             return
         sleeper: asyncio.Future[None] = loop.create_future()
         heapq.heappush(self._sleepers, (due, next(self._order), sleeper))

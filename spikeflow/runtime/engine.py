@@ -7,19 +7,20 @@ import contextlib
 import gc
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
 from spikeflow.errors import ConnectError, EventError, NodeError, ParameterError, nearest
 from spikeflow.events import Batch, Grid, Stream
 from spikeflow.node import Clock, Source
+from spikeflow.runtime.blame import blamed
 from spikeflow.runtime.channel import CAPACITY, Channel, Fan
 from spikeflow.runtime.checkpoint import Checkpoint
-from spikeflow.runtime.clock import WallClock
+from spikeflow.runtime.clock import SLOWEST, WallClock
 from spikeflow.runtime.stages import Shared, SinkStage, SourceStage, Stage
 from spikeflow.runtime.stepping import StepStage
 from spikeflow.runtime.wiring import Plan, Wired, wire
@@ -28,6 +29,8 @@ from spikeflow.spec import GraphSpec
 _log = logging.getLogger("spikeflow")
 _SECOND_NS = 1_000_000_000
 _BEHIND_S = 1.0
+_LAST_S = 1.0
+"""How long a node may take to end once it has been cut off."""
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -46,6 +49,7 @@ class Report:
         nodes: node name to its figures, as `Engine.snapshot` gives them.
         pending: events that arrived at neurons and had not acted when these ended.
         abandoned: events that were accepted and neither processed nor counted otherwise.
+        left: nodes that went on after they were cut off; the run ended without them.
     """
 
     ended: str
@@ -53,11 +57,12 @@ class Report:
     nodes: dict[str, dict[str, Any]]
     pending: int = 0
     abandoned: int = 0
+    left: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
-        """0 ended or drained, 4 with something abandoned, 1 failed."""
-        return 1 if self.ended == "failed" else 4 if self.abandoned else 0
+        """0 ended or drained, 4 with something abandoned or a node that did not end, 1 failed."""
+        return 1 if self.ended == "failed" else 4 if self.abandoned or self.left else 0
 
 
 @dataclass(slots=True)
@@ -100,6 +105,9 @@ class Engine:
         self.stopping = False
         self.error: NodeError | ConnectError | None = None
         self.report: Report | None = None
+        self.was_cut = False
+        self._left: list[str] = []
+        self._bug: Exception | None = None
         self._ports: dict[str, set[str]] = {}
         self._taps: dict[str, list[Tap]] = {}
         self._watchers: dict[str, list[Callable[[Batch], None]]] = {}
@@ -109,6 +117,9 @@ class Engine:
         sources = [node.node for node in spec.nodes.values() if isinstance(node.node, Source)]
         self.live = any(not source.finite for source in sources)
         endless = [n.name for n in spec.nodes.values() if isinstance(n.node, Source) and not n.node.finite]
+        if self.options.speed is not None and not self.options.speed >= SLOWEST:
+            found = f"a speed of {self.options.speed:g}"
+            raise ParameterError(found, f"it is {SLOWEST:f} or more; 1 is the speed of the clock")
         if self.options.speed not in (None, 1.0) and endless:
             speed = "max" if self.options.speed == float("inf") else f"{self.options.speed:g}"
             found = f"speed {speed} and the source {endless[0]!r}, which does not end by itself"
@@ -176,13 +187,13 @@ class Engine:
         return [fan for outlet, fan in self.wired.fans.items() if outlet.partition(".")[0] == name]
 
     def _received(self, name: str) -> int:
-        """Events that a node took out of its channels: what was sent, less what is still in them."""
+        """Events that a node took out of its channels: what was sent, less what is still in them or was never taken."""
         assert self.wired is not None
         links = [link for link in self.spec.nodes[name].links if not link.internal]
         sent = sum(self.wired.fans[link.stream].events for link in links)
-        stage = self.wired.stage_of[name]
-        waiting = sum(batch.count for entry in stage.entries for batch in list(entry.channel.queue))
-        return max(0, sent - waiting)
+        channels = [entry.channel for entry in self.wired.stage_of[name].entries if entry.member == name]
+        waiting = sum(batch.count for channel in channels for batch in list(channel.queue))
+        return max(0, sent - waiting - sum(channel.lost for channel in channels))
 
     # Running.
 
@@ -199,7 +210,8 @@ class Engine:
             NodeError: a node failed, and its rule says `stop`; the rest of the graph has drained.
         """
         self._began = time.monotonic()
-        with ThreadPoolExecutor(thread_name_prefix="spikeflow") as pool:
+        pool = ThreadPoolExecutor(thread_name_prefix="spikeflow")
+        try:
             self.wired = self._wire(pool)
             if self.live:
                 gc.freeze()  # what is there already lives as long as the run: no collection need look through it
@@ -211,6 +223,11 @@ class Engine:
                 if isinstance(self.clock, WallClock):
                     self.clock.close()
                 self._release(self.wired)
+        except NodeError as error:
+            self.error = error
+            raise
+        finally:
+            pool.shutdown(wait=not self.was_cut, cancel_futures=True)  # a step that was cut off may never return
         self.report = report = self._report(self.wired)
         if self.error is not None:
             self.error.add_note(f"report: {report}")
@@ -237,11 +254,10 @@ class Engine:
         return wired
 
     def _wired_at(self, now: int, pool: ThreadPoolExecutor) -> tuple[Wired, Grid]:
-        sources = [n.node for n in self.spec.nodes.values() if isinstance(n.node, Source)]
         if self.live:
             origin = now // _SECOND_NS * _SECOND_NS
         else:
-            origin = min((o for s in sources if (o := s.origin_ns()) is not None), default=0)
+            origin = min((o for o in self._origins() if o is not None), default=0)
         grid = Grid(origin, self.spec.dt_ns, self.spec.window_ns // self.spec.dt_ns)
         if self.options.resume is not None:
             self.options.resume.fits(grid.dt_ns, grid.window_ticks)
@@ -249,6 +265,14 @@ class Engine:
         pace, options = self._pace(grid, now), self.options
         shared = Shared(grid, pool, self.live)
         return wire(self.spec, Plan(grid, self.clock, shared, options.capacity, pace, options.log, self._ports)), grid
+
+    def _origins(self) -> Iterator[int | None]:
+        """What the sources propose as tick 0."""
+        for name, spec in self.spec.nodes.items():
+            if isinstance(spec.node, Source):
+                with blamed(name):
+                    origin = spec.node.origin_ns()
+                yield origin
 
     @staticmethod
     def _save_at(point: Checkpoint, wired: Wired, grid: Grid) -> None:
@@ -277,33 +301,85 @@ class Engine:
         return wait
 
     async def _run(self, wired: Wired) -> None:
-        async with asyncio.TaskGroup() as group:
-            stages = {group.create_task(self._work(stage), name=stage.name): stage for stage in wired.stages}
-            guards = [
-                group.create_task(self._wait_open(wired, stages), name="spikeflow: connections"),
-                group.create_task(self._drain(wired, stages), name="spikeflow: drain"),
-            ]
-            if self.options.seconds is not None:
-                guards.append(group.create_task(self._limit(self.options.seconds), name="spikeflow: time limit"))
-            if self.live:
-                guards.append(group.create_task(self._watch_lag(wired), name="spikeflow: lag"))
-            await asyncio.wait(stages)
-            for guard in guards:
-                guard.cancel()
+        stages = {asyncio.create_task(self._work(stage), name=stage.name): stage for stage in wired.stages}
+        looking_on = {"connections": self._wait_open(wired, stages)}
+        if self.options.seconds is not None:
+            looking_on["time limit"] = self._limit(self.options.seconds)
+        if self.live:
+            looking_on["lag"] = self._watch_lag(wired)
+        guards = [asyncio.create_task(self._guard(work), name=f"spikeflow: {of}") for of, work in looking_on.items()]
+        stop = asyncio.create_task(self._stop.wait(), name="spikeflow: stop")
+        try:
+            await self._to_the_end(wired, stages, stop)
+        finally:
+            for task in (*guards, stop):
+                task.cancel()
+            await asyncio.gather(*guards, stop, return_exceptions=True)
+            await self._cut_off(stages)
+        if self._bug is not None:
+            raise self._bug
 
     async def _work(self, stage: Stage) -> None:
         try:
-            await stage.run()
+            with blamed(stage.name, lambda: stage.is_cut):
+                await stage.run()
             self._ended[stage.name] = True
         except NodeError as error:
             self._fail(error)
         except asyncio.CancelledError:
-            if self.error is None and not self.stopping:
-                raise
-        except Exception as error:
-            self._fail(NodeError(stage.name, error))
+            pass  # by the run, which says so where that is worth a word
         finally:
             stage.end()
+
+    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
+        """Look on while the stages work; a mistake here ends the run instead of being lost."""
+        try:
+            await work
+        except Exception as error:
+            self._bug = error
+            self.stop()
+
+    async def _to_the_end(
+        self, wired: Wired, stages: dict[asyncio.Task[None], Stage], stop: asyncio.Task[Literal[True]]
+    ) -> None:
+        """Wait until all stages have ended; a run that drains waits for so long only."""
+        left = set(stages)
+        while left and not stop.done():
+            await asyncio.wait((*left, stop), return_when=asyncio.FIRST_COMPLETED)
+            left = {task for task in left if not task.done()}
+        if not left:
+            return
+        for source in wired.sources:
+            source.stop()
+        await asyncio.wait(left, timeout=self.options.drain_timeout)
+
+    async def _cut_off(self, stages: dict[asyncio.Task[None], Stage]) -> None:
+        """End what is left, if need be without its consent: no node may keep a run, or its process, alive."""
+        left = {task: stage for task, stage in stages.items() if not task.done()}
+        if not left:
+            return
+        self.was_cut = True
+        self._cancel(left)
+        await asyncio.wait(left, timeout=_LAST_S)
+        alive = {t: stage for task, stage in left.items() for t in (task, *stage.tasks) if not t.done()}
+        for task in alive:
+            _put_down(task)
+        if alive:
+            await asyncio.wait(alive, timeout=_LAST_S)
+        going_on = {id(stage) for stage in alive.values()}
+        late = f"did not drain in {self.options.drain_timeout:g} s" if self.stopping else "was still at work"
+        for stage in left.values():
+            if id(stage) in going_on:
+                self._left.append(stage.name)
+                self.options.log(stage.name, "error", f"{late}, went on when it was cut off, and is left behind")
+            elif self.stopping and not isinstance(self.error, ConnectError):
+                self.options.log(stage.name, "error", f"{late}, and was cut off")
+
+    @staticmethod
+    def _cancel(stages: Mapping[asyncio.Task[None], Stage]) -> None:
+        for task, stage in stages.items():
+            stage.is_cut = True
+            task.cancel()
 
     def _fail(self, error: NodeError | ConnectError) -> None:
         """Remember the first failure; the rest of the graph drains."""
@@ -322,12 +398,11 @@ class Engine:
         opening = asyncio.gather(*(event.wait() for event in waits.values()))
         try:
             await asyncio.wait((timer, opening), return_when=asyncio.FIRST_COMPLETED)
-            if not opening.done() and not self.stopping:
-                closed = ", ".join(f'"{name}"' for name, event in waits.items() if not event.is_set())
+            closed = ", ".join(f'"{name}"' for name, event in waits.items() if not event.is_set())
+            if closed and not self.stopping:
                 said = f"node {closed}: not connected after {self.options.connect_timeout:g} s"
                 self._fail(ConnectError(f"{said} — is the address right, and does something listen there?"))
-                for task in stages:
-                    task.cancel()
+                self._cancel(stages)
         finally:
             timer.cancel()
             opening.cancel()
@@ -336,19 +411,6 @@ class Engine:
     async def _limit(self, seconds: float) -> None:
         await self.clock.sleep_until(self.clock.now_ns() + int(seconds * 1e9))
         self.stop()
-
-    async def _drain(self, wired: Wired, stages: dict[asyncio.Task[None], Stage]) -> None:
-        await self._stop.wait()
-        for source in wired.sources:
-            source.stop()
-        done = asyncio.get_running_loop().time() + self.options.drain_timeout
-        await asyncio.wait(stages, timeout=done - asyncio.get_running_loop().time())
-        for task, stage in stages.items():
-            if not task.done():
-                self.options.log(
-                    stage.name, "error", f"did not drain in {self.options.drain_timeout:g} s, and was cut off"
-                )
-                task.cancel()
 
     async def _watch_lag(self, wired: Wired) -> None:
         """Say so, once in ten seconds, when the run is behind the clock; fail where it must not be."""
@@ -380,7 +442,17 @@ class Engine:
                 abandoned += sum(entry.channel.lost for entry in stage.entries)
                 abandoned += stage.outlet.unsent if isinstance(stage, SourceStage) else 0
         ended = "failed" if self.error else "drained" if self.stopping else "ended"
-        return Report(ended, time.monotonic() - self._began, self.snapshot(), pending, abandoned)
+        took = time.monotonic() - self._began
+        return Report(ended, took, self.snapshot(), pending, abandoned, tuple(self._left))
+
+
+def _put_down(task: asyncio.Task[None]) -> None:
+    """End a task that goes on after it was cancelled: its coroutine is closed where it stands."""
+    work: Any = task.get_coro()
+    with contextlib.suppress(Exception):  # it may refuse even that, or fail as it goes
+        work.close()
+    task.cancel()
+    task.add_done_callback(lambda task: task.cancelled() or task.exception())
 
 
 class Tap:

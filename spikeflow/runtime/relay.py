@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import TYPE_CHECKING
 
@@ -63,7 +62,7 @@ async def relay(stage: StepStage, channel: Channel, fan: Fan) -> int | None:
                     only.arrive(made)
                 elif not only.offer(made):
                     stuck = [only]
-        except (Exception, asyncio.CancelledError) as error:
+        except BaseException as error:  # as `blamed`, without its call
             meter.errors += 1
             failure = NodeError(stage.name, error)
             failure.__cause__ = error

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from spikeflow.errors import NodeError
+from spikeflow.errors import NodeError, ordinal, said
 from spikeflow.events import Batch, Grid, Stream
 from spikeflow.node import Context, Sink, Source
+from spikeflow.runtime.blame import blamed
 from spikeflow.runtime.channel import Channel, Fan, Pressure
 from spikeflow.runtime.checkpoint import Checkpoint
 from spikeflow.runtime.meters import Meter
@@ -21,6 +22,7 @@ from spikeflow.runtime.windows import SourceOutlet
 
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 10.0
+_MOST_DOUBLINGS = 10
 
 
 @dataclass(slots=True)
@@ -29,6 +31,7 @@ class Entry:
 
     Attributes:
         channel: where its batches come from.
+        member: the node whose input it is.
         lag: windows by which a loop's input is behind.
         inside: True where it comes from the stage's own loop, and so does not keep the stage alive.
         forgets: the member that goes back to its initial state at this input's events.
@@ -37,6 +40,7 @@ class Entry:
     """
 
     channel: Channel
+    member: str = ""
     lag: int = 0
     inside: bool = False
     forgets: str | None = None
@@ -69,7 +73,12 @@ class Shared:
 
 @dataclass(slots=True)
 class Stage:
-    """What every stage has: the name of its task, its members' contexts, its meter."""
+    """What every stage has: the name of its task, its members' contexts, its meter.
+
+    Attributes:
+        tasks: those that it has begun beside its own.
+        is_cut: True once the run has cancelled it; any other cancellation is the node's own.
+    """
 
     name: str
     shared: Shared
@@ -80,6 +89,8 @@ class Stage:
     fans: list[Fan] = field(default_factory=list)
     has_windows: ClassVar[bool] = True
     """Whether a failure costs a window that can be skipped; else `skip` means `restart`."""
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    is_cut: bool = False
 
     async def run(self) -> None:
         """Work until the stage ends."""
@@ -92,23 +103,21 @@ class Stage:
         for entry in self.entries:
             entry.channel.abandon()
 
-    async def failed(self, error: Exception, waits: int) -> None:
+    async def failed(self, error: NodeError, waits: int) -> None:
         """Count a failure and wait as the `on_error` rule says; raises where it says `stop`."""
         self.meter.errors += 1
         context = self.contexts[0]
         if self.on_error == "stop":
-            raise NodeError(self.name, error) from error
-        said = f"{type(error).__name__}: {error}"
+            raise error
         if self.on_error == "skip" and not isinstance(self, SourceStage):
             errors = self.meter.errors
             if errors & (errors - 1) == 0:  # the first, the second, the fourth …: a node may fail at every window
-                context.log(
-                    "error", f"{said}; the window is skipped" + (f", the {errors}th so far" if errors > 2 else "")
-                )
+                which = f", the {ordinal(errors)} so far" if errors > 2 else ""
+                context.log("error", f"{said(error.cause)}; the window is skipped{which}")
             return
         self.meter.restarts += 1
-        wait = min(_FIRST_WAIT_S * 2**waits, _LONGEST_WAIT_S)
-        context.log("error", f"{said}; restarts in {wait:g} s")
+        wait = min(_FIRST_WAIT_S * 2 ** min(waits, _MOST_DOUBLINGS), _LONGEST_WAIT_S)
+        context.log("error", f"{said(error.cause)}; restarts in {wait:g} s")
         await context.clock.sleep_until(context.clock.now_ns() + int(wait * 1e9))
 
 
@@ -120,36 +129,16 @@ class SourceStage(Stage):
     outlet: SourceOutlet = field(kw_only=True)
     has_windows: ClassVar[bool] = False
     stopping: bool = False
-    _produce: asyncio.Task[None] | None = None
+    _working: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Produce until the source ends or the run drains, then send what is left."""
         if not self.node.opens:
             self.outlet.opened()
-        closer = asyncio.create_task(self.outlet.close_windows(), name=f"{self.name}: windows")
-        try:
-            waits = 0
-            while not self.stopping:
-                began = time.monotonic()
-                self._produce = asyncio.create_task(self.node.produce(self.outlet), name=f"{self.name}: produce")
-                try:
-                    await self._first(self._produce, closer)
-                    break
-                except asyncio.CancelledError:
-                    if not self.stopping:
-                        raise
-                    break
-                except Exception as error:
-                    waits = 0 if time.monotonic() - began > _LONGEST_WAIT_S else waits
-                    await self.failed(error, waits)
-                    waits += 1
-        finally:
-            for task in (self._produce, closer):
-                if task is not None and not task.done():
-                    task.cancel()
-            await asyncio.gather(*(t for t in (self._produce, closer) if t is not None), return_exceptions=True)
+        await self._until_stopped(self._produce, self._close_windows)
         self.outlet.opened()
-        await self.outlet.finish()
+        if not await self._until_stopped(self._finish):
+            await self._finish()  # once more, without waiting for the clock
 
     def resume(self, point: Checkpoint) -> None:
         """Go on from a checkpoint: what the source sends of the time before it is left out."""
@@ -159,18 +148,58 @@ class SourceStage(Stage):
     def stop(self) -> None:
         """End the source: what it has sent so far still goes through the graph."""
         self.stopping = self.outlet.stopping = True
-        if self._produce is not None:
-            self._produce.cancel()
+        if self._working is not None:
+            self._working.cancel()
 
-    @staticmethod
-    async def _first(produce: asyncio.Task[None], closer: asyncio.Task[None]) -> None:
-        """Wait for `produce`; a closer that fails ends it."""
-        await asyncio.wait((produce, closer), return_when=asyncio.FIRST_COMPLETED)
-        if closer.done() and not produce.done():
-            produce.cancel()
-            await asyncio.gather(produce, return_exceptions=True)
-            closer.result()
-        await produce
+    async def _until_stopped(self, *works: Callable[[], Coroutine[Any, Any, None]]) -> bool:
+        """Do the first of these, the others beside it, until it is done or the run drains; False where that came first.
+
+        Whatever one of them raises ends all.
+        """
+        if self.stopping:
+            return False
+        tasks = [asyncio.create_task(work(), name=f"{self.name}: {work.__name__.strip('_')}") for work in works]
+        for task in tasks:
+            task.add_done_callback(lambda task: task.cancelled() or task.exception())  # of several one is told
+        self.tasks += tasks
+        self._working = tasks[0]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._working = None
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        for task in tasks:
+            if not task.cancelled():
+                task.result()
+        return not tasks[0].cancelled()
+
+    async def _produce(self) -> None:
+        """Produce, again after each failure where the rule says so."""
+        waits, clock = 0, self.contexts[0].clock
+        while True:
+            began = clock.now_ns()
+            try:
+                with blamed(self.name, self._is_ending):
+                    await self.node.produce(self.outlet)
+                return
+            except NodeError as error:
+                waits = 0 if clock.now_ns() - began > _LONGEST_WAIT_S * 1e9 else waits
+                await self.failed(error, waits)
+                waits += 1
+
+    async def _close_windows(self) -> None:
+        with blamed(self.name, self._is_ending):
+            await self.outlet.close_windows()
+
+    async def _finish(self) -> None:
+        with blamed(self.name, self._is_ending):
+            await self.outlet.finish()
+
+    def _is_ending(self) -> bool:
+        """Whether a cancellation is the run's: it drains, it has cut the source off, or one task ends the others."""
+        return self.stopping or self.is_cut or self._working is None
 
 
 class SinkInlet:
@@ -242,6 +271,7 @@ class SinkStage(Stage):
     inlet: SinkInlet = field(init=False)
     open: Batch | None = None
     began_ns: int = 0
+    waits: int = 0
 
     def prepare(self) -> None:
         """Make the inlet, once the entries are there."""
@@ -251,17 +281,17 @@ class SinkStage(Stage):
 
     async def run(self) -> None:
         """Consume until every input has ended."""
-        waits = 0
         while True:
             try:
-                await self.node.consume(self.inlet)
+                with blamed(self.name, lambda: self.is_cut):
+                    await self.node.consume(self.inlet)
                 break
-            except Exception as error:
+            except NodeError as error:
                 idle = self.open is None
                 self.account("failed")
                 self.meter.missed += 1
-                await self.failed(error, waits)
-                waits += 1
+                await self.failed(error, self.waits)
+                self.waits += 1
                 if idle and self.on_error == "skip" and not await self._pass_over():
                     break
         self.inlet.opened()
@@ -287,6 +317,7 @@ class SinkStage(Stage):
         context = self.contexts[0]
         if lost is None:
             context.counters.processed += batch.count
+            self.waits = 0
         elif batch.count:
             context.counters.drop(lost, batch.count)
         if self.shared.live:

@@ -11,6 +11,7 @@ from itertools import pairwise
 from spikeflow.errors import NodeError
 from spikeflow.events import Batch, Window, merge
 from spikeflow.node import Block, Stepper
+from spikeflow.runtime.blame import blamed
 from spikeflow.runtime.checkpoint import Checkpoint
 from spikeflow.runtime.relay import HEAVY_NS, relay
 from spikeflow.runtime.stages import Entry, Stage
@@ -129,21 +130,26 @@ class StepStage(Stage):
         """Step one window under the `on_error` rule: a failed one gives empty batches and leaves the state alone."""
         if self.on_error == "stop":
             try:
-                return self._forgetful(window, batches)
-            except Exception as error:
+                return self._stepped(window, batches)
+            except NodeError:
                 self.meter.errors += 1
-                raise NodeError(self.name, error) from error
+                raise
         before = self.stepper.save()
         try:
-            sent = self._forgetful(window, batches)
+            sent = self._stepped(window, batches)
             self._waits = 0
             return sent
-        except Exception as error:
+        except NodeError as error:
             self.stepper.load(before)
             self.meter.missed += 1
             await self.failed(error, self._waits)
             self._waits += 1
             return [Batch.none(window, fan.stream.schema(self.shared.grid)) for fan in self.fans]
+
+    def _stepped(self, window: Window, batches: list[Batch]) -> Sequence[Batch]:
+        """Step one window; what comes of the node's own code is the node's failure, in any thread."""
+        with blamed(self.name):
+            return self._forgetful(window, batches)
 
     def _forgetful(self, window: Window, batches: list[Batch]) -> Sequence[Batch]:
         """Step one window in parts: each part begins where a member forgets."""
@@ -209,9 +215,9 @@ class StepStage(Stage):
         self.shared.jobs += 1
         try:
             done = await asyncio.get_running_loop().run_in_executor(self.shared.pool, self._steps, queued)
-        except Exception as error:
+        except NodeError:
             self.meter.errors += 1
-            raise NodeError(self.name, error) from error
+            raise
         finally:
             self.shared.jobs -= 1
         for (window, _), (sent, took) in zip(queued, done, strict=True):
@@ -223,6 +229,6 @@ class StepStage(Stage):
         done = []
         for window, batches in queued:
             began = time.perf_counter_ns()
-            sent = self._forgetful(window, batches)
+            sent = self._stepped(window, batches)
             done.append((sent, time.perf_counter_ns() - began))
         return done

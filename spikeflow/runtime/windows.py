@@ -263,7 +263,7 @@ class TimedOutlet(SourceOutlet):
     async def _cut(self, ticks: int, last: bool = False) -> None:
         if self._unsent:
             await self._deliver()
-        if self._pace is not None:  # before anything is taken: a run that stops here loses nothing
+        if self._pace is not None and not self.stopping:  # before anything is taken: a run that stops loses nothing
             await self._pace(self.grid.time(self.next_tick + ticks))
         if not self._take(ticks, last):
             await self._deliver()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from spikeflow.events import Batch, Grid, Stream, Window
 from spikeflow.node import Clock, Context, Neuron, Node, Sink, Source, Stepper
+from spikeflow.runtime.blame import blamed
 from spikeflow.runtime.channel import Channel, Fan
 from spikeflow.runtime.live import LiveOutlet
 from spikeflow.runtime.meters import Meter
@@ -62,7 +63,8 @@ def wire(spec: GraphSpec, plan: Plan) -> Wired:
     wired = Wired()
     for node_spec in spec.nodes.values():
         context = _context(spec, node_spec, plan)
-        node_spec.node.bind(context)
+        with blamed(node_spec.name):
+            node_spec.node.bind(context)
         wired.contexts[node_spec.name] = context
         for port, stream in context.outlets.items():
             wired.fans[_outlet_name(node_spec.name, port)] = Fan(stream)
@@ -78,9 +80,9 @@ def wire(spec: GraphSpec, plan: Plan) -> Wired:
         for member in members:
             for link in member.links:
                 if not link.internal:
-                    stage.entries.append(_entry(link, wired, plan))
+                    stage.entries.append(_entry(link, wired, plan, member.name))
             if member.forget_link is not None:
-                entry = _entry(member.forget_link, wired, plan)
+                entry = _entry(member.forget_link, wired, plan, "")
                 entry.forgets, entry.stepped = member.name, False
                 stage.entries.append(entry)
         if isinstance(stage, SinkStage):
@@ -113,7 +115,7 @@ def _end_together(loop: set[str], spec: GraphSpec, wired: Wired, plan: Plan) -> 
         heard = {entry.channel.stream.name for entry in stage.entries}
         for stream, link in feeds.items():
             if stream not in heard:
-                entry = _entry(link, wired, plan)
+                entry = _entry(link, wired, plan, "")
                 entry.stepped = False
                 stage.entries.append(entry)
 
@@ -169,14 +171,16 @@ def _stage(members: list[NodeSpec], wired: Wired, plan: Plan) -> Stage:
     name = "+".join(member.name for member in members)
     meter = Meter()
     if isinstance(first, Source):
-        outlet = _source_outlet(first, contexts[0], wired.fans[members[0].name], meter, plan)
+        with blamed(name):
+            outlet = _source_outlet(first, contexts[0], wired.fans[members[0].name], meter, plan)
         return SourceStage(name, plan.shared, contexts, first.on_error, meter, node=first, outlet=outlet)
     if isinstance(first, Sink):
         return SinkStage(name, plan.shared, contexts, first.on_error, meter, node=first)
     steppers = [member.node for member in members]
     assert all(isinstance(node, Stepper) for node in steppers)
     neurons = [node for node in steppers if isinstance(node, Neuron)]
-    stepper = type(neurons[0]).fuse(neurons) if len(members) > 1 else steppers[0]
+    with blamed(name):
+        stepper = type(neurons[0]).fuse(neurons) if len(members) > 1 else steppers[0]
     rule = next((node.on_error for node in steppers if node.on_error != "stop"), "stop")
     return StepStage(name, plan.shared, contexts, rule, meter, stepper=stepper, members=steppers)  # type: ignore[arg-type]
 
@@ -189,11 +193,11 @@ def _source_outlet(node: Source, context: Context, fan: Fan, meter: Meter, plan:
     return TimedOutlet(node, context, fan, meter, plan.shared.pressure, shift_ns=shift, pace=plan.pace)
 
 
-def _entry(link: Link, wired: Wired, plan: Plan) -> Entry:
+def _entry(link: Link, wired: Wired, plan: Plan, member: str) -> Entry:
     fan = wired.fans[link.stream]
     channel = Channel(fan.stream, plan.capacity, _head(fan.stream, link.lag_windows, plan.grid))
     fan.channels.append(channel)
-    return Entry(channel, link.lag_windows, inside=link.on_loop)
+    return Entry(channel, member, link.lag_windows, inside=link.on_loop)
 
 
 def _head(stream: Stream, windows: int, grid: Grid) -> list[Batch]:

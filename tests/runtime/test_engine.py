@@ -135,6 +135,202 @@ def test_a_sink_that_restarts_loses_the_batch_it_failed_at_and_counts_it() -> No
     assert (out["accepted"], out["processed"], out["dropped"]) == (40, 30, {"failed": 10})
 
 
+RAISED: dict[str, BaseException] = {
+    "exit": SystemExit(),
+    "interrupt": KeyboardInterrupt(),
+    "cancelled": asyncio.CancelledError(),
+    "generator": GeneratorExit(),
+    "base": BaseException("b\nand more"),
+}
+SAID = {
+    "exit": "SystemExit",
+    "interrupt": "KeyboardInterrupt",
+    "cancelled": "CancelledError",
+    "generator": "GeneratorExit",
+    "base": "BaseException: b",
+}
+
+
+class RaisingSource(Ramp):
+    """Raises what it is told to, once it has sent something; goes on when it is begun anew."""
+
+    raises: str
+
+    def start(self, size: int) -> None:
+        self._raised = False
+
+    async def produce(self, outlet: Outlet) -> None:
+        if self._raised:
+            return
+        await super().produce(outlet)
+        self._raised = True
+        raise RAISED[self.raises]
+
+
+class RaisingEncoder(Relay):
+    """Raises what it is told to, at its third window."""
+
+    raises: str
+
+    def start(self, size: int) -> None:
+        self._windows = 0
+
+    def encode(self, samples: Any) -> Any:
+        self._windows += 1
+        if self._windows == 3:
+            raise RAISED[self.raises]
+        return samples
+
+
+class RaisingSink(Collect):
+    """Raises what it is told to, at its third window."""
+
+    raises: str
+
+    async def consume(self, inlet: Inlet) -> None:
+        windows = 0
+        async for _ in inlet:
+            windows += 1
+            if windows == 3:
+                raise RAISED[self.raises]
+
+
+def raising(where: str, raises: str, **more: Any) -> dict[str, Any]:
+    """A source, two encoders, of which the first is stepped with care where it has a rule, and a sink; one raises."""
+    kinds = {"src": Ramp, "enc": Relay, "out": Collect}
+    kinds[where] = {"src": RaisingSource, "enc": RaisingEncoder, "out": RaisingSink}[where]
+    nodes = {
+        "src": {"source": kinds["src"], "ticks": 100},
+        "enc": {"encoder": kinds["enc"], "input": "src"},
+        "out": {"sink": kinds["out"], "input": "enc"},
+    }
+    nodes[where] |= {"raises": raises, **more}
+    return nodes
+
+
+@pytest.mark.parametrize("raises", RAISED)
+@pytest.mark.parametrize("where", ["src", "enc", "out"])
+def test_whatever_a_node_s_own_code_raises_is_the_failure_of_that_node(where: str, raises: str) -> None:
+    with pytest.raises(NodeError) as caught:
+        run(raising(where, raises))
+    assert str(caught.value) == f'node "{where}": {SAID[raises]}'
+    assert (caught.value.node, caught.value.cause) == (where, RAISED[raises])
+    assert "report: Report(ended='failed'" in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize("raises", RAISED)
+@pytest.mark.parametrize(
+    ("where", "rule"), [("src", "restart"), ("enc", "skip"), ("enc", "restart"), ("out", "restart")]
+)
+def test_the_rule_for_failures_holds_for_whatever_a_node_raises(where: str, rule: str, raises: str) -> None:
+    report = run(raising(where, raises, on_error=rule))
+    assert report.ended == "ended"
+    assert report.nodes[where]["errors"] == report.nodes[where].get("restarts", 1) >= 1
+
+
+class HeavyRaising(RaisingEncoder):
+    """Raises in the thread that heavy windows are stepped in."""
+
+    def encode(self, samples: Any) -> Any:
+        if threading.current_thread() is not threading.main_thread():
+            raise RAISED[self.raises]
+        return samples
+
+
+@pytest.mark.parametrize("raises", ["exit", "cancelled"])
+def test_what_is_raised_in_a_thread_is_the_failure_of_the_node_too(
+    raises: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spikeflow.runtime.relay.HEAVY_NS", -1)
+    monkeypatch.setattr("spikeflow.runtime.stepping.HEAVY_NS", -1)
+    monkeypatch.setattr("spikeflow.runtime.stepping.HAND_OVER_NS", -1)
+    nodes = {
+        "live": {"source": Scripted, "script": [(k, 0, 1.0, None) for k in range(400)]},
+        "enc": {"encoder": HeavyRaising, "input": "live", "raises": raises},
+        "out": {"sink": Collect, "input": "enc"},
+    }
+    with pytest.raises(NodeError, match='node "enc"'):
+        run(nodes)
+
+
+class SelfCancelling(Ramp):
+    """Cancels the task that it runs in."""
+
+    async def produce(self, outlet: Outlet) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.get_running_loop().create_future()
+
+
+def test_a_node_that_cancels_its_own_task_has_failed() -> None:
+    nodes = {"src": {"source": SelfCancelling, "ticks": 1}, "out": {"sink": Collect, "input": "src"}}
+    with pytest.raises(NodeError, match='node "src": CancelledError'):
+        run(nodes)
+
+
+class Unstartable(Relay):
+    """Fails before the run begins."""
+
+    def start(self, size: int) -> None:
+        raise {"key": KeyError("boo"), "exit": SystemExit(3), "memory": MemoryError("no 8 TB")}[self.how]
+
+    how: str = "key"
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [("key", "KeyError: 'boo'"), ("exit", "SystemExit: 3"), ("memory", "there is not enough memory: no 8 TB")],
+)
+def test_a_node_that_cannot_start_is_named(how: str, said: str) -> None:
+    nodes = {"ramp": {"source": Ramp, "ticks": 3}, "e": {"encoder": Unstartable, "input": "ramp", "how": how}}
+    with pytest.raises(NodeError, match=rf'^node "e": {said}$'):
+        run(nodes | {"out": {"sink": Collect, "input": "e"}})
+
+
+def test_a_sink_s_waits_begin_anew_once_it_has_taken_something() -> None:
+    nodes = {
+        "ramp": {"source": Ramp, "ticks": 60},
+        "out": {"sink": EverySecond, "input": "ramp", "on_error": "restart"},
+    }
+    spec = spikeflow.load(graph(nodes))
+    clock = VirtualClock()
+    report = run_virtually(Engine(spec, Options(clock=clock)).run(), clock)
+    assert report.nodes["out"]["restarts"] == 3
+    assert clock.now_ns() == 300_000_000  # three times 0.1 s
+
+
+class EverySecond(Sink):
+    """Takes one window, and fails at the next one."""
+
+    async def consume(self, inlet: Inlet) -> None:
+        taken = 0
+        async for _ in inlet:
+            taken += 1
+            if taken == 2:
+                raise EventError("told to fail")
+
+
+def test_what_a_failed_node_left_in_its_queue_is_not_among_the_events_it_took() -> None:
+    nodes = {
+        "ramp": {"source": Ramp, "ticks": 100, "chunk": 100},
+        "other": {"sink": Slow, "input": "ramp"},
+        "out": {"sink": RaisingSink, "input": "ramp", "raises": "base"},
+    }
+    engine = Engine(spikeflow.load(graph(nodes)), Options(clock=VirtualClock()))
+    with pytest.raises(NodeError):
+        run_virtually(engine.run())
+    assert engine.snapshot()["out"]["events_in"] == 30
+
+
+class Slow(Sink):
+    """Takes its time."""
+
+    async def consume(self, inlet: Inlet) -> None:
+        async for _ in inlet:
+            await asyncio.sleep(0)
+
+
 class Refuses(Sink):
     """Fails before it takes anything."""
 
@@ -232,6 +428,48 @@ def test_speed_paces_a_finite_graph() -> None:
     assert clock.now_ns() - START == SECOND // 10
 
 
+@pytest.mark.parametrize("ticks", [150, 15])
+def test_a_paced_graph_drains_at_once_however_long_its_window_still_lasts(ticks: int) -> None:
+    """The source is still at work at the end of the first window, or has ended and waits for that end."""
+    nodes = {"ramp": {"source": Ramp, "ticks": ticks, "chunk": 1}, "out": {"sink": Collect, "input": "ramp"}}
+    spec = spikeflow.load(graph(nodes, time={"window": "100 ms"}))
+    clock = VirtualClock(START)
+    report = run_virtually(Engine(spec, Options(clock=clock, speed=0.0005, seconds=1.0)).run(), clock)
+    assert clock.now_ns() - START == SECOND
+    assert (report.ended, report.exit_code, report.abandoned) == ("drained", 0, 0)
+    assert report.nodes["ramp"]["accepted"] == report.nodes["out"]["processed"] + report.nodes["ramp"].get(
+        "dropped", {}
+    ).get("stopped", 0)
+
+
+def test_a_source_that_waits_to_be_started_again_does_not_hold_up_the_drain() -> None:
+    nodes = {
+        "src": {"source": Hopeless, "on_error": "restart"},
+        "out": {"sink": Collect, "input": "src"},
+    }
+    spec = spikeflow.load(graph(nodes))
+    clock = VirtualClock(START)
+    report = run_virtually(Engine(spec, Options(clock=clock, seconds=20.0)).run(), clock)
+    assert clock.now_ns() - START == 20 * SECOND
+    assert (report.ended, report.exit_code) == ("drained", 0)
+
+
+class Hopeless(Scripted):
+    """Fails as soon as it is begun."""
+
+    script: list[tuple[float, int, float, float | None]] = []
+
+    async def produce(self, outlet: Outlet) -> None:
+        raise EventError("told to fail")
+
+
+@pytest.mark.parametrize("speed", [0.0, -1.0, 1e-300, float("nan")])
+def test_a_speed_that_no_clock_can_keep_is_refused(speed: float) -> None:
+    nodes = {"ramp": {"source": Ramp, "ticks": 10}, "out": {"sink": Collect, "input": "ramp"}}
+    with pytest.raises(ParameterError, match=r"it is 0\.000001 or more"):
+        Engine(spikeflow.load(graph(nodes)), Options(speed=speed))
+
+
 def test_a_live_source_takes_no_other_speed_than_one() -> None:
     spec = spikeflow.load(
         graph({"live": {"source": Scripted, "script": []}, "out": {"sink": Collect, "input": "live"}})
@@ -290,6 +528,66 @@ def test_a_graph_that_cannot_drain_is_cut_off_and_says_what_it_abandoned() -> No
     assert report.exit_code == 4
     accepted = report.nodes["live"]["accepted"]
     assert report.abandoned == accepted > 0
+
+
+class Deaf(Scripted):
+    """Goes on when it is cancelled."""
+
+    script: list[tuple[float, int, float, float | None]] = []
+
+    async def produce(self, outlet: Outlet) -> None:
+        while True:
+            try:
+                await self.context.clock.sleep_until(outlet.now_ns() + SECOND)
+                await outlet.push(0, 1.0)
+            except asyncio.CancelledError:
+                continue
+
+
+class DeafSink(Sink):
+    """Goes on when it is cancelled."""
+
+    async def consume(self, inlet: Inlet) -> None:
+        while True:
+            try:
+                await asyncio.get_running_loop().create_future()
+            except asyncio.CancelledError:
+                continue
+
+
+@pytest.mark.parametrize("deaf", ["live", "out"])
+def test_a_node_that_goes_on_when_it_is_cancelled_does_not_keep_the_run_alive(
+    deaf: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    nodes = {
+        "live": {"source": Deaf if deaf == "live" else Hopeless, "on_error": "restart"},
+        "out": {"sink": DeafSink if deaf == "out" else Collect, "input": "live"},
+    }
+    report = run(nodes, seconds=1.0, drain_timeout=2.0)
+    assert report.left == (deaf,)
+    assert (report.ended, report.exit_code) == ("drained", 4)
+    assert f'node "{deaf}": did not drain in 2 s, went on when it was cut off, and is left behind' in caplog.text
+
+
+def test_a_run_that_is_cancelled_from_outside_cancels_its_nodes_and_ends() -> None:
+    spec = spikeflow.load(
+        graph({"live": {"source": Scripted, "script": [], "until": 1e6}, "out": {"sink": Stuck, "input": "live"}})
+    )
+
+    async def cancelled() -> int:
+        task = asyncio.create_task(Engine(spec, Options(clock=VirtualClock(START))).run())
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return len(asyncio.all_tasks())
+
+    assert run_virtually(cancelled(), VirtualClock(START)) == 1
+
+
+def test_a_graph_with_nothing_to_connect_is_connected_however_short_the_time() -> None:
+    nodes = {"ramp": {"source": Ramp, "ticks": 53}, "out": {"sink": Collect, "input": "ramp"}}
+    assert run(nodes, connect_timeout=1e-9).ended == "ended"
 
 
 def test_a_node_that_cannot_connect_in_time_ends_the_run_before_anything_is_processed() -> None:

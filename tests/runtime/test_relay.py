@@ -82,6 +82,20 @@ class Failing(Relay):
         return samples
 
 
+class Leaving(Relay):
+    """Ends the process, or so it thinks."""
+
+    def encode(self, samples: pa.RecordBatch) -> pa.RecordBatch:
+        raise SystemExit
+
+
+def test_what_a_node_raises_in_its_sender_s_task_is_its_own_failure() -> None:
+    spec = chain(3, 100, encoder=Leaving)
+    with pytest.raises(NodeError) as caught:
+        asyncio.run(Engine(spec).run())
+    assert str(caught.value) == 'node "n3": SystemExit'
+
+
 def test_a_failure_is_that_of_the_node_that_failed() -> None:
     nodes = {
         "in": {"source": Ramp, "ticks": 100},
