@@ -183,6 +183,58 @@ def test_a_broker_that_is_not_there_is_given_up_in_time(nowhere: str, tmp_path: 
     assert (code, report["ended"], report["exit_code"]) == (3, "failed", 3)
 
 
+def test_a_server_that_takes_the_connection_and_stays_silent_is_given_up_in_a_sentence(tmp_path: Path) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        node = f"{{source: mqtt, url: 'mqtt://127.0.0.1:{silent.getsockname()[1]}', topic: x, channels: 1}}"
+        code, said, _ = run(tmp_path, GRAPH + f"  sensor: {node}\n", "--connect-timeout", "500ms")
+    assert [line for line in said if "nobody listens" not in line] == [
+        'error: node "sensor": not connected after 0.5 s — is the address right, and does something listen there?'
+    ]
+    assert code == 3
+
+
+OWN = """
+import asyncio
+import sys
+from spikeflow.node import Source
+
+class Leaving(Source):
+    gives = ("samples",)
+
+    def size_out(self, inputs):
+        return 1
+
+    async def produce(self, outlet):
+        await outlet.push(0)
+        sys.exit()
+
+class Deaf(Leaving):
+    async def produce(self, outlet):
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except BaseException:
+                pass
+"""
+
+
+def test_a_node_that_ends_the_process_has_failed_and_there_is_a_report(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    code, said, report = run(tmp_path, "spikeflow: 1\nnodes:\n  src: {source: own:Leaving}\n")
+    assert "".join(said).endswith('error: node "src": SystemExit')
+    assert (code, report["ended"], report["error"]) == (1, "failed", 'node "src": SystemExit')
+
+
+@pytest.mark.slow
+def test_a_node_that_cannot_be_ended_leaves_no_process_behind(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    code, said, report = run(tmp_path, "spikeflow: 1\nnodes:\n  src: {source: own:Deaf}\n", "--for", "100ms")
+    assert said[-1] == 'error: node "src" did not end — it went on when it was cut off, and the run ended without it'
+    assert (code, report["left"]) == (4, ["src"])
+
+
 def test_a_name_that_nobody_knows_is_told_as_such(tmp_path: Path) -> None:
     node = "{sink: mqtt, url: 'mqtt://broker.invalid', topic: x, input: noise}"
     code, said, _ = run(tmp_path, GRAPH + f"  out: {node}\n", "--connect-timeout", "2s")

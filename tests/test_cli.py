@@ -92,6 +92,10 @@ WRONG = {
         ("run", "small.yaml", "--speed", "fast"),
         "error: --speed fast: it is no speed — write max, 1, or a number such as 10\n",
     ),
+    "a speed too low": (
+        ("run", "small.yaml", "--speed", "1e-300"),
+        "error: --speed 1e-300: it is too slow — write max, or a number from 0.000001 on\n",
+    ),
     "a speed for what never ends": (
         ("run", "endless.yaml", "--speed", "max"),
         "error: speed max and the source 'noise', which does not end by itself — such a source has speed 1\n",
@@ -228,6 +232,35 @@ def test_a_dead_broker_is_given_up_after_the_time_that_was_asked_for(call: Call)
 
 
 # Signals and pipes.
+
+
+OUTPUTS = {
+    "closed": (">&-", 0, ""),
+    "full": (">/dev/full", 1, "error: standard output: No space left on device\n"),
+    "all closed": ("<&- >&- 2>&-", 0, ""),
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "output"),
+    [
+        ("check small.yaml", "full"),
+        ("nodes", "full"),
+        ("--help", "full"),
+        ("check small.yaml", "closed"),
+        ("run small.yaml", "closed"),
+        ("run endless.yaml --for 1s", "all closed"),
+    ],
+)
+def test_a_standard_output_that_takes_nothing_is_one_sentence_at_most(
+    tmp_path: Path, command: str, output: str
+) -> None:
+    (tmp_path / "small.yaml").write_text(GRAPH)
+    (tmp_path / "endless.yaml").write_text(ENDLESS)
+    redirection, code, said = OUTPUTS[output]
+    line = f"{sys.executable} -m spikeflow {command} {redirection}"
+    done = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", said)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

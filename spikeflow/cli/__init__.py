@@ -58,7 +58,7 @@ def run(
     the report.
 
     Exit codes: 0 ended or drained, 1 a node failed, 2 bad command line or graph (nothing was started), 3 could not
-    connect in time, 4 events were abandoned, 130 or 143 stopped at once by a second signal.
+    connect in time, 4 events were abandoned or a node did not end, 130 or 143 stopped at once by a second signal.
     """
     from spikeflow.cli.running import Wish, run_graph
 
@@ -138,4 +138,12 @@ def _top(
 
 def main() -> None:
     """The console script."""
-    app(prog_name="spikeflow")
+    from spikeflow.cli.saying import FAILED, open_standard_files, output_is_broken
+
+    open_standard_files()
+    try:
+        app(prog_name="spikeflow")
+    except OSError as error:
+        if not output_is_broken(error):
+            raise
+        raise SystemExit(FAILED) from error

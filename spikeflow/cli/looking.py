@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from spikeflow.cli.saying import BAD, OK, changes, guarded, say
-from spikeflow.errors import Finding, GraphError
+from spikeflow.errors import Finding, GraphError, many
 from spikeflow.spec import GraphSpec, load, to_mermaid
 from spikeflow.units import format_ns
 
@@ -40,7 +40,7 @@ def _check(paths: Sequence[Path], values: dict[str, str], json: bool) -> int:
         if spec is not None:
             print(f"{path}: {_summary(spec)}", flush=True)
         else:
-            say(f"{path}: {len(errors)} {'error' if len(errors) == 1 else 'errors'}")
+            say(f"{path}: {many(len(errors), 'error')}")
     if json:
         print(orjson.dumps(results, option=orjson.OPT_INDENT_2).decode(), flush=True)
     return code
@@ -48,7 +48,7 @@ def _check(paths: Sequence[Path], values: dict[str, str], json: bool) -> int:
 
 def _summary(spec: GraphSpec) -> str:
     neurons = sum(node.outlets[""].size for node in spec.nodes.values() if node.role == "neuron")
-    counted = f"{len(spec.nodes)} nodes" + (f", {neurons} neurons" if neurons else "")
+    counted = many(len(spec.nodes), "node") + (f", {many(neurons, 'neuron')}" if neurons else "")
     return f"{counted}, dt {format_ns(spec.dt_ns)}, window {format_ns(spec.window_ns)}: nothing is wrong"
 
 

@@ -16,13 +16,13 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from spikeflow.cli.saying import FAILED, changes, code_of, guarded, say, say_error, silence_output
-from spikeflow.errors import ParameterError, SpikeflowError
+from spikeflow.errors import ParameterError, SpikeflowError, many
 from spikeflow.units import parse_seconds
 
 if TYPE_CHECKING:
     from spikeflow.monitor.feed import Feed
     from spikeflow.monitor.screen import Screen
-    from spikeflow.runtime.engine import Engine
+    from spikeflow.runtime.engine import Engine, Report
 
 
 _log = logging.getLogger("spikeflow")
@@ -78,8 +78,12 @@ def _run(wish: Wish, signals: Signals) -> int:
         with fast_loop() as runner:
             signals.engine, signals.loop, signals.screen = engine, runner.get_loop(), screen
             if screen is not None:
-                return int(runner.run(_with_view(engine, screen, view, wish.debug)))
-            return int(runner.run(_with_lines(engine, wish.json or not prints, wish.debug)))
+                code = int(runner.run(_with_view(engine, screen, view, wish.debug)))
+            else:
+                code = int(runner.run(_with_lines(engine, wish.json or not prints, wish.debug)))
+            if engine.was_cut:
+                leave(code, screen)
+            return code
     finally:
         if screen is not None:
             screen.close()
@@ -106,7 +110,21 @@ def _speed(text: str | None) -> float | None:
         speed = 0.0
     if not 0 < speed < math.inf:
         raise ParameterError(f"--speed {text}: it is no speed", "write max, 1, or a number such as 10")
+    from spikeflow.runtime.clock import SLOWEST
+
+    if speed < SLOWEST:
+        raise ParameterError(f"--speed {text}: it is too slow", f"write max, or a number from {SLOWEST:f} on")
     return speed
+
+
+def leave(code: int, screen: Screen | None) -> None:
+    """End the process at once: what a node that was cut off has left, such as a thread, could keep it for ever."""
+    if screen is not None:
+        screen.close()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
+    os._exit(code)
 
 
 # The two ways to show a run.
@@ -174,10 +192,19 @@ async def _outcome(engine: Engine, debug: bool, feed: Feed | None = None) -> int
         if debug:
             raise error
         say_error(error)
-    elif code:
-        abandoned = engine.report.abandoned if engine.report else 0
-        say(f"error: {abandoned} events were abandoned — they were accepted, and the run ended before they acted")
+    elif engine.report is not None:
+        say_lost(engine.report)
     return code
+
+
+def say_lost(report: Report) -> None:
+    """What a run that drained could not end well."""
+    if report.abandoned:
+        were = f"{many(report.abandoned, 'event')} {'was' if report.abandoned == 1 else 'were'} abandoned"
+        say(f"error: {were} — accepted, and the run ended before they acted")
+    if report.left:
+        names = ", ".join(f'"{name}"' for name in report.left)
+        say(f"error: node {names} did not end — it went on when it was cut off, and the run ended without it")
 
 
 class _Plain(logging.Formatter):

@@ -40,6 +40,8 @@ def guarded(command: Callable[[], int], debug: bool) -> int:
         silence_output()
         return OK
     except Exception as error:
+        if isinstance(error, OSError) and output_is_broken(error):
+            return FAILED
         if debug:
             raise
         say(f"internal error: {type(error).__name__}: {error} — run it again with --debug, and report what it says")
@@ -68,6 +70,36 @@ def changes(texts: Iterable[str]) -> dict[str, str]:
             raise ParameterError(f"--set {text}: there is no '='", "write --set key=value, such as params.tau=5ms")
         found[key.strip()] = value
     return found
+
+
+def output_is_broken(error: OSError) -> bool:
+    """Whether an error came of standard output, which takes nothing; that is said, and what is left goes nowhere."""
+    if error.filename is not None:
+        return False
+    try:
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+    except OSError as found:
+        silence_output()
+        say(f"error: standard output: {found.strerror or found}")
+        return True
+    return False
+
+
+def open_standard_files() -> None:
+    """Give a process that was started without standard input, output or error files that take and give nothing.
+
+    What it opens next would else take their numbers, and get what is meant for them.
+    """
+    import os
+
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
 
 
 def silence_output() -> None:

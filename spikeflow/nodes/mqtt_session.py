@@ -94,6 +94,8 @@ def _mend(client: aiomqtt.Client) -> None:
     tell = client._on_disconnect
 
     def hung_up(*arguments: Any) -> None:
+        if client._connected.cancelled():
+            return  # nobody waits for an answer any more, and the library would ask why there was none
         if not client._connected.done():
             client._connected.set_exception(aiomqtt.MqttError("it hung up before it answered"))
         tell(*arguments)
