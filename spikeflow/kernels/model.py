@@ -163,18 +163,19 @@ class NeuronModel(BaseModel):
             return found
         if self.integrator == "exact":
             return found
+        exact = "integrator: exact" if "exact" in self.integrators else ""
         for name in self.linear:
             ratio = float(np.max(dt / np.asarray(getattr(self, name))))
             tau = format_seconds(float(np.min(getattr(self, name))))
             if ratio > 2 and not self.allow_unstable:
                 found.append(Problem(
                     (name,), f"{tau} is unstable: dt / {name} is {ratio:.3g}, above 2",
-                    "take a shorter dt, integrator: exact, or allow_unstable: true",
+                    f"take a shorter dt, {exact}{', ' * bool(exact)}or allow_unstable: true",
                 ))  # fmt: skip
             elif ratio > 0.5:
                 found.append(Problem(
                     (name,), f"{tau} is coarse: dt / {name} is {ratio:.3g}, above 0.5",
-                    "take a shorter dt or integrator: exact", warning=True,
+                    f"take a shorter dt{' or ' * bool(exact)}{exact}", warning=True,
                 ))  # fmt: skip
         return found
 

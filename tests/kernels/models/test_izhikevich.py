@@ -77,3 +77,5 @@ def test_a_reset_above_the_threshold_and_a_tick_of_many_milliseconds_of_the_mode
     ]
     (unstable,) = Izhikevich(tau=0.4e-3).problems(1e-3)
     assert unstable.path == ("tau",) and not unstable.warning
+    assert unstable.hint == "take a shorter dt, or allow_unstable: true"  # no exact integrator to advise
+    assert Izhikevich(tau=1e-3).problems(1e-3)[0].hint == "take a shorter dt"
