@@ -172,7 +172,12 @@ SETTINGS = [pair for pair in (("numba", "10"), ("numpy", "7")) if pair[0] in bac
 """Backends, each with the ticks of a window."""
 
 
-@pytest.fixture(scope="module", params=SETTINGS, ids=" ".join)
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(pair, marks=[pytest.mark.slow] * (pair != SETTINGS[0]), id=" ".join(pair)) for pair in SETTINGS
+    ],
+)
 def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `spikeflow run` wrote for all cases."""
     folder = tmp_path_factory.mktemp("golden")
