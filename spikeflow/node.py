@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Protocol, Self
@@ -11,7 +12,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from spikeflow.context import Clock, Context, Counters, Inlet, Outlet
-from spikeflow.errors import ParameterError, Problem
+from spikeflow.errors import EventError, ParameterError, Problem
 from spikeflow.events import Batch, Grid, Indices, Kind, Stream, Times, Values, Window, merge, verify
 from spikeflow.units import Nanoseconds
 
@@ -271,6 +272,12 @@ class _Mapper(Stepper):
         if record is given and batch.window is window:
             return arriving  # whoever looks at it gives it this stream's name
         if not self.trusted:
+            if not isinstance(record, pa.RecordBatch):
+                if inspect.iscoroutine(record):
+                    record.close()  # else the interpreter complains that nobody waited for it
+                kind = type(record).__name__
+                what = "None" if record is None else f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
+                raise EventError(f"{self.verb} returned {what}; it must return a record batch")
             verify(record, own["_context"].outlet, window)
         return (Batch.of(window, own["_schema"], record),)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal, InvalidOperation
+from math import isfinite
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ValidationInfo, WithJsonSchema
@@ -79,6 +80,8 @@ def _bare(value: Any, info: ValidationInfo, what: str, example: str) -> None:
     """Refuse a number without a unit where the value comes from a graph file; zero needs none."""
     if isinstance(value, bool):
         raise ParameterError(f"{value!r} is not {what}", f"write a number and a unit, such as {example}")
+    if isinstance(value, float) and not isfinite(value) and (info.context or {}).get("units") == "required":
+        raise ParameterError(f"{value} is not {what}", f"write a number and a unit, such as {example}")
     if isinstance(value, int | float) and value != 0 and (info.context or {}).get("units") == "required":
         unit = example.split()[1]
         raise ParameterError(f"{value} has no unit", f"write '{value} {unit}'")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import aiomqtt
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -76,10 +78,18 @@ def test_a_missing_file_is_told_at_its_path_with_the_nearest_one(tmp_path: Path)
     assert said[0].startswith(f"{place}touch.csv cannot be read: ")
 
 
+def whole() -> bytes:
+    """A file of weights."""
+    with io.BytesIO() as file:
+        np.save(file, np.ones((4, 8)))
+        return file.getvalue()
+
+
 WEIGHTS = {
     b"\x93NUMPY\x01\x00garbage": "'w.npy' is no whole .npy file — write it with numpy.save, numpy.savez or "
     "scipy.sparse.save_npz",
     b"": "'w.npy' is no whole .npy file — write it with numpy.save, numpy.savez or scipy.sparse.save_npz",
+    whole()[:-8]: "'w.npy' is no whole .npy file — write weights with numpy.save",
     None: "there is no file 'w.npy' — did you mean 'v.npy'?",
 }
 

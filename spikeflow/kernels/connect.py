@@ -27,6 +27,7 @@ from spikeflow.kernels.parameters import number, resolved
 from spikeflow.kernels.receptive_fields import SpatialFields
 from spikeflow.kernels.synapses import Synapses
 from spikeflow.kernels.weight_files import File, Loaded, Shape, load, numbers_of, shape_of
+from spikeflow.machine import gigabytes, memory
 from spikeflow.units import Seconds, format_seconds, parse_seconds
 
 Floats: TypeAlias = npt.NDArray[np.floating]
@@ -225,6 +226,10 @@ Delay = Annotated[
 ]
 """How late a spike acts: one time, or a file in seconds with one per presynaptic neuron or one per synapse."""
 
+_DENSE_BYTES = 8
+_SPARSE_BYTES = 24
+"""A synapse while it is built: its weight, and the numbers of its two neurons."""
+
 Layout: TypeAlias = Literal["post_pre", "pre_post"]
 
 
@@ -244,6 +249,7 @@ def check(
 ) -> None:
     """Raise what `build` would raise for sizes, shapes and files, reading headers only."""
     connect = _default(connect, weights)
+    _room(pre_size, post_size, connect)
     if convolution.windowed(connect):
         _planned(pre_size, post_size, connect, weights, layout, from_shape, to_shape)
         if isinstance(delay, File):
@@ -264,6 +270,25 @@ def check(
     _fit(found.shape, pre_size, post_size, connect, layout)
     if isinstance(delay, File):
         _delay_shape(shape_of(delay).shape, pre_size, found.shape)
+
+
+def _room(pre_size: int, post_size: int, connect: Any) -> None:
+    """Refuse more synapses than fit into this machine, by the least that they take while they are built."""
+    match connect:
+        case Probability():
+            count, each = connect.probability * pre_size * post_size, _SPARSE_BYTES
+        case Indegree():
+            count, each = connect.indegree * post_size, _SPARSE_BYTES
+        case Outdegree():
+            count, each = connect.outdegree * pre_size, _SPARSE_BYTES
+        case "all":
+            count, each = pre_size * post_size, _DENSE_BYTES
+        case _:
+            return
+    if count * each > memory():
+        found = f"{count:.3g} synapses, which take {gigabytes(count * each)}"
+        fewer = "{indegree: k} makes fewer" if connect == "all" or isinstance(connect, Probability) else "connect fewer"
+        raise ParameterError(found, f"this machine has {gigabytes(memory())}; {fewer}")
 
 
 def _default(connect: Any, weights: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -16,6 +17,10 @@ from spikeflow.kernels.parameters import finite, load_array
 
 Floats: TypeAlias = npt.NDArray[np.floating]
 Ints: TypeAlias = npt.NDArray[np.int64]
+
+
+_UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+"""What reading a file raises that is broken somewhere behind its header."""
 
 
 class File(BaseModel):
@@ -109,7 +114,7 @@ def load(file: File) -> Loaded:
 
         try:
             matrix: Any = scipy.sparse.coo_array(scipy.sparse.load_npz(file.path))
-        except (OSError, ValueError, KeyError) as error:
+        except _UNREADABLE as error:
             raise ParameterError(
                 f"{shown(file.path)!r} cannot be read: {why(error)}", "write it with scipy.sparse.save_npz"
             ) from None
@@ -118,8 +123,15 @@ def load(file: File) -> Loaded:
     if file.path.suffix == ".npy":
         array = load_array(file.path, "weights")
     else:
-        with np.load(file.path, allow_pickle=False) as archive:
-            array = archive[_key(file, list(archive.files))]
+        try:
+            with np.load(file.path, allow_pickle=False) as archive:
+                array = archive[_key(file, list(archive.files))]
+        except ParameterError:
+            raise
+        except _UNREADABLE as error:
+            raise ParameterError(
+                f"{file} cannot be read: {why(error)}", "write the whole file, with numpy.savez"
+            ) from None
     return Loaded(array.shape, numbers_of(array, file))
 
 

@@ -56,7 +56,10 @@ class SourceOutlet:
         """Push events."""
 
     async def push(self, index: int, value: float = 1.0, t_ns: int | None = None) -> None:
-        """Push one event."""
+        """Push one event; one past the stream's size, or below zero, is rejected and counted."""
+        if not 0 <= index < self.stream.size:
+            self.reject("index", detail=f"index {index} in a stream of size {self.stream.size}")
+            return
         t = np.array([self.now_ns() if t_ns is None else t_ns], np.int64)
         kind = np.float64 if self.stream.double else np.float32
         values: Values | None = None if len(self.schema) == 2 else np.array([value], kind)

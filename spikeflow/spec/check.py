@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import numbers
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from spikeflow.catalog import article
 from spikeflow.errors import ParameterError, Problem, nearest, said
 from spikeflow.events import Grid, Stream
+from spikeflow.machine import gigabytes, memory
 from spikeflow.node import Neuron, Node
 from spikeflow.spec.loops import BadLoop, Edge, Loops, analyse
 from spikeflow.spec.model import DT_NS, WINDOW_NS
-from spikeflow.spec.phrases import locate
+from spikeflow.spec.phrases import locate, show
 from spikeflow.spec.tree import Item, Place, Report
 from spikeflow.units import format_ns
 
 T = TypeVar("T")
+_NEURON_BYTES = 12
+_VARIABLE_BYTES = 8
+"""Less than what a neuron of any model, and each of its variables, were measured to take."""
 
 
 @dataclass(slots=True)
@@ -65,6 +71,18 @@ class Draft:
         """The streams that arrive; None while one of them is unknown."""
         found = [wish.settled for wish in self.wishes if wish.settled is not None]
         return found if len(found) == len(self.wishes) else None
+
+
+def _no_streams(outlets: Any) -> str | None:
+    """What is wrong with what a class says of its outlets, as a whole."""
+    if not isinstance(outlets, Mapping):
+        return f"{show(outlets)} instead of a stream for each port"
+    for stream in outlets.values():
+        if not isinstance(stream, Stream):
+            return f"{show(stream)} instead of a stream"
+        if not isinstance(stream.size, numbers.Integral) or isinstance(stream.size, bool):
+            return f"a stream of the size {show(stream.size)}, which is no whole number"
+    return None
 
 
 class Checker:
@@ -222,6 +240,9 @@ class Checker:
         return any(not problem.warning for problem in problems)
 
     def _fill(self, draft: Draft, outlets: Mapping[str, Stream]) -> None:
+        if (wrong := _no_streams(outlets)) is not None:
+            self._fault(draft, draft.place, f"{draft.kind!r} gives {wrong}", "mend the class")
+            return
         draft.outlets = {
             port: replace(stream, name=f"{draft.name}.{port}" if port else draft.name, _schemas={})
             for port, stream in outlets.items()
@@ -229,6 +250,16 @@ class Checker:
         for stream in draft.outlets.values():
             if stream.size < 1:
                 self._fault(draft, draft.place, f"{stream.name!r} has the size {stream.size}", "a size is at least 1")
+        if isinstance(draft.node, Neuron):
+            self._room(draft, draft.outlets)
+
+    def _room(self, draft: Draft, outlets: Mapping[str, Stream]) -> None:
+        """Refuse neurons whose state, of which each variable is a port, is more than this machine can hold."""
+        count = max((stream.size for stream in outlets.values()), default=0)
+        need = count * (_NEURON_BYTES + _VARIABLE_BYTES * len(outlets))
+        if need > memory():
+            found = f"{count} neurons, which take {gigabytes(need)} at least"
+            self._problems(draft, [Problem(("size",), found, f"this machine has {gigabytes(memory())}; take fewer")])
 
     # Each node.
 
@@ -261,6 +292,10 @@ class Checker:
 
     def _problems(self, draft: Draft, problems: Iterable[Problem]) -> None:
         for problem in problems:
+            if not isinstance(problem, Problem):
+                fault = f"check of {draft.kind!r} gave {show(problem)}, not a problem"
+                self._fault(draft, draft.place, fault, "mend the class")
+                continue
             item, place, _ = locate(draft.item, problem.path)
             at = draft.place if item is draft.item else place
             self.report.add(at, problem.found, problem.hint, node=draft.name, warning=problem.warning)
@@ -301,9 +336,9 @@ class Checker:
         node = draft.node
         assert node is not None
         if not draft.faulty:
-            return self._guarded(draft, "delays", lambda: node.least_delay(index, self.grid.dt_ns))
+            return self._guarded(draft, "delays", lambda: operator.index(node.least_delay(index, self.grid.dt_ns)))
         try:
-            return node.least_delay(index, self.grid.dt_ns)
+            return operator.index(node.least_delay(index, self.grid.dt_ns))
         except Exception:  # what is wrong with the node has been reported; its delays may not be known
             return None
 

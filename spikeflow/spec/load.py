@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from spikeflow.catalog import ROLES, node_class
 from spikeflow.errors import Finding, GraphError, ParameterError, nearest, said
@@ -360,4 +360,22 @@ def _validated(
         fault = f"{model.__name__} failed on its fields: {said(error)}"
         report.add(place or item, fault, "mend the class", node=node)
         return None
-    return None if item.is_broken() else found
+    wrong = list(_no_numbers(item, found))
+    for child in wrong:
+        report.add(child, f"{show(child.value)} is no number", "write a number", node=node)
+    return None if wrong or item.is_broken() else found
+
+
+def _no_numbers(item: Item, found: Any) -> Iterator[Item]:
+    """The `true` and `false` that were taken for 1 and 0."""
+    if isinstance(item.value, bool):
+        if isinstance(found, int | float) and not isinstance(found, bool):
+            yield item
+    elif isinstance(item.value, dict):
+        values = vars(found) if isinstance(found, BaseModel) else found if isinstance(found, Mapping) else {}
+        for key, child in item.value.items():
+            if key in values:
+                yield from _no_numbers(child, values[key])
+    elif isinstance(item.value, list) and isinstance(found, list | tuple) and len(found) == len(item.value):
+        for child, one in zip(item.value, found, strict=True):
+            yield from _no_numbers(child, one)

@@ -288,6 +288,45 @@ def test_a_node_that_cannot_start_is_named(how: str, said: str) -> None:
         run(nodes | {"out": {"sink": Collect, "input": "e"}})
 
 
+class Answers(Relay):
+    """Answers with something else than a record batch."""
+
+    answer: str
+
+    def encode(self, samples: Any) -> Any:
+        return {"nothing": None, "number": 3, "coroutine": asyncio.sleep(0) if self.answer == "coroutine" else 0}[
+            self.answer
+        ]
+
+
+@pytest.mark.parametrize(("answer", "said"), [("nothing", "None"), ("number", "an int"), ("coroutine", "a coroutine")])
+def test_an_answer_that_is_no_record_batch_is_told(answer: str, said: str) -> None:
+    nodes = {"ramp": {"source": Ramp, "ticks": 3}, "e": {"encoder": Answers, "input": "ramp", "answer": answer}}
+    with pytest.raises(NodeError) as caught:
+        run(nodes | {"out": {"sink": Collect, "input": "e"}})
+    assert str(caught.value) == f'node "e": encode returned {said}; it must return a record batch'
+
+
+class Pushing(Ramp):
+    """Pushes one event on each of these channels."""
+
+    channels: list[int]
+
+    async def produce(self, outlet: Outlet) -> None:
+        for tick, channel in enumerate(self.channels):
+            await outlet.push(channel, 1.0, tick * 1_000_000)
+
+
+def test_an_index_that_no_stream_can_have_is_rejected_and_counted() -> None:
+    nodes = {
+        "src": {"source": Pushing, "ticks": 1, "channels": [0, -1, 1, 2**40, 0]},
+        "out": {"sink": Collect, "input": "src"},
+    }
+    report = run(nodes)
+    assert (report.nodes["src"]["accepted"], report.nodes["src"]["rejected"]) == (5, {"index": 3})
+    assert report.nodes["out"]["processed"] == 2
+
+
 def test_a_sink_s_waits_begin_anew_once_it_has_taken_something() -> None:
     nodes = {
         "ramp": {"source": Ramp, "ticks": 60},

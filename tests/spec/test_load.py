@@ -285,6 +285,62 @@ def test_nesting_without_end_is_refused(tmp_path: Path) -> None:
         assert "nested too deeply" in errors(tmp_path / "touch.yaml")[0]
 
 
+HUGE = "{neuron: lif, size: 1000000000000, inputs: [{from: sensor, weights: 1, connect: {outdegree: 3}}]}"
+DENSE = "{neuron: lif, size: 10000000, inputs: [{from: sensor, weights: 1}, {from: big, weights: 0.1}]}"
+
+
+def test_neurons_and_synapses_that_no_memory_holds_are_refused_at_their_key(tmp_path: Path) -> None:
+    head = f"{HEAD}nodes:\n  sensor: {{source: 'tests.spec.helpers:Sensor'}}\n  big: "
+    (tmp_path / "touch.yaml").write_text(head + HUGE + "\n")
+    (said,) = errors(tmp_path / "touch.yaml")
+    assert said.startswith(
+        f'{tmp_path}/touch.yaml:4:28: node "big": 1000000000000 neurons, which take 36,000 GB at least'
+    )
+    assert said.endswith("; take fewer")
+    (tmp_path / "touch.yaml").write_text(head + DENSE + "\n")
+    (said,) = errors(tmp_path / "touch.yaml")
+    assert said.startswith(f'{tmp_path}/touch.yaml:4:96: node "big": 1e+14 synapses, which take 800,000 GB')
+    assert said.endswith("; {indegree: k} makes fewer")
+
+
+@pytest.mark.parametrize(
+    ("method", "gives", "said"),
+    [
+        ("size_out", "a", "gives a stream of the size 'a', which is no whole number — mend the class"),
+        ("size_out", None, "gives a stream of the size nothing, which is no whole number — mend the class"),
+        ("size_out", 0, "'sensor' has the size 0 — a size is at least 1"),
+        ("outlets", None, "gives nothing instead of a stream for each port — mend the class"),
+        ("outlets", {"": 3}, "gives 3 instead of a stream — mend the class"),
+        ("check", [3], "check of 'Sensor' gave 3, not a problem — mend the class"),
+    ],
+)
+def test_what_a_class_says_of_itself_is_looked_at(
+    method: str, gives: Any, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Sensor, method, lambda *_: gives)
+    (found,) = errors({"nodes": {"sensor": {"source": Sensor}}})
+    assert found.startswith('node "sensor": ')
+    assert found.endswith(said)
+
+
+@pytest.mark.parametrize("value", ["true", "false"])
+def test_true_is_no_number(tmp_path: Path, value: str) -> None:
+    node = f"{{source: 'tests.spec.helpers:Sensor', port: {value}, channels: {value}}}"
+    (tmp_path / "touch.yaml").write_text(f"{HEAD}seed: {value}\nnodes:\n  sensor: {node}\n")
+    found = errors(tmp_path / "touch.yaml")
+    assert found[0].endswith(f"touch.yaml:2:7: {value} is no number — write a number")
+    if value == "true":
+        assert [line.partition(": ")[2] for line in found[1:]] == [
+            'node "sensor": true is no number — write a number',
+            'node "sensor": true is no number — write a number',
+        ]
+
+
+def test_a_frequency_that_is_no_number_has_no_unit_to_add(tmp_path: Path) -> None:
+    with pytest.raises(GraphError, match="nan is not a frequency — write a number and a unit, such as 40 Hz"):
+        one(tmp_path, "rate: .nan")
+
+
 def test_what_may_not_be_meant_is_a_warning(tmp_path: Path) -> None:
     text = GOOD + "  spare: {encoder: 'tests.spec.helpers:Delta', input: sensor, threshold: 1}\n"
     text += "monitor: {listen: 127.0.0.1:8420}\n"
