@@ -7,8 +7,8 @@ import importlib.metadata
 import inspect
 import pkgutil
 import sys
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache, lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -94,7 +94,15 @@ def _files(role: str) -> dict[str, str]:
 
 
 def _entries(group: str) -> dict[str, importlib.metadata.EntryPoint]:
-    return {entry.name: entry for entry in importlib.metadata.entry_points(group=group)}
+    return _entries_of(group, tuple(sys.path), importlib.metadata.entry_points)
+
+
+@lru_cache(maxsize=8)
+def _entries_of(
+    group: str, _path: tuple[str, ...], entry_points: Callable[..., Iterable[importlib.metadata.EntryPoint]]
+) -> dict[str, importlib.metadata.EntryPoint]:
+    """The entry points of all that is installed on a path: looking through it takes 10 ms, a graph asks per node."""
+    return {entry.name: entry for entry in entry_points(group=group)}
 
 
 def _has_role(entry: importlib.metadata.EntryPoint, role: str) -> bool:

@@ -40,6 +40,22 @@ def entries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
 
 
+def test_what_is_installed_is_looked_through_once_however_many_kinds_are_unknown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def entry_points(group: str) -> list[importlib.metadata.EntryPoint]:
+        asked.append(group)
+        return []
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
+    for number in range(20):
+        with pytest.raises(ParameterError, match="did you mean 'lif'"):
+            node_class("neuron", f"lif{number}")
+    assert sorted(asked) == ["spikeflow.models", "spikeflow.nodes"]
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_every_built_in_kind_has_a_class_of_its_role_that_explains_itself(role: str) -> None:
     assert kinds(role) == sorted(kinds(role))

@@ -48,6 +48,8 @@ _OPEN = {
     "while parsing a flow mapping": ("a '{' that is not closed, or a ',' that is missing", "close it with '}'"),
     "while parsing a flow sequence": ("a '[' that is not closed, or a ',' that is missing", "close it with ']'"),
 }
+_BRACKET = re.compile(r"[][{}]")
+_FAR = 4
 _BREAK = re.compile(r"\r\n|\n|\r")
 _BAD_START = re.compile(r"found character '(.)' that cannot start")
 _ALIAS = re.compile(r"found undefined alias '(.*)'")
@@ -70,6 +72,9 @@ def read_yaml(text: str, report: Report) -> Item | None:
     Returns:
         The top item; None where the text is no YAML, which is then in the report as one error.
     """
+    if (deep := _too_deep(text)) is not None:
+        report.add(place_of(text, deep), "nested too deeply", f"a graph has at most {DEEPEST} levels")
+        return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -88,6 +93,18 @@ def read_yaml(text: str, report: Report) -> Item | None:
     reader = _Reader(text, report)
     item = reader.item(node, 0)
     return None if reader.hopeless else item
+
+
+def _too_deep(text: str) -> int | None:
+    """Where brackets are nested too deeply, if they are by far: the parser's time grows with the square of that."""
+    depth = first = 0
+    for match in _BRACKET.finditer(text):
+        depth += 1 if match[0] in "[{" else -1
+        if depth == DEEPEST + 1:
+            first = match.start()
+        if depth > _FAR * DEEPEST:  # some of them may be in texts and comments
+            return first
+    return None
 
 
 def _broken(error: YAMLError, text: str) -> tuple[Place, str, str]:

@@ -68,6 +68,7 @@ class Report:
     def __init__(self, file: str | None) -> None:
         self.file = file
         self._found: list[tuple[Place, bool, Finding]] = []
+        self._known: set[Finding] = set()
 
     def add(self, at: Item | Place, found: str, hint: str, *, node: str | None = None, warning: bool = False) -> None:
         """Note a problem at an item or a place."""
@@ -75,7 +76,8 @@ class Report:
         if isinstance(at, Item) and at.origin:
             found = f"{found} (from {at.origin})"
         finding = Finding(found, hint, self.position(place), node)
-        if all(finding != known for _, _, known in self._found):
+        if finding not in self._known:
+            self._known.add(finding)
             self._found.append((place, warning, finding))
 
     def position(self, place: Place) -> Position | None:

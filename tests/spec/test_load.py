@@ -280,9 +280,9 @@ def test_parameters_that_multiply_without_end_are_refused(tmp_path: Path) -> Non
 
 
 def test_nesting_without_end_is_refused(tmp_path: Path) -> None:
-    for depth in (100, 1000):
+    for depth in (100, 1000, 100_000):  # the parser would take hours for the last one
         (tmp_path / "touch.yaml").write_text("a: " + "[" * depth + "]" * depth)
-        assert "nested too deeply" in errors(tmp_path / "touch.yaml")[0]
+        assert "touch.yaml:1:68: nested too deeply" in errors(tmp_path / "touch.yaml")[0]
 
 
 HUGE = "{neuron: lif, size: 1000000000000, inputs: [{from: sensor, weights: 1, connect: {outdegree: 3}}]}"
