@@ -35,12 +35,12 @@ def _is(field: FieldInfo, kind: Any) -> bool:
     return kind.__metadata__[0] in field.metadata
 
 
-def _needed(cls: type[NeuronModel]) -> dict[str, Any]:
+def needed_by(cls: type[NeuronModel], size: int = SIZE) -> dict[str, Any]:
     """The fields that a model cannot do without."""
     found: dict[str, Any] = {}
     for name, field in cls.model_fields.items():
         if _is(field, Matrix):
-            found[name] = np.random.default_rng(2).normal(0, 0.02, (SIZE, SIZE))
+            found[name] = np.random.default_rng(2).normal(0, 0.02, (size, size))
         elif field.is_required():
             found[name] = 10e-3 if _is(field, Time) else 1.0
     return found
@@ -52,7 +52,7 @@ def _varied(cls: type[NeuronModel]) -> dict[str, Any]:
     for kind, least, most in ((Time, 0.7, 1.6), (Value, 0.9, 1.1)):
         for name, field in fields:
             if _is(field, kind) and (field.is_required() or field.default):
-                middle = _needed(cls)[name] if field.is_required() else field.default
+                middle = needed_by(cls)[name] if field.is_required() else field.default
                 return {name: middle * np.linspace(least, most, SIZE)}
     return {}
 
@@ -77,7 +77,7 @@ def variants(cls: type[NeuronModel]) -> list[NeuronModel]:
         if name not in NeuronModel.model_fields:
             choices[name] = _choices(field.annotation)
     open_ones = {name: choice for name, choice in choices.items() if len(choice) > 1}
-    needed, varied = _needed(cls), _varied(cls)
+    needed, varied = needed_by(cls), _varied(cls)
     combined = [dict(zip(open_ones, chosen, strict=True)) for chosen in itertools.product(*open_ones.values())]
     found = [cls(**needed, **options) for options in combined]
     found += [cls(**needed, preset=preset) for preset in cls.presets]

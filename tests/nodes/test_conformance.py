@@ -16,6 +16,7 @@ from spikeflow.kernels import backends
 from spikeflow.node import Node
 from spikeflow.nodes.population import BACKEND
 from spikeflow.testing import check_node
+from tests.kernels.catalogue import needed_by
 from tests.nodes.conftest import Examples
 
 ROLES = ("source", "encoder", "decoder", "sink")
@@ -50,10 +51,11 @@ def test_a_kind_keeps_the_rules(make: Callable[[Path], Node], options: dict[str,
 def test_a_population_keeps_the_rules(kind: str, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(BACKEND, backend)
     cls: Any = node_class("neuron", kind)
+    needed = needed_by(cls.model_class, 4)
     weights = {"normal": {"mean": 0.9, "std": 0.5}}
     inputs: list[dict[str, Any]] = [{"from": "x", "weights": weights, "to": to} for to in cls.model_class.receptors]
     if cls.model_class.spikes:
         inputs.append({"from": "node", "connect": {"probability": 0.5}, "weights": -0.2, "delay": "13 ms"})
-    check_node(lambda: cls(size=4, inputs=inputs), [Stream("", "spikes", 3)], ticks=130)
+    check_node(lambda: cls(size=4, inputs=inputs, **needed), [Stream("", "spikes", 3)], ticks=130)
     held = [{**one, "hold": "last"} if one["from"] == "x" else one for one in inputs]
-    check_node(lambda: cls(size=4, inputs=held), [Stream("", "samples", 3)], ticks=130, events=60)
+    check_node(lambda: cls(size=4, inputs=held, **needed), [Stream("", "samples", 3)], ticks=130, events=60)
