@@ -61,5 +61,5 @@ def test_the_exponential_filter_gives_the_filtered_sums(case: str, tau: float, b
     arrays, _ = stored("exp_filter")
     x, weight, out = (arrays[f"{case}/{name}"].astype(np.float64) for name in ("input", "weight", "out"))
     net = network(ExpFilter(tau_filter=tau), 4, dense(np.ascontiguousarray(weight.T)), 1e-3, backend, valued=True)
-    result = net.step(0, len(x), {"x": events(x, valued=True)})["n"]
-    np.testing.assert_allclose(result.recorded["y"][2].reshape(out.shape), out, rtol=3e-6, atol=2e-6)  # stored as float32
+    found = net.step(0, len(x), {"x": events(x, valued=True)})["n"].recorded["y"][2]
+    np.testing.assert_allclose(found.reshape(out.shape), out, rtol=3e-6, atol=2e-6)  # what is stored is float32

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from spikeflow.kernels.model import Array, NeuronModel, Time, Value
-from spikeflow.kernels.vocabulary import Real, absolute
+from spikeflow.kernels.vocabulary import Real, absolute, where
 from spikeflow.units import Seconds
 
 
@@ -16,6 +16,7 @@ class TsodyksMakram(NeuronModel):
     """Short-term plasticity of the neurons that it listens to: each spike leaves with the share that it transmits.
 
     du/dt = -u / tau_f,  dx/dt = (1 - x) / tau_d;  at a spike u += U (1 - u), then u x is sent, and x loses it.
+    Whatever arrives in a tick is one spike, so that u and x stay between 0 and 1.
     Put it between a population and its targets (`input: pre`, one to one); the spikes' values multiply the weights.
     Source: Tsodyks and Markram (1997) as Norse 1.1 steps it, stp_step: the jump of u from the old u, the old x sent.
     """
@@ -41,7 +42,9 @@ class TsodyksMakram(NeuronModel):
     def update(
         u: Real, x: Real, sent: Real, z: Real, fade: Real, recovery: Real, U: Real, one: Real, zero: Real
     ) -> Any:  # fmt: skip
+        spiked = absolute(z) > zero
+        z = where(spiked, one, zero)
         u = u - fade * u + U * (one - u) * z
         sent = u * x * z
         x = x + recovery * (one - x) - sent
-        return u, x, sent, absolute(z) > zero
+        return u, x, sent, spiked
