@@ -343,15 +343,15 @@ class Engine:
         self, wired: Wired, stages: dict[asyncio.Task[None], Stage], stop: asyncio.Task[Literal[True]]
     ) -> None:
         """Wait until all stages have ended; a run that drains waits for so long only."""
-        left = set(stages)
-        while left and not stop.done():
-            await asyncio.wait((*left, stop), return_when=asyncio.FIRST_COMPLETED)
-            left = {task for task in left if not task.done()}
-        if not left:
-            return
-        for source in wired.sources:
-            source.stop()
-        await asyncio.wait(left, timeout=self.options.drain_timeout)
+        ended = asyncio.create_task(asyncio.wait(stages), name="spikeflow: end")
+        try:
+            await asyncio.wait((ended, stop), return_when=asyncio.FIRST_COMPLETED)
+            if not ended.done():
+                for source in wired.sources:
+                    source.stop()
+                await asyncio.wait((ended,), timeout=self.options.drain_timeout)
+        finally:
+            ended.cancel()
 
     async def _cut_off(self, stages: dict[asyncio.Task[None], Stage]) -> None:
         """End what is left, if need be without its consent: no node may keep a run, or its process, alive."""
