@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -169,9 +170,11 @@ class NeedsFiniteValues(Copy):
 
 
 class WritesIntoInput(Copy):
+    """Goes round the columns, which cannot be written to, to the memory behind them."""
+
     def mapped(self, t_ns: Any, channel: Any, value: Any) -> tuple[Any, Any, Any]:
-        value.flags.writeable = True
-        np.abs(value, out=value)
+        memory = (ctypes.c_float * len(value)).from_address(value.ctypes.data)
+        np.abs(value, out=np.frombuffer(memory, np.float32))
         return t_ns, channel, value
 
 
