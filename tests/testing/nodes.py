@@ -174,7 +174,7 @@ class WritesIntoInput(Copy):
 
     def mapped(self, t_ns: Any, channel: Any, value: Any) -> tuple[Any, Any, Any]:
         memory = (ctypes.c_float * len(value)).from_address(value.ctypes.data)
-        np.abs(value, out=np.frombuffer(memory, np.float32))
+        np.abs(value, out=np.ctypeslib.as_array(memory))
         return t_ns, channel, value
 
 
