@@ -46,7 +46,10 @@ def test_a_kind_keeps_the_rules(make: Callable[[Path], Node], options: dict[str,
     check_node(partial(make, tmp_path), **options)
 
 
-@pytest.mark.parametrize("backend", [name for name in backends() if name in ("numpy", "numba")])
+FASTEST, *OTHERS = [name for name in ("numba", "numpy") if name in backends()]
+
+
+@pytest.mark.parametrize("backend", [FASTEST, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
 @pytest.mark.parametrize("kind", kinds("neuron"))
 def test_a_population_keeps_the_rules(kind: str, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(BACKEND, backend)
