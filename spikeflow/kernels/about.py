@@ -30,7 +30,7 @@ def about(model: type[NeuronModel]) -> dict[str, Any]:
         "options": _options(model),
         "presets": {name: _values(model, values) for name, values in model.presets.items()},
         "tolerance": model.tolerance,
-        "source": model.source or _source(model),
+        "source": _source(model),
         "constants": _text(model.constants) if model.constants is not NeuronModel.constants else "",
         "equations": _text(model.update),
     }
@@ -38,7 +38,7 @@ def about(model: type[NeuronModel]) -> dict[str, Any]:
 
 def _options(model: type[NeuronModel]) -> dict[str, list[str]]:
     """The static options, where there is a choice."""
-    known = {"integrator": model.integrators, "input_order": model.input_orders, "reset_by": model.resets}
+    known = model.choices()
     found = {}
     for name in inspect.getfullargspec(model.update).kwonlyargs:
         field = model.model_fields.get(name)

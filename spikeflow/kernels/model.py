@@ -59,8 +59,6 @@ class NeuronModel(BaseModel):
     """Named sets of parameters, as plain values of the fields; `preset` chooses one, single fields go over it."""
     graded: ClassVar[str | None] = None
     """The state variable whose value after the tick each spike carries; None where spikes carry none."""
-    source: ClassVar[str] = ""
-    """Where the equations come from, for the reference pages."""
 
     preset: str | None = Field(None, description="a named set of parameters; what is set beside it goes over it")
     integrator: Literal["euler", "exact"] = Field("euler", description="euler, or exact: the propagator over a tick")
@@ -91,15 +89,18 @@ class NeuronModel(BaseModel):
 
     @model_validator(mode="after")
     def _supported(self) -> NeuronModel:
-        for option, valid in (
-            ("integrator", self.integrators), ("input_order", self.input_orders), ("reset_by", self.resets)
-        ):  # fmt: skip
+        for option, valid in self.choices().items():
             chosen = getattr(self, option)
             if option in self.model_fields_set and chosen not in valid:
                 raise ParameterError(f"{option}: {chosen} is not known to this model", f"valid: {', '.join(valid)}")
         if not self.refracts and "refractory" in self.model_fields_set:
             raise ParameterError("refractory is not known to this model", "leave it out")
         return self
+
+    @classmethod
+    def choices(cls) -> dict[str, tuple[str, ...]]:
+        """The options that all models share, with what this one knows of each."""
+        return {"integrator": cls.integrators, "input_order": cls.input_orders, "reset_by": cls.resets}
 
     def constants(self, dt: Seconds) -> Mapping[str, float | Array]:
         """What `update` needs beside the fields, computed once, in float64; a backend casts it to the precision."""

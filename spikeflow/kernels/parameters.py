@@ -152,16 +152,27 @@ def _value(value: Any, info: ValidationInfo) -> Any:
     return float(value)
 
 
+def _measured(
+    value: Any,
+    info: ValidationInfo,
+    read: Callable[[Any, ValidationInfo], Any],
+    parse: Callable[[str], float],
+    unit: str,
+) -> Any:
+    """A quantity: a text with its unit, a file, a distribution, or from Python a number."""
+    if isinstance(value, Mapping):
+        return _drawn(value, info, read)
+    if isinstance(value, str) and not value.endswith(".npy"):
+        value = parse(value)
+    elif isinstance(value, int | float) and (info.context or {}).get("units") == "required":
+        raise ParameterError(f"{value} has no unit", f"write '{value} {unit}'")
+    return _value(value, info)
+
+
 def _time(value: Any, info: ValidationInfo) -> Any:
+    value = _measured(value, info, _time, parse_seconds, "ms")
     if isinstance(value, Drawn):
         return value
-    if isinstance(value, Mapping):
-        return _drawn(value, info, _time)
-    if isinstance(value, str) and not value.endswith(".npy"):
-        value = parse_seconds(value)
-    elif isinstance(value, int | float) and (info.context or {}).get("units") == "required":
-        raise ParameterError(f"{value} has no unit", f"write '{value} ms'")
-    value = _value(value, info)
     if np.any(np.less_equal(value, 0)):
         least = float(np.min(value))
         raise ParameterError(f"{format_seconds(least) if least else 0} is not above zero", "write a time such as 10 ms")
@@ -187,15 +198,9 @@ def _plain_matrix(value: Array | None) -> Any:
 
 
 def _frequency(value: Any, info: ValidationInfo) -> Any:
+    value = _measured(value, info, _frequency, parse_hertz, "Hz")
     if isinstance(value, Drawn):
         return value
-    if isinstance(value, Mapping):
-        return _drawn(value, info, _frequency)
-    if isinstance(value, str) and not value.endswith(".npy"):
-        value = parse_hertz(value)
-    elif isinstance(value, int | float) and (info.context or {}).get("units") == "required":
-        raise ParameterError(f"{value} has no unit", f"write '{value} Hz'")
-    value = _value(value, info)
     if np.any(np.less(value, 0)):
         raise ParameterError(f"{float(np.min(value)):g} Hz is below zero", "write a frequency such as 40 Hz")
     return value

@@ -23,7 +23,7 @@ def refused(model: type[Any], key: str, value: Any) -> ParameterError | None:
     stem = key.removesuffix(_INVERSE)
     if stem != key and stem in times(model):
         return ParameterError(f"{key} is one over a time constant", f"write {stem}: {_time(value)}")
-    options = {"integrator": model.integrators, "input_order": model.input_orders, "reset_by": model.resets}
+    options: dict[str, tuple[str, ...]] = model.choices()
     if len(only := options.get(key, ())) == 1:
         return ParameterError(f"{key}: this model knows {only[0]} alone", "leave it out")
     has = {"preset": model.presets, "refractory": model.refracts, "allow_unstable": model.linear} | options

@@ -399,9 +399,9 @@ def population_class(model: type[NeuronModel]) -> type[Population]:
             f"the model {model.__name__} has the fields {', '.join(sorted(clash))}", "populations have them too; rename"
         )
     fields: Mapping[str, Any] = {
-        name: (_offered(model, name, field.annotation), field)
+        name: (offered, field)
         for name, field in model.model_fields.items()
-        if _offered(model, name, field.annotation) is not None
+        if (offered := _offered(model, name, field.annotation)) is not None
     }
     made = create_model(f"{model.__name__}Population", __base__=Population, __module__=__name__, **fields)
     made.__doc__ = model.__doc__
@@ -413,12 +413,9 @@ def population_class(model: type[NeuronModel]) -> type[Population]:
 
 def _offered(model: type[NeuronModel], name: str, annotation: Any) -> Any:
     """The type of a field as this model has it: an option takes what the model knows; None where there is no choice."""
-    options = {"integrator": model.integrators, "input_order": model.input_orders, "reset_by": model.resets}
-    options["preset"] = tuple(model.presets)
-    if name in options:
-        valid = options[name]
-        if name == "preset":
-            return (Literal[valid] | None) if valid else None
+    if name == "preset":
+        return (Literal[tuple(model.presets)] | None) if model.presets else None
+    if (valid := model.choices().get(name)) is not None:
         return Literal[valid] if len(valid) > 1 else None
     if name == "refractory" and not model.refracts:
         return None

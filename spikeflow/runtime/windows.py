@@ -114,10 +114,8 @@ class SourceOutlet:
         if self.on_window is not None:
             self.on_window(self.next_tick)
         full = self.fan.offer(batch)
-        if full is None and not self.pressure.felt:
-            return self.meter.windows % _YIELD_EVERY != 0  # a source that nobody slows still lets others run
-        if full is None:
-            return False
+        if full is None:  # a source that nobody slows still lets others run
+            return not self.pressure.felt and self.meter.windows % _YIELD_EVERY != 0
         self._unsent += [(channel, batch) for channel in full]
         return False
 

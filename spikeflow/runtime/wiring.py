@@ -89,19 +89,20 @@ def wire(spec: GraphSpec, plan: Plan) -> Wired:
             stage.prepare()
     for loop in _loops(spec):
         _end_together(loop, spec, wired, plan)
-    for stage in wired.stages:
-        if isinstance(stage, StepStage):
-            stage.depth = _depth(stage, wired)
+    _set_depths(wired)
     return wired
 
 
-def _depth(stage: Stage, wired: Wired) -> int:
-    """How many plain stages follow one another down to this one; a loop has a stage that is not plain."""
-    depth = 0
-    while isinstance(stage, StepStage) and stage.is_plain:
-        depth += 1
-        stage = wired.stage_of[stage.entries[0].channel.stream.name.partition(".")[0]]
-    return depth
+def _set_depths(wired: Wired) -> None:
+    """How many plain stages follow one another down to each; a loop has a stage that is not plain."""
+    for stage in wired.stages:
+        way: list[StepStage] = []
+        while isinstance(stage, StepStage) and stage.is_plain and not stage.depth:
+            way.append(stage)
+            stage = wired.stage_of[stage.entries[0].channel.stream.name.partition(".")[0]]
+        above = stage.depth if isinstance(stage, StepStage) else 0
+        for depth, below in enumerate(reversed(way), above + 1):
+            below.depth = depth
 
 
 def _end_together(loop: set[str], spec: GraphSpec, wired: Wired, plan: Plan) -> None:
