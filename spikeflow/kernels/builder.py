@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import ast
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,10 @@ from spikeflow import noise
 from spikeflow.errors import ParameterError, nearest
 from spikeflow.kernels import layout
 from spikeflow.kernels.layout import CODES, TILE, Arrays, aligned, tiles_of
+from spikeflow.kernels.learning import Lesson
 from spikeflow.kernels.model import Array, Coupling, Form
 from spikeflow.kernels.parts import Group, Precision, Program, Projection, Train
+from spikeflow.kernels.rule import RuleForm, rule_form
 from spikeflow.units import Seconds
 
 
@@ -26,6 +29,7 @@ class Builder:
         trains: Sequence[Train],
         projections: Sequence[Projection],
         forms: Sequence[tuple[Form, dict[str, float | Array]]],
+        lessons: Sequence[Lesson] = (),
         *,
         dt: Seconds,
         origin_ns: int,
@@ -33,7 +37,7 @@ class Builder:
         seed: int,
         skip: bool,
     ) -> None:
-        self.groups, self.projections, self.forms = groups, projections, forms
+        self.groups, self.projections, self.forms, self.lessons = groups, projections, forms, lessons
         self.members: tuple[Group | Train, ...] = (*groups, *trains)
         self.origin_ns, self.dt_ns = origin_ns, dt_ns
         self.place = {member.name: place for place, member in enumerate(self.members)}
@@ -51,13 +55,12 @@ class Builder:
         for projection in self.projections:
             self._check(projection)
         order = _order(groups, projections)
-        keys = [(form_key(decided), group.precision) for group, (decided, _) in zip(groups, forms, strict=True)]
-        # by their keys, not as they come: graphs with the same models in another order share one compiled loop
-        places = {key: place for place, key in enumerate(sorted(set(keys)))}
-        known = {key: decided for key, (decided, _) in zip(keys, forms, strict=True)}
-        self.which = [places[key] for key in keys]
-        distinct: list[tuple[Form, Precision]] = [(known[key], key[1]) for key in places]
-        self.program = Program(tuple(distinct))
+        of = [group.precision for group in groups]
+        self.which, distinct = _distinct([decided for decided, _ in forms], of, form_key)
+        self.rules = [rule_form(lesson.learning.rule, dt) for lesson in lessons]
+        of = [groups[lesson.after].precision for lesson in lessons]
+        self.which_rule, rules = _distinct([decided for decided, _ in self.rules], of, rule_key)
+        self.program = Program(tuple(distinct), tuple(rules))
         self.couplings = [
             (place, coupling) for place, group in enumerate(groups) for coupling in group.model.couplings(dt)
         ]
@@ -68,7 +71,8 @@ class Builder:
         self.source_at = self.group_at + n_groups * CODES["GROUP"]
         self.projection_at = self.source_at + n_sources * CODES["SOURCE"]
         self.record_at = self.projection_at + n_projections * CODES["PROJECTION"]
-        self.table = [0] * (self.record_at + n_records * CODES["RECORD"])
+        self.learning_at = self.record_at + n_records * CODES["RECORD"]
+        self.table = [0] * (self.learning_at + len(lessons) * CODES["LEARNING"])
         self._head(order, skip, seed)
         self._groups(seed)
         self._sources()
@@ -76,6 +80,8 @@ class Builder:
             self._projection(place, projection)
         for place, (target, coupling) in enumerate(self.couplings, len(self.projections)):
             self._coupling(place, target, coupling)
+        for place, lesson in enumerate(lessons):
+            self._lesson(place, lesson)
         self._record()
         self.arrays = self._allocate()
 
@@ -118,6 +124,7 @@ class Builder:
             H_GROUPS=len(self.groups), H_GROUP=self.group_at, H_SOURCES=len(self.members), H_SOURCE=self.source_at,
             H_PROJECTIONS=len(self.projections) + len(self.couplings), H_PROJECTION=self.projection_at,
             H_RECORDS=sum(len(group.record) for group in self.groups), H_RECORD=self.record_at,
+            H_LEARNINGS=len(self.lessons), H_LEARNING=self.learning_at, H_FORMS=len(self.program.forms),
             H_ORDER=self._more(order),
             H_SCRATCH=self._more([0] * self._scratch()),
         )  # fmt: skip
@@ -151,10 +158,9 @@ class Builder:
             rows = states + inputs + len(decided.rows) + int(spare)
             tiles = tiles_of(group.size)
             base = self.real[group.precision]
-            constant = base + tiles * rows * TILE
-            self.real[group.precision] = constant + -(-len(decided.constants) // TILE) * TILE
-            scalars = [c if np.ndim(c := constants[name]) == 0 else 0.0 for name in decided.constants]
-            self.fills.append((group.precision, constant, np.array(scalars, np.float64)))
+            self.real[group.precision] = base + tiles * rows * TILE
+            scalars = [0.0 if isinstance(c := constants[n], np.ndarray) else c for n in decided.constants]
+            constant = self._keep_constants(scalars, group.precision)
             for k, name in enumerate(decided.rows):
                 row = np.resize(np.asarray(constants[name], np.float64), group.size)
                 row = np.concatenate([row, np.full(tiles * TILE - group.size, row[-1])])
@@ -236,6 +242,41 @@ class Builder:
         )  # fmt: skip
         self._keep_weights(wide, group.precision)
 
+    def _lesson(self, place: int, lesson: Lesson) -> None:
+        """A projection that learns: its rule's constants, and what the rule keeps of each synapse beside the weight."""
+        decided, constants = self.rules[place]
+        precision = self.groups[lesson.after].precision
+        synapses = self.projections[lesson.projection].synapses
+        at = self.projection_at + lesson.projection * CODES["PROJECTION"]
+        stride = self.table[at + CODES["P_STRIDE"]]
+        count = synapses.pre_size * stride if stride else synapses.weights.size
+        count += -count % TILE
+        state = self.weight_count[precision]
+        for _ in decided.states[1:]:
+            self._keep_weights(np.zeros(count), precision)
+        by_post = synapse = row = -1
+        if synapses.start is not None and synapses.post is not None and decided.event_driven:
+            order = np.argsort(synapses.post, kind="stable")
+            rows = np.repeat(np.arange(synapses.start.size - 1), np.diff(synapses.start))
+            ends = np.cumsum(np.bincount(synapses.post, minlength=synapses.post_size))
+            by_post = self._keep_start(np.concatenate([np.zeros(1, np.int64), ends]))
+            synapse = self._keep_post(order.astype(np.int32))
+            row = self._keep_post(rows[order].astype(np.int32))
+        until = lesson.learning.until
+        self._set(
+            self.learning_at + place * CODES["LEARNING"],
+            L_RULE=self.which_rule[place], L_PROJECTION=lesson.projection, L_PRE=lesson.before, L_POST=lesson.after,
+            L_CONSTANT=self._keep_constants([constants[name] for name in decided.constants], precision),
+            L_STATE=state, L_COUNT=count, L_UNTIL=_NEVER if until is None else until,
+            L_BY_POST=by_post, L_SYNAPSE=synapse, L_ROW=row,
+        )  # fmt: skip
+
+    def _keep_constants(self, scalars: Sequence[float], precision: Precision) -> int:
+        at = self.real[precision]
+        self.real[precision] = at + -(-len(scalars) // TILE) * TILE
+        self.fills.append((precision, at, np.array(scalars, np.float64)))
+        return at
+
     def _keep_weights(self, weights: npt.NDArray[Any], precision: Precision) -> None:
         flat = np.ascontiguousarray(weights, precision).ravel()
         padding = np.zeros(-flat.size % TILE, precision)
@@ -302,6 +343,28 @@ class Builder:
             "mask": mask, "words": mask.view(np.uint64),
         }  # fmt: skip
         return Arrays(**any_typed)
+
+
+_NEVER = 2**62
+
+
+def _distinct(
+    forms: Sequence[Any], precisions: Sequence[Precision], key_of: Callable[[Any], str]
+) -> tuple[list[int], list[tuple[Any, Precision]]]:
+    """The distinct forms, and which of them each is.
+
+    By their keys, not as they come: graphs with the same models in another order share one compiled loop.
+    """
+    keys = [(key_of(one), precision) for one, precision in zip(forms, precisions, strict=True)]
+    places = {key: place for place, key in enumerate(sorted(set(keys)))}
+    known = dict(zip(keys, forms, strict=True))
+    return [places[key] for key in keys], [(known[key], key[1]) for key in places]
+
+
+def rule_key(decided: RuleForm) -> str:
+    """Two rules with the same key have the same text in every backend."""
+    text = ast.unparse(decided.update)
+    return repr((text, decided.states, decided.pre, decided.post, decided.constants, decided.event_driven))
 
 
 def form_key(decided: Form) -> str:

@@ -16,6 +16,7 @@ _WORDS = {  # what each word of the vocabulary takes; all of them give a number
     "maximum": ("real", "real"),
     "absolute": ("real",),
     "exp": ("real",),
+    "power": ("real", "real"),
 }
 _SPOKEN = {"real": "a number", "bool": "a truth value"}
 
@@ -32,6 +33,8 @@ __device__ __forceinline__ float absolute_(float x) { return fabsf(x); }
 __device__ __forceinline__ double absolute_(double x) { return fabs(x); }
 __device__ __forceinline__ float exp_(float x) { return expf(x); }
 __device__ __forceinline__ double exp_(double x) { return exp(x); }
+__device__ __forceinline__ float power_(float x, float y) { return powf(x, y); }
+__device__ __forceinline__ double power_(double x, double y) { return pow(x, y); }
 """
 """The vocabulary in CUDA C, as `vocabulary.py` defines it."""
 

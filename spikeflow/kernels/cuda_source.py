@@ -17,7 +17,8 @@ from spikeflow.errors import ParameterError
 from spikeflow.kernels import layout, vocabulary
 from spikeflow.kernels.cuda_printer import WORDS, print_function
 from spikeflow.kernels.model import Form
-from spikeflow.kernels.network import Precision, Program
+from spikeflow.kernels.parts import Precision, Program
+from spikeflow.kernels.rule import RuleForm
 
 KERNEL = "spikeflow_window"
 """The kernel's name; its parameters are the arrays of `layout.Arrays`, in order. It is launched with one block."""
@@ -72,6 +73,8 @@ def cuda_source(program: Program) -> str:
         _shared(vocabulary.flush, []),
         *[_form(form, precision, place) for place, (form, precision) in enumerate(program.forms)],
         _dispatch(program),
+        *[_rule(rule, precision, place) for place, (rule, precision) in enumerate(program.rules)],
+        _dispatch_rules(program),
         Path(__file__).with_name("network.cu").read_text(encoding="utf-8"),
         f'extern "C" __global__ void __launch_bounds__({MOST_THREADS}) {KERNEL}(',
         *_wrapped(f"    {', '.join(parameters)}) {{"),
@@ -142,7 +145,59 @@ def _form(form: Form, precision: Precision, place: int) -> str:
     return printed.text + "\n    ".join([head, *lines, "return spiked;"]) + "\n}\n"
 
 
-def _origin(form: Form) -> tuple[str, str, int]:
+def _rule(rule: RuleForm, precision: Precision, place: int) -> str:
+    """`change_<place>`, which changes one synapse and says whether something of it is not a number."""
+    real = "float" if precision == "float32" else "double"
+    name, file, first_line = _origin(rule)
+    printed = print_function(rule.update, f"rule_{place}", f"{name} ({file})", first_line=first_line)
+    if printed.results != ("real",) * len(rule.states):
+        raise ParameterError(
+            f"{name} ({file}): update returns {', '.join(printed.results)}", f"return the new {', '.join(rule.states)}"
+        )
+    constant = {constant: f"constant[{k}]" for k, constant in enumerate(rule.constants)}
+    cells = [f"beside[{k - 1} * apart]" if k else "weight" for k in range(len(rule.states))]
+    taken = list(cells)
+    taken += [f"before[{k} * TILE]" for k in range(len(rule.pre))]
+    taken += [f"after[{k} * TILE]" for k in range(len(rule.post))]
+    taken += [constant[name] for name in rule.named]
+    given = [f"next_{k}" for k in range(len(rule.states))]
+    lines = [f"{real} {', '.join(given)};", f"rule_{place}<{real}>({', '.join(taken + given)});"]
+    lines += [f"const bool lost = {' || '.join(f'{name} != {name}' for name in given)};"]
+    for k, cell in enumerate(cells):
+        lines += [f"shared_flush<{real}>(next_{k}, {constant['tiny']}, {constant['zero']}, {cell});"]
+    head = (
+        f"// {name}, {precision}\n__device__ __forceinline__ bool change_{place}(\n"
+        f"    {real} &weight, {real} *beside, long long apart, const {real} *before, const {real} *after,"
+        f" const {real} *constant) {{"
+    )
+    return printed.text + "\n    ".join([head, *lines, "return lost;"]) + "\n}\n"
+
+
+def _dispatch_rules(program: Program) -> str:
+    """`change`, which changes one synapse, unless nothing can happen to it in this tick."""
+    lines = [
+        "__device__ bool change(",
+        "    const Net &net, const long long *learning, long long weight, long long beside, long long before,",
+        "    long long after) {",
+        "    const long long apart = learning[L_COUNT], constant = learning[L_CONSTANT];",
+        "    switch (learning[L_RULE]) {",
+    ]
+    for k, (rule, precision) in enumerate(program.rules):
+        of = "32" if precision == "float32" else "64"
+        weights, reals = f"net.weight{of}", f"net.real{of}"
+        last = len(rule.pre) - 1, len(rule.post) - 1
+        lines.append(f"    case {k}:")
+        if rule.event_driven:
+            quiet = f"{reals}[before + {last[0]} * TILE] == 0 && {reals}[after + {last[1]} * TILE] == 0"
+            lines.append(f"        if ({quiet}) return false;")
+        lines += [
+            f"        return change_{k}({weights}[weight], {weights} + beside, apart, {reals} + before,",
+            f"            {reals} + after, {reals} + constant);",
+        ]
+    return "\n".join([*lines, "    default: return false;", "    }", "}", ""])
+
+
+def _origin(form: Form | RuleForm) -> tuple[str, str, int]:
     """A model's name, its file, and the line its `update` starts at."""
     update = getattr(form.function, "func", form.function)
     code = inspect.unwrap(update).__code__

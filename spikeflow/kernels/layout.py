@@ -20,11 +20,12 @@ TILE = 64
 # The head of the table.
 HEAD = (
     "H_TICK",  # the next tick; on return the first that was not done
-    "H_STOP",  # the first tick that is not to be done
+    "H_STOP",  # the first tick that is not to be done in this step
+    "H_PAUSE",  # the first that is not to be done in this call
     "H_ORIGIN",  # event time of tick 0
     "H_STEP",  # event time from one tick to the next
     "H_STATUS",  # what came of the call: DONE, FULL, UNORDERED, INVALID or LOST (a state is not a number)
-    "H_DETAIL",  # the source or population that it is about
+    "H_DETAIL",  # the source or population that it is about; where weights are LOST, H_GROUPS more than the learning
     "H_FRESH",  # 1 at the first call of a step, 0 where a step goes on after FULL
     "H_SKIP",  # 1: tiles that rest are skipped
     "H_GROUPS",  # how many populations, and where their table starts
@@ -35,6 +36,9 @@ HEAD = (
     "H_PROJECTION",
     "H_RECORDS",
     "H_RECORD",
+    "H_LEARNINGS",
+    "H_LEARNING",
+    "H_FORMS",  # how many forms the program has; its learning rules come behind them
     "H_ORDER",  # where the order of the populations within a tick is listed
     "H_SCRATCH",  # room for a backend's own use: twice the most delays, or 8 numbers a tile
 )
@@ -100,15 +104,31 @@ RECORD = (
     "R_OUT",  # where the next sample goes in `recorded`
 )
 
+# One projection that learns.
+LEARNING = (
+    "L_RULE",  # which of the program's rules
+    "L_PROJECTION",
+    "L_PRE",  # the population of presynaptic traces: a neuron each, or one for each delay, as rows of CSR are
+    "L_POST",  # the population of postsynaptic traces
+    "L_CONSTANT",  # the rule's constants in `real32` or `real64`
+    "L_STATE",  # the second state of its synapses in `weight32` or `weight64`, in the order of the weights
+    "L_COUNT",  # numbers from one state to the next
+    "L_UNTIL",  # the first tick that changes nothing
+    "L_BY_POST",  # CSR: in `start`; the synapses of postsynaptic neuron n are start[n] to start[n + 1] of what follows
+    "L_SYNAPSE",  # CSR: in `post`; which synapse each of them is
+    "L_ROW",  # CSR: in `post`; the row that it is in
+)
+
 DENSE, CSR, ONE_TO_ONE = 0, 1, 2
 DONE, FULL, UNORDERED, INVALID, LOST = 0, 1, 2, 3, 4
 
 CODES: dict[str, int] = {
-    name: place for names in (HEAD, GROUP, SOURCE, PROJECTION, RECORD) for place, name in enumerate(names)
+    name: place for names in (HEAD, GROUP, SOURCE, PROJECTION, RECORD, LEARNING) for place, name in enumerate(names)
 }
 CODES |= {"DENSE": DENSE, "CSR": CSR, "ONE_TO_ONE": ONE_TO_ONE, "TILE": TILE}
 CODES |= {"DONE": DONE, "FULL": FULL, "UNORDERED": UNORDERED, "INVALID": INVALID, "LOST": LOST}
 CODES |= {"GROUP": len(GROUP), "SOURCE": len(SOURCE), "PROJECTION": len(PROJECTION), "RECORD": len(RECORD)}
+CODES["LEARNING"] = len(LEARNING)
 """Every name above with its number: a backend in another language prints them as its constants."""
 
 

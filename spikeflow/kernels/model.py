@@ -259,23 +259,17 @@ SHARED = {"zero": 0.0, "one": 1.0, "tiny": vocabulary.TINY}
 def form(model: NeuronModel, dt: Seconds) -> tuple[Form, dict[str, float | Array]]:
     """A model with its options decided, and its constants in float64."""
     refracts = model.refractory_ticks(dt) > 0
-    values: dict[str, float | Array] = dict(model.constants(dt))
     cls = type(model)
-    tree = pruned(cls.update, model.options())
+    fields = {name: getattr(model, name) for name in cls.model_fields}
     lead = len(cls.state) + len(cls.receptors) + len(cls.noise)
-    named = [argument.arg for argument in tree.args.args[lead:]]
-    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    known = values | {name: getattr(model, name) for name in cls.model_fields if name in named} | SHARED
-    if missing := [name for name in named if name not in known]:
-        raise ParameterError(f"update takes {', '.join(missing)}", "name a field or a key of constants()")
-    tree.args.args = tree.args.args[:lead] + [a for a in tree.args.args[lead:] if a.arg in used]
-    constants = {name: known[name] for name in named if name in used}
+    found = decided(cls.update, lead, model.options(), dict(model.constants(dt)) | fields | SHARED)
+    constants: dict[str, float | Array] = dict(found.constants)
     if refracts:
         constants["rho_reset"] = model.refractory_ticks(dt)
     constants |= SHARED
-    decided = Form(
+    made = Form(
         name=cls.__name__,
-        update=tree,
+        update=found.tree,
         states=(*cls.state, "rho") if refracts else cls.state,
         receptors=cls.receptors,
         noise=cls.noise,
@@ -285,15 +279,51 @@ def form(model: NeuronModel, dt: Seconds) -> tuple[Form, dict[str, float | Array
         constants=tuple(constants),
         rows=tuple(name for name, value in constants.items() if isinstance(value, np.ndarray)),
         restless=bool(cls.noise) or bool(model.couplings(dt)),
-        unused=tuple(name for name in named if name not in used),
-        function=functools.partial(cls.update, **_accepted(cls.update, model.options())),
+        unused=found.unused,
+        function=found.function,
     )
-    return decided, constants
+    return made, constants
 
 
-def _accepted(update: Callable[..., Any], options: Mapping[str, str]) -> dict[str, str]:
+@dataclass(frozen=True)
+class Decided:
+    """A function of equations with its static options decided.
+
+    Attributes:
+        tree: its syntax tree, without the options and without arguments that they rule out, which are `unused`.
+        constants: those that it still names, in its order.
+        function: what NumPy runs.
+    """
+
+    tree: ast.FunctionDef
+    constants: dict[str, Any]
+    unused: tuple[str, ...]
+    function: Callable[..., Any]
+
+
+def decided(
+    update: Callable[..., Any], lead: int, options: Mapping[str, str], known: Mapping[str, Any]
+) -> Decided:  # fmt: skip
+    """Decide the options of `update`, whose arguments from the one at `lead` on are names of `known`.
+
+    Raises:
+        ParameterError: it takes what nobody knows, or branches on what is no option.
+    """
+    tree = pruned(update, options)
+    named = [argument.arg for argument in tree.args.args[lead:]]
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    if missing := [name for name in named if name not in known]:
+        raise ParameterError(
+            f"{update.__name__} takes {', '.join(missing)}", "name a field or a key of constants()"
+        )  # fmt: skip
+    tree.args.args = tree.args.args[:lead] + [a for a in tree.args.args[lead:] if a.arg in used]
     taken = inspect.getfullargspec(update).kwonlyargs
-    return {name: value for name, value in options.items() if name in taken}
+    return Decided(
+        tree,
+        {name: known[name] for name in named if name in used},
+        tuple(name for name in named if name not in used),
+        functools.partial(update, **{name: value for name, value in options.items() if name in taken}),
+    )
 
 
 def pruned(update: Callable[..., Any], options: Mapping[str, str]) -> ast.FunctionDef:

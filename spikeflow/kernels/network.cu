@@ -21,7 +21,7 @@ struct Shared {
     int many;
     unsigned spiked[32];  // a bit for each thread
     unsigned long long found;
-    unsigned long long lost;  // the lowest population with a state that is not a number, or all bits set
+    unsigned long long lost;  // the lowest population, then learning, with what is not a number, or all bits set
 };
 
 __device__ __forceinline__ integer *row_of(const Net &net, integer head, integer words, integer place) {
@@ -342,6 +342,42 @@ __device__ void tick_group(const Net &net, integer place, integer tick, Shared &
     }
 }
 
+// ---- what synapses learn in one tick
+
+// The place of a neuron's first state among the numbers of its precision.
+__device__ __forceinline__ integer place_of(const integer *group, integer neuron) {
+    return group[G_BASE] + neuron / TILE * group[G_ROWS] * TILE + neuron % TILE;
+}
+
+// Changes the synapses of a projection, from the traces as they are after this tick. A synapse belongs to one thread;
+// the traces stand still since the last barrier I.
+__device__ void learn(const Net &net, integer place, Shared &shared) {
+    const integer *learning = row_of(net, H_LEARNING, LEARNING, place);
+    const integer *projection = row_of(net, H_PROJECTION, PROJECTION, learning[L_PROJECTION]);
+    const integer *before = row_of(net, H_GROUP, GROUP, learning[L_PRE]);
+    const integer *after = row_of(net, H_GROUP, GROUP, learning[L_POST]);
+    const integer first = projection[P_WEIGHT];
+    bool lost = false;
+    for (integer row = 0; row < before[G_SIZE]; row++) {
+        integer begin = threadIdx.x, end = after[G_SIZE];
+        if (projection[P_KIND] == ONE_TO_ONE) {
+            begin = row % blockDim.x == threadIdx.x ? row : end;
+            end = row + 1;
+        }
+        if (projection[P_KIND] == CSR) {
+            const integer *starts = net.start + projection[P_START] + row;
+            begin += starts[0], end = starts[1];
+        }
+        for (integer k = begin; k < end; k += blockDim.x) {
+            const integer neuron = projection[P_KIND] == CSR ? net.post[projection[P_POST] + k] : k;
+            const integer at = projection[P_KIND] == DENSE ? row * projection[P_STRIDE] + k : k;
+            const integer from = place_of(before, row), to = place_of(after, neuron);
+            if (change(net, learning, first + at, learning[L_STATE] + at, from, to)) lost = true;
+        }
+    }
+    if (lost) atomicMin(&shared.lost, (unsigned long long)(net.table[H_GROUPS] + place));
+}
+
 // The first population that may have no room for the spikes of another tick, or -1.
 __device__ integer full_source(const Net &net) {
     for (integer place = 0; place < net.table[H_SOURCES]; place++) {
@@ -351,7 +387,7 @@ __device__ integer full_source(const Net &net) {
     return -1;
 }
 
-// Steps ticks H_TICK to H_STOP, or stops before a tick that there may be no room for, or before the first with a reason.
+// Steps ticks H_TICK to H_PAUSE, or stops before a tick that there may be no room for, or before the first with a reason.
 __device__ void step_window(const Net &net, Shared &shared) {
     integer *table = net.table;
     if (table[H_FRESH]) {
@@ -369,8 +405,10 @@ __device__ void step_window(const Net &net, Shared &shared) {
     for (;; tick++) {
         __syncthreads();  // J: the last tick is written down
         full = full_source(net);
-        if (tick == table[H_STOP] || full >= 0 || shared.lost != none) break;
+        if (tick == table[H_PAUSE] || full >= 0 || shared.lost != none) break;
         for (integer g = 0; g < table[H_GROUPS]; g++) tick_group(net, table[table[H_ORDER] + g], tick, shared);
+        for (integer k = 0; k < table[H_LEARNINGS]; k++)
+            if (tick < row_of(net, H_LEARNING, LEARNING, k)[L_UNTIL]) learn(net, k, shared);
     }
     if (threadIdx.x != 0) return;
     for (integer r = 0; r < table[H_RECORDS]; r++) {
@@ -378,7 +416,7 @@ __device__ void step_window(const Net &net, Shared &shared) {
         row[R_OUT] += (multiples(tick, row[R_EVERY]) - multiples(table[H_TICK], row[R_EVERY])) * row[R_NEURONS];
     }
     if (shared.lost != none) table[H_STATUS] = LOST, table[H_DETAIL] = (integer)shared.lost, tick--;
-    else if (tick < table[H_STOP]) table[H_STATUS] = FULL, table[H_DETAIL] = full;
+    else if (tick < table[H_PAUSE]) table[H_STATUS] = FULL, table[H_DETAIL] = full;
     table[H_TICK] = tick;
     table[H_FRESH] = 0;
 }

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import copy
 import functools
 import hashlib
 import importlib.metadata
@@ -18,22 +17,22 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import cast
 
 import numpy as np
 
-from spikeflow.kernels import numba_text, vocabulary
-from spikeflow.kernels.layout import ARGUMENTS, CODES, TILE, Arrays
+from spikeflow.kernels import numba_text
+from spikeflow.kernels.layout import ARGUMENTS, CODES, Arrays
 from spikeflow.kernels.model import Form
+from spikeflow.kernels.numba_equations import learn_text, sweep_text
 from spikeflow.kernels.parts import Bind, Precision, Program
+from spikeflow.kernels.rule import RuleForm
 
-_LOOP = ("check", "drop_old", "begin", "full")
+_LOOP = ("check", "drop_old", "begin", "full", "lose")
 _GROUP = ("sift", "deliver", "couple", "lose", "quiet", "keep", "same", "wake", "spike", "record", "group")
 _NOISE = ("mixed", "draw", "uniform32", "uniform64")
-_WORDS = ("where", "minimum", "maximum", "flush", "hold", "count_down")
 _TYPES = {
     "table": "int64", "real32": "float32", "real64": "float64", "weight32": "float32", "weight64": "float64",
     "post": "int32", "start": "int64", "time": "int64", "index": "uint32", "value": "float64", "held": "float64",
@@ -124,14 +123,15 @@ def ones(typing, word):
     return types.int64(types.uint64), emit
 
 
-def _caller(*kinds):
+def _caller(*kinds, result=types.none):
     def call(typing, function, *given):
         def emit(context, builder, signature, arguments):
-            kind = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments[1:]])
-            builder.call(builder.inttoptr(arguments[0], kind.as_pointer()), arguments[1:])
-            return context.get_dummy_value()
+            returned = ir.VoidType() if result is types.none else ir.IntType(64)
+            kind = ir.FunctionType(returned, [argument.type for argument in arguments[1:]])
+            found = builder.call(builder.inttoptr(arguments[0], kind.as_pointer()), arguments[1:])
+            return context.get_dummy_value() if result is types.none else found
 
-        return types.none(types.int64, *[kind or given[k] for k, kind in enumerate(kinds)]), emit
+        return result(types.int64, *[kind or given[k] for k, kind in enumerate(kinds)]), emit
 
     return call
 
@@ -141,6 +141,11 @@ def sweep(typing, function, table, real, mask, g, first, last):
     return _caller(None, None, None, types.int64, types.int64, types.int64)(
         typing, function, table, real, mask, g, first, last
     )
+
+
+@intrinsic
+def learn(typing, function, addresses, l):
+    return _caller(types.int64, types.int64, result=types.int64)(typing, function, addresses, l)
 
 
 @intrinsic
@@ -164,6 +169,7 @@ def prepare(program: Program) -> Bind:
     for form, precision in program.forms:
         tick, sweep = load(group_text(precision)).tick, load(text(form, precision)).sweep
         behind += [tick.address, sweep.address, int(not form.restless)]
+    behind += [load(learning_text(rule, precision)).learn.address for rule, precision in program.rules]
 
     def bind(arrays: Arrays) -> Callable[[], None]:
         table = np.array([getattr(arrays, name).ctypes.data for name in ARGUMENTS] + behind, np.int64)
@@ -184,13 +190,19 @@ def loop_text() -> str:
         "    if table[H_FRESH] != 0:",
         "        if not begin(table, time, index, value):",
         "            return",
-        "    while table[H_TICK] < table[H_STOP]:",
+        "    while table[H_TICK] < table[H_PAUSE]:",
         "        if full(table):",
         "            return",
         "        for k in range(table[H_GROUPS]):",
         "            group = table[table[H_ORDER] + k]",
         f"            form = {len(ARGUMENTS)} + {_PER_FORM} * table[table[H_GROUP] + group * N_GROUP + G_FORM]",
         "            tick(addresses[form], place, group, addresses[form + 1], addresses[form + 2])",
+        "        for k in range(table[H_LEARNINGS]):",
+        "            l = table[H_LEARNING] + k * N_LEARNING",
+        "            if table[H_TICK] < table[l + L_UNTIL]:",
+        f"                rule = {len(ARGUMENTS)} + {_PER_FORM} * table[H_FORMS] + table[l + L_RULE]",
+        "                if learn(addresses[rule], place, l) != 0:",
+        "                    lose(table, table[H_GROUPS] + k)",
         "        if table[H_STATUS] != 0:",
         "            return",
         "        table[H_TICK] += 1\n",
@@ -215,7 +227,15 @@ def group_text(precision: Precision) -> str:
 def text(form: Form, precision: Precision) -> str:
     """The source file of a model's equations."""
     bits = 32 if precision == "float32" else 64
-    return _file(f"the equations of {form.name}", [*_functions(_NOISE if form.noise else ()), _sweep(form, bits)])
+    return _file(f"the equations of {form.name}", [*_functions(_NOISE if form.noise else ()), sweep_text(form, bits)])
+
+
+def learning_text(rule: RuleForm, precision: Precision) -> str:
+    """The source file of a learning rule's equations."""
+    bits = 32 if precision == "float32" else 64
+    opened = _opened(["table", "real", "weight", "post", "start"], bits)
+    functions = _functions(("quiet", "busy"))
+    return _file(f"the learning rule {rule.name}", [*functions, learn_text(rule, opened)])
 
 
 def _file(what: str, parts: Sequence[str]) -> str:
@@ -229,7 +249,7 @@ def _opened(names: Sequence[str], bits: int) -> list[str]:
 
 
 def _codes() -> str:
-    named = ("N_GROUP", "N_SOURCE", "N_PROJECTION", "N_RECORD", "MIX_1", "MIX_2", "STRIDE")
+    named = ("N_GROUP", "N_SOURCE", "N_PROJECTION", "N_RECORD", "N_LEARNING", "MIX_1", "MIX_2", "STRIDE")
     codes = {**CODES, **{name: getattr(numba_text, name) for name in named}}
     return "\n".join(f"{name} = {number}" for name, number in codes.items())
 
@@ -254,102 +274,6 @@ def _plain(function: object) -> str:
         argument.annotation = None
     tree.body = tree.body[1:] if ast.get_docstring(tree) is not None else tree.body
     return f"@_njit\n{ast.unparse(tree)}\n"
-
-
-def _sweep(form: Form, bits: int) -> str:
-    """The equations over tiles, and which neurons spike: no branches, so that it becomes vector code."""
-    states, inputs, noise = form.states, form.receptors, form.noise
-    given = {name: len(states) + len(inputs) + k for k, name in enumerate(form.rows)}
-    taken = [argument.arg for argument in form.update.args.args]
-    lead = len(form.moved) + len(inputs) + len(noise)
-    sources = [
-        *form.moved,
-        *[f"a_{name}" for name in inputs],
-        *[f"n_{name}" for name in noise],
-        *[f"r_{name}" if name in form.rows else f"c_{name}" for name in taken[lead:]],
-    ]
-    results = [f"new_{name}" for name in form.moved] + (["spiked"] if form.spikes else [])
-    body = [f"s_{name} = x[{row * TILE} + k]" for row, name in enumerate(states)]
-    body += [f"a_{name} = x[{(len(states) + k) * TILE} + k]" for k, name in enumerate(inputs)]
-    body += [f"r_{name} = x[{row * TILE} + k]" for name, row in given.items()]
-    body += [f"n_{name} = uniform{bits}(key_{name}, tile * TILE + k, tick)" for name in noise]
-    body += [f"x[{(len(states) + k) * TILE} + k] = c_zero" for k in range(len(inputs))]
-    sources = [f"s_{name}" if name in form.moved and k < len(form.moved) else name for k, name in enumerate(sources)]
-    body += _inlined(form.update, sources, results)
-    if form.refracts:
-        reset = "r_rho_reset" if "rho_reset" in form.rows else "c_rho_reset"
-        body += [
-            "free = s_rho <= c_zero",
-            "spiked = spiked & free",
-            *[f"new_{name} = hold(free, s_{name}, new_{name})" for name in form.held],
-            f"new_rho = count_down(s_rho, free, spiked, {reset}, c_one, c_zero)",
-        ]
-    body += [f"lost = lost | (new_{name} != new_{name})" for name in states]
-    body += [f"x[{row * TILE} + k] = flush(new_{name}, c_tiny, c_zero)" for row, name in enumerate(states)]
-    if form.spikes:
-        body += ["m[k] = spiked"]
-    kind = f"float{bits}"
-    signature = f"types.void(types.CPointer(types.int64), types.CPointer(types.{kind}), types.CPointer(types.uint8), "
-    lines = [
-        f"@cfunc({signature}types.int64, types.int64, types.int64), cache=True, error_model='numpy', _nrt=False)",
-        "def sweep(table, real, mask, g, tile, last):",
-        "    base, stride, tick = table[g + G_BASE], table[g + G_ROWS] * TILE, table[H_TICK]",
-        "    c, first = onward(real, table[g + G_CONSTANT]), table[g + G_REST] * TILE",
-        *[f"    c_{name} = c[{k}]" for k, name in enumerate(form.constants) if name not in form.rows],
-        *[f"    key_{name} = np.uint64(table[table[g + G_KEY] + {k}])" for k, name in enumerate(noise)],
-        "    lost = False",
-        "    for tile in range(tile, last):",
-        "        x, m = onward(real, base + tile * stride), onward(mask, first + tile * TILE)",
-        "        for k in range(TILE):",
-        *[f"            {line}" for line in body],
-        "    if lost:",
-        "        table[g + G_LOST] = 1",
-    ]
-    return ast.unparse(_Words().visit(ast.parse("\n".join(lines)))) + "\n"
-
-
-def _inlined(update: ast.FunctionDef, given: Sequence[str], results: Sequence[str]) -> list[str]:
-    """The lines of `update` on `given` variables; its own names cannot meet those of the loop."""
-    *statements, end = copy.deepcopy(update.body)
-    assert isinstance(end, ast.Return) and end.value is not None
-    own = {argument.arg for argument in update.args.args}
-    own |= {n.id for n in ast.walk(update) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-    rename = _Rename({name: ast.Name(f"u_{name}") for name in own})
-    lines = [f"u_{a.arg} = {name}" for a, name in zip(update.args.args, given, strict=True)]
-    lines += [line for statement in statements for line in ast.unparse(rename.visit(statement)).splitlines()]
-    value = ast.unparse(rename.visit(end.value))
-    return [*lines, f"{', '.join(results)}{',' * isinstance(end.value, ast.Tuple)} = {value}"]
-
-
-class _Rename(ast.NodeTransformer):
-    """Puts expressions in the place of names."""
-
-    def __init__(self, into: Mapping[str, ast.expr]) -> None:
-        self.into = into
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        return copy.deepcopy(self.into.get(node.id, node))
-
-
-class _Words(ast.NodeTransformer):
-    """Writes the shared words out, down to `where`: much faster to compile than calls, to the same instructions."""
-
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        self.generic_visit(node)
-        if isinstance(node.func, ast.Attribute) and ast.unparse(node.func) == "np.where":
-            node.func = ast.Name("where")
-        if not isinstance(node.func, ast.Name):
-            return node
-        if node.func.id in ("exp", "absolute"):
-            return ast.Call(ast.Name({"exp": "math.exp", "absolute": "abs"}[node.func.id]), node.args, [])
-        if node.func.id not in _WORDS or node.func.id == "where":
-            return node
-        word = ast.parse(inspect.getsource(getattr(vocabulary, node.func.id))).body[0]
-        assert isinstance(word, ast.FunctionDef) and isinstance(word.body[-1], ast.Return)
-        names = [argument.arg for argument in word.args.args]
-        rename = _Rename(dict(zip(names, node.args, strict=True)))
-        assert word.body[-1].value is not None
-        return cast(ast.AST, self.visit(rename.visit(word.body[-1].value)))
 
 
 def cache_folder() -> Path:

@@ -12,25 +12,30 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from spikeflow import noise
-from spikeflow.kernels.layout import CODES, GROUP, HEAD, PROJECTION, RECORD, SOURCE
+from spikeflow.kernels.layout import CODES, GROUP, HEAD, LEARNING, PROJECTION, RECORD, SOURCE
 
 A: TypeAlias = Any
 """An array, or a scalar of an array's type."""
 
-(H_TICK, H_STOP, H_ORIGIN, H_STEP, H_STATUS, H_DETAIL, H_FRESH, H_SKIP, H_GROUPS, H_GROUP, H_SOURCES, H_SOURCE,
- H_PROJECTIONS, H_PROJECTION, H_RECORDS, H_RECORD, H_ORDER, H_SCRATCH) = range(len(HEAD))  # fmt: skip
+(H_TICK, H_STOP, H_PAUSE, H_ORIGIN, H_STEP, H_STATUS, H_DETAIL, H_FRESH, H_SKIP, H_GROUPS, H_GROUP, H_SOURCES, H_SOURCE,
+ H_PROJECTIONS, H_PROJECTION, H_RECORDS, H_RECORD, H_LEARNINGS, H_LEARNING, H_FORMS, H_ORDER, H_SCRATCH,
+) = range(len(HEAD))  # fmt: skip
 (G_FORM, G_BASE, G_TILES, G_ROWS, G_SIZE, G_STATES, G_INPUTS, G_CONSTANT, G_REST, G_RESTING, G_LIST, G_LISTED,
  G_AFTER, G_AFTERS, G_KEY, G_VALUE, G_LOST) = range(len(GROUP))  # fmt: skip
 S_COUNT, S_CAPACITY, S_OFFSET, S_SIZE, S_VALUE, S_START, S_KEPT = range(len(SOURCE))
 (P_KIND, P_SOURCE, P_TARGET, P_ROW, P_INTO, P_WEIGHT, P_STRIDE, P_PRE, P_DELAYS, P_DELAY, P_START, P_POST, P_MEMBER,
  P_HELD, P_STATE) = range(len(PROJECTION))  # fmt: skip
 R_GROUP, R_ROW, R_EVERY, R_NEURON, R_NEURONS, R_OUT = range(len(RECORD))
+(L_RULE, L_PROJECTION, L_PRE, L_POST, L_CONSTANT, L_STATE, L_COUNT, L_UNTIL, L_BY_POST, L_SYNAPSE, L_ROW) = range(
+    len(LEARNING)
+)
 DENSE, CSR, FULL, UNORDERED, INVALID, LOST = (
     CODES[name] for name in ("DENSE", "CSR", "FULL", "UNORDERED", "INVALID", "LOST")
 )
 TILE = 64
 MIX_1, MIX_2, STRIDE = noise.MIX_1, noise.MIX_2, noise.STRIDE
 N_GROUP, N_SOURCE, N_PROJECTION, N_RECORD = len(GROUP), len(SOURCE), len(PROJECTION), len(RECORD)
+N_LEARNING = len(LEARNING)
 
 
 def check(table: A, time: A, index: A, source: int) -> int:
@@ -430,6 +435,16 @@ def record(table: A, real: A, post: A, recorded: A, group: int, base: int, strid
                 neuron = np.int64(post[first + n])
                 recorded[out + n] = real[at + (neuron >> 6) * stride + (neuron & 63)]
             table[r + R_OUT] = out + table[r + R_NEURONS]
+
+
+def busy(table: A, real: A, at: int, stride: int, tiles: int) -> A:
+    """List the tiles of a row that hold anything but zeros, in the scratch; returns how many."""
+    listed = onward(table, table[H_SCRATCH])
+    found = np.int64(0)
+    for tile in range(tiles):
+        listed[found] = tile
+        found += not quiet(real, at + tile * stride, 1)
+    return found
 
 
 def mixed(x: A) -> A:

@@ -52,6 +52,7 @@ class _Pass:
         self.sources = self._rows("SOURCE")
         self.projections = self._rows("PROJECTION")
         self.records = self._rows("RECORD")
+        self.learnings = self._rows("LEARNING")
 
     def _rows(self, kind: str) -> list[_Row]:
         first, count = self.head[f"H_{kind}"], self.head[f"H_{kind}S"]
@@ -68,13 +69,16 @@ class _Pass:
                 self._drop_old(place, source)
             self.head["H_FRESH"] = 0
         order = self.head["H_ORDER"]
-        while self.head["H_TICK"] < self.head["H_STOP"]:
+        while self.head["H_TICK"] < self.head["H_PAUSE"]:
             for place, source in enumerate(self.sources):
                 if source["S_KEPT"] and source["S_CAPACITY"] - source["S_COUNT"] < source["S_SIZE"]:
                     self.head["H_STATUS"], self.head["H_DETAIL"] = layout.FULL, place
                     return
             for place in self.arrays.table[order : order + len(self.groups)]:
                 self._tick(int(place))
+            for place, learning in enumerate(self.learnings):
+                if self.head["H_TICK"] < learning["L_UNTIL"]:
+                    self._learn(place, learning)
             if self.head["H_STATUS"]:
                 return
             self.head["H_TICK"] += 1
@@ -119,10 +123,8 @@ class _Pass:
     def _tick(self, place: int) -> None:
         group = self.groups[place]
         form, precision = self.program.forms[group["G_FORM"]]
-        real: Tiles = self.arrays.real32 if precision == "float32" else self.arrays.real64
-        weight: Tiles = self.arrays.weight32 if precision == "float32" else self.arrays.weight64
-        base, tiles, rows = group["G_BASE"], group["G_TILES"], group["G_ROWS"]
-        state = real[base : base + tiles * rows * TILE].reshape(tiles, rows, TILE)
+        real, weight = self._numbers(precision)
+        state = _tiles(group, real)
         self._gather(group["G_LIST"], group["G_LISTED"], state, weight)
         spiked = self._update(form, group, state, real)
         if np.isnan(state[:, : len(form.states), :]).any():
@@ -147,6 +149,47 @@ class _Pass:
                 out = record["R_OUT"]
                 self.arrays.recorded[out : out + neurons.size] = state[neurons // TILE, record["R_ROW"], neurons % TILE]
                 record["R_OUT"] = out + neurons.size
+
+    def _numbers(self, precision: str) -> tuple[Tiles, Tiles]:
+        if precision == "float32":
+            return self.arrays.real32, self.arrays.weight32
+        return self.arrays.real64, self.arrays.weight64
+
+    # ---- what synapses learn in one tick
+
+    def _learn(self, place: int, learning: _Row) -> None:
+        """Change every synapse of a projection, from the traces as they are after this tick."""
+        form, precision = self.program.rules[learning["L_RULE"]]
+        real, weight = self._numbers(precision)
+        projection = self.projections[learning["L_PROJECTION"]]
+        before, after = self.groups[learning["L_PRE"]], self.groups[learning["L_POST"]]
+        pre = [_tiles(before, real)[:, k, :].reshape(-1)[: before["G_SIZE"]] for k in range(len(form.pre))]
+        post = [_tiles(after, real)[:, k, :].reshape(-1)[: after["G_SIZE"]] for k in range(len(form.post))]
+        firsts = [projection["P_WEIGHT"]]
+        firsts += [learning["L_STATE"] + k * learning["L_COUNT"] for k in range(len(form.states) - 1)]
+        if projection["P_KIND"] == layout.DENSE:
+            shape = projection["P_PRE"], projection["P_STRIDE"]
+            states = [weight[at : at + shape[0] * shape[1]].reshape(shape)[:, : after["G_SIZE"]] for at in firsts]
+            pre = [row[:, None] for row in pre]
+        elif projection["P_KIND"] == layout.CSR:
+            first = projection["P_START"]
+            starts = self.arrays.start[first : first + before["G_SIZE"] + 1]
+            posts = self.arrays.post[projection["P_POST"] : projection["P_POST"] + int(starts[-1])]
+            states = [weight[at : at + posts.size] for at in firsts]
+            pre = [np.repeat(row, np.diff(starts)) for row in pre]
+            post = [row[posts] for row in post]
+        else:
+            states = [weight[at : at + after["G_SIZE"]] for at in firsts]
+        scalars = real[learning["L_CONSTANT"] : learning["L_CONSTANT"] + len(form.constants)]
+        constant: dict[str, Any] = dict(zip(form.constants, scalars, strict=True))
+        result = form.function(
+            *[state.copy() for state in states], *pre, *post,
+            **{name: constant[name] for name in form.named}, **dict.fromkeys(form.unused),
+        )  # fmt: skip
+        for state, new in zip(states, result, strict=True):
+            state[:] = flush(new, constant["tiny"], constant["zero"])
+            if np.isnan(state).any():
+                self._lost(len(self.groups) + place)
 
     def _lost(self, place: int) -> None:
         """A state is not a number: the lowest population of a tick that has one is named."""
@@ -240,3 +283,9 @@ class _Pass:
         neurons = np.arange(state.shape[0] * TILE)
         draw = noise.uniform32 if state.dtype == np.float32 else noise.uniform
         return [draw(int(key), neurons, self.head["H_TICK"]).reshape(-1, TILE) for key in keys]
+
+
+def _tiles(group: _Row, real: Tiles) -> Tiles:
+    """The tiles of a population: [tiles, rows, 64], not a copy."""
+    base, tiles, rows = group["G_BASE"], group["G_TILES"], group["G_ROWS"]
+    return real[base : base + tiles * rows * TILE].reshape(tiles, rows, TILE)

@@ -179,6 +179,13 @@ def _time(value: Any, info: ValidationInfo) -> Any:
     return value
 
 
+def _span(value: Any, info: ValidationInfo) -> float:
+    found = _time(value, info)
+    if not isinstance(found, float):
+        raise ParameterError(f"{value!r} is not one time", "write one time, such as 10 ms")
+    return found
+
+
 def _matrix(value: Any, info: ValidationInfo) -> Any:
     if value is None:
         return None
@@ -223,7 +230,7 @@ def times(model: type[BaseModel]) -> tuple[str, ...]:
     return tuple(
         name
         for name, field in model.model_fields.items()
-        if any(isinstance(one, PlainValidator) and one.func is _time for one in field.metadata)
+        if any(isinstance(one, PlainValidator) and one.func in (_time, _span) for one in field.metadata)
     )
 
 
@@ -255,6 +262,9 @@ A distribution becomes one value per neuron before a model computes with it (`Ne
 
 Time = Annotated[float | Array, PlainValidator(_time), PlainSerializer(_plain), WithJsonSchema(_DURATION)]
 """A time constant in seconds, above zero: one value, or one per neuron."""
+
+Span = Annotated[float, PlainValidator(_span), WithJsonSchema({"type": "string", "examples": ["10 ms"]})]
+"""A time constant in seconds, above zero, that all share."""
 
 Matrix = Annotated[Array | None, PlainValidator(_matrix), PlainSerializer(_plain_matrix), WithJsonSchema(_FILE)]
 """A number for each pair of neurons [post, pre]: from a graph file the path of a `.npy` file."""

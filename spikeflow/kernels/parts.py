@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from spikeflow.kernels.layout import Arrays
 from spikeflow.kernels.model import Array, Form, NeuronModel
+from spikeflow.kernels.rule import Learning, RuleForm
 from spikeflow.kernels.synapses import Synapses
 
 Precision: TypeAlias = Literal["float32", "float64"]
@@ -47,6 +48,7 @@ class Projection:
     """Synapses from a group or train to a group's receptor (the model's first one, if None).
 
     With `hold`, the last value of a channel acts at every tick until the next one (several in a tick: the last).
+    With `learning`, the weights change; `receptor` may be one that a learning projection of the target hears.
     """
 
     source: str
@@ -54,13 +56,18 @@ class Projection:
     synapses: Synapses
     receptor: str | None = None
     hold: bool = False
+    learning: Learning | None = None
 
 
 @dataclass(frozen=True)
 class Program:
-    """What a backend prepares for: the distinct forms, each with its precision; `G_FORM` counts into them."""
+    """What a backend prepares for: the distinct forms, each with its precision; `G_FORM` counts into them.
+
+    `rules` are the distinct learning rules, each with the precision of its synapses; `L_RULE` counts into them.
+    """
 
     forms: tuple[tuple[Form, Precision], ...]
+    rules: tuple[tuple[RuleForm, Precision], ...] = ()
 
 
 Run: TypeAlias = Callable[..., None]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import BaseModel
+
 from spikeflow.errors import ParameterError
 from spikeflow.kernels.parameters import number, times
 
@@ -20,15 +22,22 @@ def refused(model: type[Any], key: str, value: Any) -> ParameterError | None:
     """
     if key in _TRAINING:
         return ParameterError(f"{key} only shapes gradients in training", "leave it out; spikes do not depend on it")
-    stem = key.removesuffix(_INVERSE)
-    if stem != key and stem in times(model):
-        return ParameterError(f"{key} is one over a time constant", f"write {stem}: {_time(value)}")
+    if reason := inverse(model, key, value):
+        return reason
     options: dict[str, tuple[str, ...]] = model.choices()
     if len(only := options.get(key, ())) == 1:
         return ParameterError(f"{key}: this model knows {only[0]} alone", "leave it out")
     has = {"preset": model.presets, "refractory": model.refracts, "allow_unstable": model.linear} | options
     if key in has and not has[key]:
         return ParameterError(f"this model has no {key}", "leave it out")
+    return None
+
+
+def inverse(model: type[BaseModel], key: str, value: Any) -> ParameterError | None:
+    """What to write where a key says one over a time constant that is a field."""
+    stem = key.removesuffix(_INVERSE)
+    if stem != key and stem in times(model):
+        return ParameterError(f"{key} is one over a time constant", f"write {stem}: {_time(value)}")
     return None
 
 

@@ -43,7 +43,12 @@ def absolute(x: Real) -> Real:
     return np.abs(x)
 
 
-WORDS = ("where", "minimum", "maximum", "absolute", "exp")
+def power(x: Real, y: Real) -> Real:
+    """`x` to the power of `y`; libraries differ in the last bits, as for `exp`."""
+    return np.power(x, y)
+
+
+WORDS = ("where", "minimum", "maximum", "absolute", "exp", "power")
 
 TINY = 1e-30
 """State nearer to zero than this becomes zero: far above the smallest normal float32 (1.2e-38), so that neither the

@@ -20,6 +20,8 @@ extern "C" float fabsf(float);
 extern "C" double fabs(double);
 extern "C" float expf(float);  // the whole of math.h would double the time a kernel takes to compile
 extern "C" double exp(double);
+extern "C" float powf(float, float);
+extern "C" double pow(double, double);
 
 #define __global__
 #define __device__ static

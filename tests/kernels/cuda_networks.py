@@ -16,6 +16,11 @@ from spikeflow.kernels.models.lif import Lif
 from spikeflow.kernels.models.lif_mc import LifMc
 from spikeflow.kernels.models.lif_mc_refrac import LifMcRefrac
 from spikeflow.kernels.models.tsodyks_makram import TsodyksMakram
+from spikeflow.kernels.rule import Learning
+from spikeflow.kernels.rules.correlation_sensor import CorrelationSensor
+from spikeflow.kernels.rules.r_stdp import RStdp
+from spikeflow.kernels.rules.stdp import Stdp
+from spikeflow.kernels.rules.stdp_sensor import StdpSensor
 from spikeflow.units import Seconds
 
 TICKS = 42
@@ -54,6 +59,8 @@ def everything(backend: str, **options: Any) -> Network:
         Group("short", TsodyksMakram(), 101, record={"u": (np.arange(101), 3)}),
         Group("cable", Twice(g_coupling=own.normal(-1, 20, (75, 75))), 75, record={"v": (np.arange(75)[::-1], 1)}),
         Group("tree", LifMcRefrac(g_coupling=own.normal(0, 0.02, (66, 66)), rho_reset=2), 66, "float64"),
+        Group("pupil", Lif(v_th=0.6), 66),
+        Group("scholar", Lif(tau_syn=3e-3), 101, "float64"),
     ]
     trains = [Train("x", 90, True), Train("y", 101), Train("z", 40, True)]
     wide = rng.normal(0.05, 0.3, (90, 101))
@@ -73,8 +80,45 @@ def everything(backend: str, **options: Any) -> Network:
         Projection("short", "cable", scattered(own, 101, 75, 900, own.integers(0, 3, 900))),
         Projection("short", "tree", build.dense(own.normal(0.5, 0.5, (101, 66)))),
         Projection("cable", "tree", scattered(own, 75, 66, 300, 1)),
+        *learned(np.random.default_rng(9)),
     ]
     return Network(groups, trains, projections, dt=DT, seed=3, backend=backend, origin_ns=500, dt_ns=10, **options)
+
+
+def learned(rng: np.random.Generator) -> list[Projection]:
+    """Every rule, each kind of synapses and delays, a reward, and one that stops to learn."""
+    far = {"w_min": -1.0, "w_max": 2.0}
+    stdp = Stdp(tau_pre=9e-3, tau_post=7e-3, eta_plus=0.4, eta_minus=0.3, algorithm="multiplicative_relu", **far)
+    slow = Stdp(eta_plus=0.02, eta_minus=0.05, integrator="exact", **far)
+    reward = RStdp(tau_e=20e-3, eta=0.02, **far)
+    sensor = CorrelationSensor(tau_c=8e-3)
+    every = dict.fromkeys(("w", "post_pre", "correlation", "anti_correlation"), 9)
+    return [
+        Projection(
+            "a",
+            "pupil",
+            build.dense(rng.normal(0.1, 0.3, (101, 66)), rng.integers(0, 4, 101)),
+            learning=Learning(stdp, name="a", record={"w": 5, "t_pre": 7, "t_post": 4}),
+        ),
+        Projection(
+            "alone",
+            "pupil",
+            scattered(rng, 77, 66, 900, rng.integers(0, 5, 900)),
+            learning=Learning(reward, name="alone", record={"e": 3, "w": 10}),
+        ),
+        Projection("pupil", "pupil", build.dense(rng.normal(0, 0.1, (66, 66)), 1), learning=Learning(slow, 23, "own")),
+        Projection("x", "pupil", build.dense(rng.normal(0, 1, (90, 66))), "reward"),
+        Projection(
+            "y",
+            "scholar",
+            build.one_to_one(rng.normal(0.8, 0.5, 101), rng.integers(0, 3, 101)),
+            learning=Learning(sensor, name="y", record=every),
+        ),
+        Projection("alone", "scholar", scattered(rng, 77, 101, 800, 1), learning=Learning(stdp, name="alone")),
+        Projection(
+            "z", "scholar", build.dense(rng.normal(0, 0.1, (40, 101))), learning=Learning(StdpSensor(), name="z")
+        ),
+    ]
 
 
 def overflowing(backend: str) -> Network:

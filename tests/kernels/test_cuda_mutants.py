@@ -65,6 +65,12 @@ FAULTS = {
     "couplings that come after the equations come never": ("group[G_AFTER], group[G_AFTERS]", "group[G_AFTER], 0"),
     "spikes carry another state": ("net.real32, group, group[G_VALUE],", "net.real32, group, group[G_VALUE] - 1,"),
     "values are written one place too late": ("source[S_VALUE] + at]", "source[S_VALUE] + at + 1]"),
+    "the last neuron learns nothing": ("end = after[G_SIZE];", "end = after[G_SIZE] - 1;"),
+    "a row of synapses is one too short": ("end = starts[1];", "end = starts[1] - 1;"),
+    "one to one learns from its neighbour": ("? row : end;", "? row + 1 : end;"),
+    "a synapse learns from another neuron": ("to = place_of(after, neuron)", "to = place_of(after, 0)"),
+    "a synapse learns from another input": ("from = place_of(before, row)", "from = place_of(before, 0)"),
+    "learning never ends": ("if (tick < row_of(net, H_LEARNING, LEARNING, k)[L_UNTIL])", ""),
     "order within a tick is not looked at": ("index[k - 1] <= index[k]", "true"),
 }
 

@@ -1,0 +1,316 @@
+"""What lies where in a network's arrays, and its state: read, set back, saved and loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from spikeflow.errors import ParameterError, nearest
+from spikeflow.kernels.builder import Builder
+from spikeflow.kernels.layout import CODES, TILE, aligned
+from spikeflow.kernels.learning import expanded
+from spikeflow.kernels.model import form
+from spikeflow.kernels.parts import Group, Projection, Train
+from spikeflow.kernels.plastic import Plastic
+from spikeflow.units import Seconds
+
+State: TypeAlias = dict[str, Any]
+
+
+class Events(NamedTuple):
+    """Events in time order: time, neuron or channel and, where the train is valued, a number each."""
+
+    t: npt.NDArray[np.int64]
+    neuron: npt.NDArray[np.uint32]
+    value: npt.NDArray[np.floating] | None = None
+
+
+Columns: TypeAlias = tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32], npt.NDArray[np.floating[Any]] | None]
+"""What `Events` names, as a plain tuple, which takes less time to make."""
+
+
+class Result(NamedTuple):
+    """What a group did in a step: spikes, and (time, neuron, value) of each recorded variable; by time, then neuron.
+
+    `value` is what each spike carries, where the model's spikes are graded.
+    """
+
+    t: npt.NDArray[np.int64]
+    neuron: npt.NDArray[np.uint32]
+    recorded: dict[str, tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32], npt.NDArray[np.floating]]]
+    value: npt.NDArray[np.floating] | None = None
+
+
+COUNT, CAPACITY, OFFSET, SIZE = (CODES[k] for k in ("S_COUNT", "S_CAPACITY", "S_OFFSET", "S_SIZE"))
+VALUE, START = CODES["S_VALUE"], CODES["S_START"]
+NO_TIMES, NO_INDICES, NO_VALUES = np.zeros(0, np.int64), np.zeros(0, np.uint32), np.zeros(0, np.float32)
+
+
+class Laid:
+    """A network as it is laid out; `Network` steps it."""
+
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        trains: Sequence[Train],
+        projections: Sequence[Projection],
+        *,
+        dt: Seconds,
+        seed: int = 0,
+        backend: str = "auto",
+        origin_ns: int = 0,
+        dt_ns: int = 1,
+        skip: bool = True,
+    ) -> None:
+        from spikeflow.kernels.backends import prepare  # the backends know this module
+
+        models = {group.name: group.model for group in groups}
+        heard = [p for p in projections if p.target not in models or models[p.target].hears(p.source == p.target)]
+        all_groups, all_projections, lessons = expanded(groups, heard)
+        self.groups, self.trains, self.projections = tuple(all_groups), tuple(trains), tuple(all_projections)
+        self._own = len(groups)  # those behind are traces
+        self.members: tuple[Group | Train, ...] = (*self.groups, *self.trains)
+        self.dt, self.origin_ns, self.dt_ns = dt, origin_ns, dt_ns
+        self._names = [group.name for group in self.groups] + [train.name for train in trains]
+        if len(set(self._names)) < len(self._names):
+            raise ParameterError(f"a name is used twice in {', '.join(self._names)}", "name each differently")
+        self._place = {name: place for place, name in enumerate(self._names)}
+        self._forms = [form(group.model, dt) for group in self.groups]
+        built = Builder(
+            self.groups,
+            self.trains,
+            self.projections,
+            self._forms,
+            lessons,
+            dt=dt,
+            origin_ns=origin_ns,
+            dt_ns=dt_ns,
+            seed=seed,
+            skip=skip,
+        )
+        self.arrays, self.program = built.arrays, built.program
+        self._table = built.arrays.table
+        self._numbers = memoryview(self._table)  # type: ignore[arg-type]  # three times as fast for single numbers
+        self._sources = [built.source_at + place * CODES["SOURCE"] for place in range(len(self._names))]
+        self._group_at, self._projection_at, self._record_at = built.group_at, built.projection_at, built.record_at
+        self._records = built.records
+        first = len(self.groups)
+        self._trains = {
+            train.name: (self._sources[first + k], first + k, train.valued) for k, train in enumerate(self.trains)
+        }
+        self._outputs = [
+            (group.name, at + START, at + COUNT, at + OFFSET, at + VALUE if group.model.graded else 0)
+            for group, at in zip(groups, self._sources, strict=False)
+        ]
+        self._resting = [
+            (at + CODES["G_RESTING"], at + CODES["G_TILES"])
+            for at in (built.group_at + place * CODES["GROUP"] for place in range(len(self.groups)))
+        ]
+        self._silence = {
+            group.name: Result(NO_TIMES, NO_INDICES, {}, NO_VALUES if group.model.graded else None) for group in groups
+        }
+        self._plastic = [
+            Plastic(
+                lesson,
+                self.projections[lesson.projection],
+                self.groups[lesson.after].precision,
+                built.learning_at + place * CODES["LEARNING"],
+                built.projection_at + lesson.projection * CODES["PROJECTION"],
+            )
+            for place, lesson in enumerate(lessons)
+        ]
+        self._traces = {
+            self.groups[place].name: (plastic.target, plastic.learning.name)
+            for plastic, lesson in zip(self._plastic, lessons, strict=True)
+            for place in (lesson.before, lesson.after)
+        }
+        self._is_still = False
+        self.reset([group.name for group in groups])
+        self.backend, self._bind = prepare(backend, self.program)
+        self._pass()
+
+    def _pass(self) -> None:
+        """Hand the arrays over again, because one of them is a new one."""
+        self._run = self._bind(self.arrays)
+        self._time, self._index, self._value = self.arrays.time, self.arrays.index, self.arrays.value
+        self._times: memoryview[Any] = memoryview(self._time)  # type: ignore[arg-type]
+        self._indices: memoryview[Any] = memoryview(self._index)  # type: ignore[arg-type]
+
+    def pending(self) -> int:
+        """Spikes and samples that wait in delay lines: each once, however many synapses it is on the way to."""
+        return sum(len(self._waiting(place)[0]) for place in range(len(self._names)))
+
+    def _pointers(self, place: int) -> list[int]:
+        """Where in the table the next events of each reader of a source stand."""
+        found = []
+        for k in range(len(self.projections)):
+            at = self._projection_at + k * CODES["PROJECTION"]
+            if self._table[at + CODES["P_SOURCE"]] == place:
+                first = int(self._table[at + CODES["P_DELAY"]])
+                found += [first + 2 * d + 1 for d in range(int(self._table[at + CODES["P_DELAYS"]]))]
+        return found
+
+    def _waiting(self, place: int) -> Events:
+        at = self._sources[place]
+        count = int(self._table[at + COUNT])
+        first = min((int(self._table[pointer]) for pointer in self._pointers(place)), default=count)
+        offset, value = int(self._table[at + OFFSET]), int(self._table[at + VALUE])
+        part = slice(offset + first, offset + count)
+        values = self.arrays.value[value + first : value + count].copy() if value >= 0 else None
+        return Events(self.arrays.time[part].copy(), self.arrays.index[part].copy(), values)
+
+    def _tiles(self, place: int) -> npt.NDArray[np.floating]:
+        """A group's tiles [tiles, rows, 64], not a copy."""
+        at = self._group_at + place * CODES["GROUP"]
+        base, tiles, rows = (int(self._table[at + CODES[k]]) for k in ("G_BASE", "G_TILES", "G_ROWS"))
+        real = self.arrays.real32 if self.groups[place].precision == "float32" else self.arrays.real64
+        return real[base : base + tiles * rows * TILE].reshape(tiles, rows, TILE)
+
+    def read(self, group: str, variable: str) -> npt.NDArray[np.floating]:
+        """A state variable of every neuron, after the last tick."""
+        place = self._group(group)
+        states = self._forms[place][0].states
+        if variable not in states:
+            raise ParameterError(f"{group!r} has no state {variable!r}", nearest(variable, states))
+        return self._tiles(place)[:, states.index(variable), :].reshape(-1)[: self.groups[place].size].copy()
+
+    def plastic(self, group: str, name: str) -> Plastic:
+        """The synapses of a learning projection of a group."""
+        found = {plastic.learning.name: plastic for plastic in self._plastic if plastic.target == group}
+        if name not in found:
+            raise ParameterError(f"{group!r} learns nothing named {name!r}", nearest(name, found))
+        return found[name]
+
+    def _write(self, place: int, variable: str, values: npt.ArrayLike) -> None:
+        tiles, size = self._tiles(place), self.groups[place].size
+        row = np.zeros(tiles.shape[0] * TILE, tiles.dtype)
+        row[:size] = values
+        row[size:] = row[size - 1]  # the neurons that fill the last tile do as the last one does
+        tiles[:, self._forms[place][0].states.index(variable), :] = row.reshape(-1, TILE)
+
+    def _group(self, name: str) -> int:
+        place = self._place.get(name, -1)
+        if not 0 <= place < len(self.groups):
+            raise ParameterError(f"there is no group {name!r}", nearest(name, [g.name for g in self.groups]))
+        return place
+
+    def reset(self, groups: Sequence[str]) -> None:
+        """Put groups back to their initial state: nothing is on the way to them, and nothing is held for them.
+
+        What their synapses have learned stays; what marks them for learning (traces, eligibility) does not.
+        """
+        for plastic in self._plastic:
+            if plastic.target in groups:
+                for state in plastic.states[1:]:
+                    plastic.write(self.arrays, state, np.zeros(plastic.channel.size))
+        traces = [name for name, (target, _) in self._traces.items() if target in groups]
+        for name in [*groups, *traces]:
+            place = self._group(name)
+            group, states = self.groups[place], self._forms[place][0].states
+            start = {**dict.fromkeys(states, 0.0), **group.model.initial(), **group.initial}
+            for variable in states:
+                self._write(place, variable, start[variable])
+            self._wake(place)
+            for k, projection in enumerate(self.projections):
+                if projection.target == name:
+                    self._forget(k)
+
+    def _forget(self, k: int) -> None:
+        at = self._projection_at + k * CODES["PROJECTION"]
+        source = self._sources[int(self._table[at + CODES["P_SOURCE"]])]
+        first, delays = int(self._table[at + CODES["P_DELAY"]]), int(self._table[at + CODES["P_DELAYS"]])
+        self._table[first + 1 : first + 2 * delays : 2] = self._table[source + COUNT]
+        if (held := int(self._table[at + CODES["P_HELD"]])) >= 0:
+            self.arrays.held[held : held + delays * int(self._table[at + CODES["P_PRE"]])] = 0.0
+
+    def _wake(self, place: int) -> None:
+        at = self._group_at + place * CODES["GROUP"]
+        first, tiles = int(self._table[at + CODES["G_REST"]]), int(self._table[at + CODES["G_TILES"]])
+        self.arrays.rest[first : first + tiles] = 0
+        self._table[at + CODES["G_RESTING"]] = 0
+        self._is_still = False
+
+    def save(self) -> State:
+        """Everything that the next tick depends on, in a form that any backend can load."""
+        saved: State = {}
+        for place, group in enumerate(self.groups):
+            for variable in self._forms[place][0].states:
+                saved[f"state/{group.name}/{variable}"] = self.read(group.name, variable)
+        for place, name in enumerate(self._names):
+            waiting = self._waiting(place)
+            saved[f"waiting/{name}/t"], saved[f"waiting/{name}/index"] = waiting.t, waiting.neuron
+            if waiting.value is not None:
+                saved[f"waiting/{name}/value"] = waiting.value
+            left = int(self._table[self._sources[place] + COUNT]) - waiting.t.size
+            saved[f"waiting/{name}/next"] = self._table[self._pointers(place)] - left
+        saved["held"] = self.arrays.held.copy()
+        for place, plastic in enumerate(self._plastic):
+            for state in plastic.states:
+                saved[f"synapses/{place}/{state}"] = plastic.read(self.arrays, state)
+        return saved
+
+    def load(self, state: State) -> None:
+        """Go on from what `save` gave, on the same groups, trains and projections."""
+        expected = self.save()
+        if missing := sorted(set(expected) ^ set(state)):
+            raise ParameterError(
+                f"a saved state that differs in {', '.join(missing[:5])}", "load it into the same graph"
+            )
+        for place, group in enumerate(self.groups):
+            for variable in self._forms[place][0].states:
+                values = np.asarray(state[f"state/{group.name}/{variable}"])
+                if values.shape != (group.size,):
+                    raise ParameterError(
+                        f"a saved state of {values.size} neurons for {group.name!r}, which has {group.size}",
+                        "load it into the same graph",
+                    )
+                self._write(place, variable, values)
+            self._wake(place)
+        for place, name in enumerate(self._names):
+            t, index = state[f"waiting/{name}/t"], state[f"waiting/{name}/index"]
+            at = self._sources[place]
+            self._table[at + COUNT] = 0
+            if len(t) > self._table[at + CAPACITY]:
+                self._grow(place, len(t))
+            offset, value = int(self._table[at + OFFSET]), int(self._table[at + VALUE])
+            self.arrays.time[offset : offset + len(t)] = t
+            self.arrays.index[offset : offset + len(t)] = index
+            if value >= 0:
+                self.arrays.value[value : value + len(t)] = state[f"waiting/{name}/value"]
+            self._table[at + COUNT] = self._table[at + START] = len(t)
+            self._table[self._pointers(place)] = state[f"waiting/{name}/next"]
+        self.arrays.held[:] = state["held"]
+        for place, plastic in enumerate(self._plastic):
+            for name in plastic.states:
+                values = np.asarray(state[f"synapses/{place}/{name}"])
+                if values.shape != plastic.channel.shape:
+                    found = f"a saved state of {values.size} synapses for {plastic.channel.size}"
+                    raise ParameterError(found, "load it into the same graph")
+                plastic.write(self.arrays, name, values)
+        self._is_still = False
+
+    def _grow(self, place: int, need: int) -> None:
+        """Give a source room for twice what it needs; every source moves."""
+        table, arrays = self._table, self.arrays
+        capacity = [int(table[at + CAPACITY]) for at in self._sources]
+        capacity[place] = 2 * need
+        valued = [int(table[at + VALUE]) >= 0 for at in self._sources]
+        old = (arrays.time, arrays.index, arrays.value)
+        arrays.time = aligned(sum(capacity), np.int64)  # type: ignore[assignment]
+        arrays.index = aligned(sum(capacity), np.uint32, 1024)  # type: ignore[assignment]
+        arrays.value = aligned(sum(c for c, has in zip(capacity, valued, strict=True) if has), np.float64)  # type: ignore[assignment]
+        offset = value_offset = 0
+        for at, room, has in zip(self._sources, capacity, valued, strict=True):
+            count, was, value_was = (int(table[at + k]) for k in (COUNT, OFFSET, VALUE))
+            arrays.time[offset : offset + count] = old[0][was : was + count]
+            arrays.index[offset : offset + count] = old[1][was : was + count]
+            table[at + OFFSET], table[at + CAPACITY] = offset, room
+            if has:
+                arrays.value[value_offset : value_offset + count] = old[2][value_was : value_was + count]
+                table[at + VALUE] = value_offset
+                value_offset += room
+            offset += room
+        self._pass()

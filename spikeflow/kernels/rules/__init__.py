@@ -1,0 +1,1 @@
+"""Learning rules, one file each, named as in a graph file."""
