@@ -80,11 +80,14 @@ def expanded(
         listening = _listening(projection)
         names = [f"{projection.target}/{place}/{side}" for side in ("pre", "post")]
         before, after = len(all_groups), len(all_groups) + 1
-        for name, side, size in zip(names, ("pre", "post"), (listening.post_size, target.size), strict=True):
+        sizes = listening.post_size, target.size
+        for name, side, size, seen in zip(
+            names, ("pre", "post"), sizes, (listening.pre_size, target.size), strict=True
+        ):
             trace = _trace(type(rule), side)(rule=rule)
             record = {
-                state: (np.arange(size), every)
-                for state, every in projection.learning.record.items()
+                state: (np.arange(seen) if channels is None else channels, every)
+                for state, (channels, every) in projection.learning.record.items()
                 if state in trace.state
             }
             all_groups.append(Group(name, trace, size, target.precision, record=record))

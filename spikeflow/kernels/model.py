@@ -123,6 +123,10 @@ class NeuronModel(BaseModel):
         """Whether what arrives from the population itself (`own`), or from elsewhere, acts at all."""
         return True
 
+    def learns(self) -> Any:
+        """The learning rule of projections that name none; None where they do not learn."""
+        return None
+
     def couplings(self, dt: Seconds) -> Sequence[Coupling]:
         """Dense terms between the neurons of the population, beside `update`."""
         return ()

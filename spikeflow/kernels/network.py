@@ -118,23 +118,24 @@ class Network(Laid):
     def _learn(self, first: int, stop: int) -> Sequence[Learned]:
         """Step up to tick `stop`, and look at synapses after the ticks at which they are recorded."""
         kept = {
-            (plastic, state): range(-(-first // every) * every, stop, every)
+            (plastic, state): (range(-(-first // every) * every, stop, every), plastic.chosen(channels))
             for plastic in self._plastic
-            for state, every in plastic.learning.record.items()
+            for state, (channels, every) in plastic.learning.record.items()
             if state in plastic.states
         }
         seen: dict[tuple[Plastic, str], list[npt.NDArray[np.floating]]] = {each: [] for each in kept}
-        for tick in sorted({tick for ticks in kept.values() for tick in ticks}):
+        for tick in sorted({tick for ticks, _ in kept.values() for tick in ticks}):
             self._go(tick + 1)
-            for (plastic, state), ticks in kept.items():
+            for (plastic, state), (ticks, chosen) in kept.items():
                 if tick in ticks:
-                    seen[plastic, state].append(plastic.read(self.arrays, state))
+                    seen[plastic, state].append(plastic.read(self.arrays, state)[chosen])
         self._go(stop)
         found = []
-        for (plastic, state), ticks in kept.items():
-            t = np.repeat(np.array(ticks, np.int64) * self.dt_ns + self.origin_ns, plastic.channel.size)
+        for (plastic, state), (ticks, chosen) in kept.items():
+            channel = plastic.channel[chosen]
+            t = np.repeat(np.array(ticks, np.int64) * self.dt_ns + self.origin_ns, channel.size)
             value = np.concatenate([np.zeros(0, plastic.precision), *seen[plastic, state]])
-            found.append((plastic.target, plastic.key(state), (t, np.tile(plastic.channel, len(ticks)), value)))
+            found.append((plastic.target, plastic.key(state), (t, np.tile(channel, len(ticks)), value)))
         return found
 
     def _rests(self) -> bool:

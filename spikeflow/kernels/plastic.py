@@ -54,6 +54,10 @@ class Plastic:
         """The name of the port that carries a state."""
         return f"{state}_{self.learning.name}"
 
+    def chosen(self, channels: npt.NDArray[np.integer] | None) -> npt.NDArray[np.bool_] | slice:
+        """Which synapses have these channels; all of them if None."""
+        return slice(None) if channels is None else np.isin(self.channel, channels)
+
     def read(self, arrays: Arrays, state: str) -> Numbers:
         """[synapses] a state of every synapse, in the order of the channels."""
         found: Numbers = self._numbers(arrays)[self._first(arrays, state) + self._at]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from spikeflow.errors import Problem
@@ -134,14 +135,15 @@ class Learning:
         rule: how.
         until: the first tick that changes no synapse any more; None: all do.
         name: what its ports end with.
-        record: what is kept of each synapse or neuron (`ports`) to the ticks between two samples, taken after ticks
-            that are multiples; it comes with the records of the target, named `<what>_<name>`.
+        record: what is kept of each synapse or neuron (`ports`) to the channels (None: all) and the ticks between two
+            samples, taken after ticks that are multiples; it comes with the records of the target, named
+            `<what>_<name>`. Where one neuron has several delays, its trace is that of the shortest one.
     """
 
     rule: LearningRule
     until: int | None = None
     name: str = ""
-    record: Mapping[str, int] = field(default_factory=dict)
+    record: Mapping[str, tuple[npt.NDArray[np.integer[Any]] | None, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -3,139 +3,34 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, create_model
+from pydantic import Field, create_model
 
 from spikeflow.errors import ParameterError, Problem, nearest
 from spikeflow.events import Batch, Grid, Indices, Stream, Times, Values, Window
-from spikeflow.kernels import Columns, Events, Group, Network, NeuronModel, Projection, Synapses, Train, connect
+from spikeflow.kernels import Columns, Events, Group, Network, NeuronModel, Projection, Synapses, Train
 from spikeflow.kernels.about import about
-from spikeflow.kernels.connect import Connect, Delay, Layout, Weights
-from spikeflow.kernels.convolution import ShapeError, windowed
 from spikeflow.kernels.model import Value
 from spikeflow.kernels.parameters import settled
 from spikeflow.kernels.refusals import refused
-from spikeflow.kernels.weight_files import File, load, numbers_of
-from spikeflow.node import Input, Neuron, State
+from spikeflow.kernels.rule import Learning, LearningRule
+from spikeflow.node import Neuron, State
+from spikeflow.nodes.projections import ProjectionInput, Record
 from spikeflow.nodes.sizes import Size, shape_of
-from spikeflow.units import Nanoseconds, format_ns
+from spikeflow.units import format_ns
 
 BACKEND = "SPIKEFLOW_BACKEND"
 """The environment variable that chooses the backend of `device: cpu`; the fastest one there unless set."""
 
 
-class ProjectionInput(Input):
-    """One input of a population: where from, to which receptor, through which synapses."""
-
-    to: str | None = Field(None, description="the receptor; the model's first one unless said otherwise")
-    connect: Connect | None = Field(
-        None,
-        description="all, one_to_one, {probability: p}, {indegree: k} or {outdegree: k}; by shape: flatten, "
-        "{conv1d: …}, {conv2d: …}, {sum_pool: …} or {avg_pool: …}",
-    )
-    from_shape: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] | None = Field(
-        None, description="[channels, height, width] of what arrives, where the input has no such shape itself"
-    )
-    weights: Weights | None = Field(None, description="a number, a generator or a file; 1 unless said otherwise")
-    delay: Delay | None = Field(
-        None, description="whole ticks; none unless said otherwise, one from a population to itself"
-    )
-    layout: Layout = Field("post_pre", description="the axes of a file of weights: [post, pre] or [pre, post]")
-    autapses: bool = Field(True, description="whether a neuron may connect to itself")
-    hold: Literal["last"] | None = Field(
-        None, description="`last`: a sample acts at every tick until the channel's next one"
-    )
-
-    def delays(self, dt_ns: int, default: int) -> npt.NDArray[np.int64]:
-        """The delays in ticks: one, one per presynaptic neuron, or one per synapse.
-
-        Raises:
-            ParameterError: a delay that is no whole number of ticks, or a file that cannot be read.
-        """
-        return np.array(default) if self.delay is None else connect.ticks(self.delay, dt_ns / 1e9)
-
-    def problems(self, stream: Stream, size: int, dt_ns: int, default_delay: int) -> Iterator[Problem]:
-        """What does not fit, with the key at fault; files are opened."""
-        try:
-            self.delays(dt_ns, default_delay)
-        except ParameterError as error:
-            yield Problem(("delay",), error.found, error.hint)
-            return
-        if self.from_shape is not None and not windowed(self.connect):
-            hint = "it is for convolutions and pools; leave it out"
-            yield Problem(("from_shape",), "'from_shape' does nothing here", hint, warning=True)
-        try:
-            connect.check(stream.size, size, **self._fields(stream, size))
-        except ShapeError as error:
-            yield Problem((error.key if getattr(self, error.key) is not None else "connect",), error.found, error.hint)
-            return
-        except ParameterError as error:
-            key = next((key for key in ("weights", "connect", "delay") if getattr(self, key) is not None), None)
-            yield Problem((key,) if key else (), error.found, error.hint)
-            return
-        try:
-            self._read()
-        except ParameterError as error:
-            yield Problem(("weights",), error.found, error.hint)
-
-    def _read(self) -> None:
-        """Raise what is wrong with the numbers of the weights."""
-        if isinstance(self.weights, File):
-            load(self.weights)
-        elif isinstance(self.weights, np.ndarray):
-            numbers_of(self.weights, "the array")
-
-    def build(
-        self, stream: Stream, size: int, dt_ns: int, default_delay: int, earlier: int, seed: int, name: str
-    ) -> Synapses:
-        """The synapses, with delays that are `earlier` ticks shorter."""
-        delay = self.delay if self.delay is not None else default_delay * dt_ns / 1e9
-        fields = self._fields(stream, size) | {"delay": delay}
-        made = connect.build(stream.size, size, dt=dt_ns / 1e9, autapses=self.autapses, seed=seed, name=name, **fields)
-        return replace(made, delays=made.delays - earlier) if earlier else made
-
-    def _fields(self, stream: Stream, size: int) -> dict[str, Any]:
-        delay = 0.0 if self.delay is None else self.delay
-        shapes = {"from_shape": self.from_shape or stream.shape, "to_shape": shape_of(size)}
-        return {"connect": self.connect, "weights": self.weights, "delay": delay, "layout": self.layout, **shapes}
-
-
-def _neurons(value: Any) -> Any:
-    if isinstance(value, str) and value.strip().isdecimal():
-        value = int(value)
-    if isinstance(value, str):
-        match = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", value)
-        if match is None or int(match[1]) >= int(match[2]):
-            raise ParameterError(f"{value!r} names no neurons", "write first:end, such as 0:16, or a list")
-        return list(range(int(match[1]), int(match[2])))
-    if isinstance(value, int) and not isinstance(value, bool):
-        return [value]
-    return value
-
-
-class Record(BaseModel):
-    """What a port carries of a state variable: which neurons, and how often."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    neurons: (
-        Annotated[
-            list[Annotated[int, Field(ge=0)]],
-            BeforeValidator(_neurons),
-            WithJsonSchema({"anyOf": [{"type": "string", "examples": ["0:16"]}, {"type": "array"}]}),
-        ]
-        | None
-    ) = Field(None, description="`first:end` or a list; all unless said otherwise")
-    every: Annotated[Nanoseconds, Field(gt=0)] | None = Field(
-        None, description="time between two samples, counted from the origin; every tick unless said otherwise"
-    )
+_BETWEEN_WEIGHTS_NS = 1_000_000_000
+"""Time between two samples of all synapses, unless said otherwise."""
 
 
 class Population(Neuron):
@@ -179,10 +74,38 @@ class Population(Neuron):
         found = {name: Stream("", "samples", int(self.size), shape=shape, double=double) for name in self._states()}
         first = found[self._states()[0]]
         graded = self.model_class.graded is not None
-        return {
-            "": Stream("", "spikes", int(self.size), valued=graded, shape=shape) if self.model_class.spikes else first,
-            **found,
-        }
+        spikes = Stream("", "spikes", int(self.size), valued=graded, shape=shape)
+        return {"": spikes if self.model_class.spikes else first, **found, **self._learned(inputs, shape)}
+
+    def _learned(self, inputs: Sequence[Stream], shape: tuple[int, ...]) -> dict[str, Stream]:
+        """The ports of what learns: of synapses [post, pre], of the traces of inputs, and of those of neurons.
+
+        On a loop, where sizes are asked for before inputs are known, those that need an input are left out.
+        """
+        double, found, size = self.precision == "float64", {}, int(self.size)
+        for index, projection in enumerate(self.inputs):
+            rule = self._rule(index)
+            if rule is None:
+                continue
+            for port in rule.post[:-1]:
+                found[f"{port}_{projection.label}"] = Stream("", "samples", size, shape=shape, double=double)
+            pre = inputs[index].size if index < len(inputs) else size if projection.source == self.node_name else 0
+            if not pre:
+                continue
+            for port in rule.pre[:-1]:
+                found[f"{port}_{projection.label}"] = Stream("", "samples", pre, double=double)
+            for port in rule.state:
+                name = f"{port}_{projection.label}"
+                found[name] = Stream("", "samples", size * pre, shape=(size, pre), double=double)
+        return found
+
+    def _rule(self, index: int) -> LearningRule | None:
+        """How input `index` learns: as it says, else as the model has it."""
+        learn = self.inputs[index].learn
+        if learn is not None:
+            return learn.rule
+        found: LearningRule | None = self.model.learns()
+        return found
 
     def _states(self) -> tuple[str, ...]:
         return self.model_class.state
@@ -205,11 +128,20 @@ class Population(Neuron):
             if isinstance(value, np.ndarray) and value.size != self.size:
                 found = f"{value.size} values for {self.size} neurons"
                 yield Problem(("initial", name), found, "give one value, or one per neuron")
+        ports = {port: stream for port, stream in self.outlets(inputs).items() if port}
         for name, record in self.record.items():
-            yield from self._check_record(name, record, grid)
+            yield from self._check_record(name, record, ports, grid)
+        labels: dict[str, int] = {}
         for index, (projection, stream) in enumerate(zip(self.inputs, inputs, strict=True)):
             path = ("inputs", index)
-            receptors = self.model_class.receptors
+            if projection.learn is not None and not self.model_class.spikes:
+                found = "learning where neurons never spike"
+                yield Problem((*path, "learn"), found, "let a population learn that spikes")
+            if self._rule(index) and labels.setdefault(projection.label, index) != index:
+                found = f"two projections that learn as {projection.label!r}"
+                yield Problem((*path, "learn"), found, "name one of them: learn: {name: …}")
+            heard = [name for k in range(len(self.inputs)) if (rule := self._rule(k)) for name in rule.receptors]
+            receptors = (*self.model_class.receptors, *heard)
             if projection.to is not None and projection.to not in receptors:
                 yield Problem((*path, "to"), f"no receptor {projection.to!r}", nearest(projection.to, receptors))
             if projection.hold and stream.kind == "spikes":
@@ -222,12 +154,13 @@ class Population(Neuron):
         low, high = self.model_class.reset_below or ("", "")
         return (high,) if path == (low,) and low not in self.model_fields_set else path
 
-    def _check_record(self, name: str, record: Record, grid: Grid) -> Iterator[Problem]:
-        if name not in self._states():
-            yield Problem(("record", name), f"no state variable {name!r}", nearest(name, self._states()))
-        if record.neurons and max(record.neurons) >= self.size:
-            found = f"neuron {max(record.neurons)} of {self.size}"
-            yield Problem(("record", name, "neurons"), found, f"name neurons 0 to {self.size - 1}")
+    def _check_record(self, name: str, record: Record, ports: Mapping[str, Stream], grid: Grid) -> Iterator[Problem]:
+        if name not in ports:
+            yield Problem(("record", name), f"no state variable {name!r}", nearest(name, ports))
+        elif record.neurons and max(record.neurons) >= (size := ports[name].size):
+            what = "neuron" if name in self._states() else "channel"
+            found = f"{what} {max(record.neurons)} of {size}"
+            yield Problem(("record", name, "neurons"), found, f"name {what}s 0 to {size - 1}")
         if record.every is not None and record.every % grid.dt_ns:
             found = f"{format_ns(record.every)} is no multiple of the tick of {format_ns(grid.dt_ns)}"
             yield Problem(("record", name, "every"), found, "write a multiple of dt")
@@ -274,7 +207,7 @@ class Population(Neuron):
     def group(self) -> Group:
         """The neurons as kernels know them."""
         context = self.context
-        wanted = {port for port in context.outlets if port}
+        wanted = {port for port in context.outlets if port in self._states()}
         if not self.model_class.spikes:
             wanted.add(self._states()[0])
         chosen: dict[str, tuple[npt.NDArray[np.integer[Any]], int]] = {}
@@ -283,6 +216,21 @@ class Population(Neuron):
             neurons = np.arange(self.size) if record.neurons is None else np.unique(record.neurons)
             chosen[name] = neurons, (record.every or context.grid.dt_ns) // context.grid.dt_ns
         return Group(context.name, self.model, int(self.size), self.precision, self._begun(), chosen)
+
+    def learning(self, index: int) -> Learning | None:
+        """How input `index` learns, with what is listened to of it."""
+        rule, projection, context = self._rule(index), self.inputs[index], self.context
+        if rule is None:
+            return None
+        kept: dict[str, tuple[npt.NDArray[np.integer[Any]] | None, int]] = {}
+        for state in rule.ports():
+            port = f"{state}_{projection.label}"
+            if port in context.outlets:
+                record = self.record.get(port, Record())
+                chosen = None if record.neurons is None else np.unique(record.neurons)
+                slow = -(-_BETWEEN_WEIGHTS_NS // context.grid.dt_ns) if state in rule.state else 1
+                kept[state] = chosen, record.every // context.grid.dt_ns if record.every else slow
+        return Learning(rule, projection.until_tick(context.grid.dt_ns), projection.label, kept)
 
     def _begun(self) -> dict[str, Any]:
         """The state before the first tick, with a draw for each neuron where it is a distribution."""
@@ -325,7 +273,8 @@ class Stepped:
                     lag = context.lags[index] if context.lags else 0
                     self._arrivals.append((source, lag * grid.window_ns, context.name))
                 held = projection.hold is not None
-                projections.append(Projection(source, context.name, member.synapses(index), projection.to, held))
+                synapses, learning = member.synapses(index), member.learning(index)
+                projections.append(Projection(source, context.name, synapses, projection.to, held, learning))
         self._network = Network(
             [member.group() for member in members],
             trains,

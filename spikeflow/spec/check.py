@@ -64,6 +64,7 @@ class Draft:
     wishes: list[Wish] = field(default_factory=list)
     forget: Wish | None = None
     outlets: dict[str, Stream] | None = None
+    partial: bool = False
     faulty: bool = False
 
     @property
@@ -177,12 +178,17 @@ class Checker:
             ready = [draft for draft in waiting if self._settle(draft)]
             for draft in ready:
                 self._outlets(draft, draft.inputs or [])
+                draft.partial = False
             if not ready:
-                ready = [draft for draft in waiting if isinstance(draft.node, Neuron)][:1]
+                ready = [draft for draft in waiting if isinstance(draft.node, Neuron) and not draft.partial][:1]
                 if not ready:
-                    return
+                    break
                 self._declared(ready[0])
-            waiting = [draft for draft in waiting if draft not in ready]
+                ready[0].partial = ready[0].outlets is not None
+            waiting = [draft for draft in waiting if draft not in ready or draft.partial]
+        for draft in waiting:
+            draft.partial = False
+            self._settle(draft)
 
     def _settle(self, draft: Draft) -> bool:
         """Look up the streams of a node's inputs; a port that is not there is reported."""
@@ -190,7 +196,12 @@ class Checker:
             sender = self.drafts.get(wish.node)
             if wish.settled is None and sender is not None and sender.outlets is not None:
                 wish.settled = sender.outlets.get(wish.port)
-                if wish.settled is None and not wish.text.endswith(".") and sender.role != "sink":
+                if (
+                    wish.settled is None
+                    and not sender.partial
+                    and not wish.text.endswith(".")
+                    and sender.role != "sink"
+                ):
                     self._no_port(draft, wish, sender.outlets)
         return draft.inputs is not None and (bool(draft.wishes) or draft.role == "source")
 

@@ -92,19 +92,19 @@ def learned(rng: np.random.Generator) -> list[Projection]:
     slow = Stdp(eta_plus=0.02, eta_minus=0.05, integrator="exact", **far)
     reward = RStdp(tau_e=20e-3, eta=0.02, **far)
     sensor = CorrelationSensor(tau_c=8e-3)
-    every = dict.fromkeys(("w", "post_pre", "correlation", "anti_correlation"), 9)
+    every = dict.fromkeys(("w", "post_pre", "correlation", "anti_correlation"), (None, 9))
     return [
         Projection(
             "a",
             "pupil",
             build.dense(rng.normal(0.1, 0.3, (101, 66)), rng.integers(0, 4, 101)),
-            learning=Learning(stdp, name="a", record={"w": 5, "t_pre": 7, "t_post": 4}),
+            learning=Learning(stdp, name="a", record={"w": (None, 5), "t_pre": (None, 7), "t_post": (None, 4)}),
         ),
         Projection(
             "alone",
             "pupil",
             scattered(rng, 77, 66, 900, rng.integers(0, 5, 900)),
-            learning=Learning(reward, name="alone", record={"e": 3, "w": 10}),
+            learning=Learning(reward, name="alone", record={"e": (None, 3), "w": (np.arange(2000), 10)}),
         ),
         Projection("pupil", "pupil", build.dense(rng.normal(0, 0.1, (66, 66)), 1), learning=Learning(slow, 23, "own")),
         Projection("x", "pupil", build.dense(rng.normal(0, 1, (90, 66))), "reward"),

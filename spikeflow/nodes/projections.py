@@ -1,0 +1,214 @@
+"""What connects to a population: projections with their synapses, how they learn, and what ports carry."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, create_model, model_validator
+
+from spikeflow.errors import ParameterError, Problem
+from spikeflow.events import Stream
+from spikeflow.kernels import Synapses, connect
+from spikeflow.kernels.connect import Connect, Delay, Layout, Weights
+from spikeflow.kernels.convolution import ShapeError, windowed
+from spikeflow.kernels.rule import LearningRule
+from spikeflow.kernels.rules import rules
+from spikeflow.kernels.weight_files import File, load, numbers_of
+from spikeflow.node import Input
+from spikeflow.nodes.sizes import shape_of
+from spikeflow.units import Nanoseconds, format_ns
+
+
+class Learns(BaseModel):
+    """How a projection learns: one rule, and what goes for all of them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kinds: ClassVar[tuple[str, ...]] = ()
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] | None = Field(
+        None, description="what the ports end with, as in w_<name>; the name of the input unless said otherwise"
+    )
+    frozen: bool = Field(False, description="whether the synapses stay as they are")
+    until: Annotated[Nanoseconds, Field(ge=0)] | None = Field(
+        None, description="the time, counted from the origin, from which they stay as they are"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, data: Any) -> Any:
+        """`learn: stdp` is `learn: {stdp: {}}`."""
+        return {data: {}} if isinstance(data, str) else data
+
+    @model_validator(mode="after")
+    def _one(self) -> Learns:
+        stated = [kind for kind in self.kinds if getattr(self, kind) is not None]
+        if len(stated) != 1:
+            found = f"learn names {' and '.join(stated) or 'no rule'}"
+            raise ParameterError(found, f"name one: {', '.join(self.kinds)}")
+        return self
+
+    @property
+    def kind(self) -> str:
+        """The rule's kind."""
+        return next(kind for kind in self.kinds if getattr(self, kind) is not None)
+
+    @property
+    def rule(self) -> LearningRule:
+        """The rule with its parameters."""
+        found: LearningRule = getattr(self, self.kind)
+        return found
+
+
+def _learn() -> type[Learns]:
+    """`Learns` with a key for each rule there is."""
+    fields: dict[str, Any] = {
+        name: (rule | None, Field(None, description=" ".join((rule.__doc__ or "").partition(chr(10))[0].split())))
+        for name, rule in rules().items()
+    }
+    made = create_model("Learn", __base__=Learns, __module__=__name__, **fields)
+    made.kinds = tuple(fields)
+    return made
+
+
+Learn = _learn()
+
+
+class ProjectionInput(Input):
+    """One input of a population: where from, to which receptor, through which synapses."""
+
+    to: str | None = Field(None, description="the receptor; the model's first one unless said otherwise")
+    connect: Connect | None = Field(
+        None,
+        description="all, one_to_one, {probability: p}, {indegree: k} or {outdegree: k}; by shape: flatten, "
+        "{conv1d: …}, {conv2d: …}, {sum_pool: …} or {avg_pool: …}",
+    )
+    from_shape: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] | None = Field(
+        None, description="[channels, height, width] of what arrives, where the input has no such shape itself"
+    )
+    weights: Weights | None = Field(None, description="a number, a generator or a file; 1 unless said otherwise")
+    delay: Delay | None = Field(
+        None, description="whole ticks; none unless said otherwise, one from a population to itself"
+    )
+    layout: Layout = Field("post_pre", description="the axes of a file of weights: [post, pre] or [pre, post]")
+    autapses: bool = Field(True, description="whether a neuron may connect to itself")
+    hold: Literal["last"] | None = Field(
+        None, description="`last`: a sample acts at every tick until the channel's next one"
+    )
+    learn: Learn | None = Field(None, description="a rule by which the weights change, such as {stdp: {w_max: 2}}")  # type: ignore[valid-type]
+
+    @property
+    def label(self) -> str:
+        """What the ports of its synapses end with."""
+        stated: str | None = self.learn.name if self.learn is not None else None
+        return stated or self.source.replace(".", "_").replace("/", "_")
+
+    def delays(self, dt_ns: int, default: int) -> npt.NDArray[np.int64]:
+        """The delays in ticks: one, one per presynaptic neuron, or one per synapse.
+
+        Raises:
+            ParameterError: a delay that is no whole number of ticks, or a file that cannot be read.
+        """
+        return np.array(default) if self.delay is None else connect.ticks(self.delay, dt_ns / 1e9)
+
+    def problems(self, stream: Stream, size: int, dt_ns: int, default_delay: int) -> Iterator[Problem]:
+        """What does not fit, with the key at fault; files are opened."""
+        try:
+            self.delays(dt_ns, default_delay)
+        except ParameterError as error:
+            yield Problem(("delay",), error.found, error.hint)
+            return
+        yield from self._learning_problems(dt_ns)
+        if self.from_shape is not None and not windowed(self.connect):
+            hint = "it is for convolutions and pools; leave it out"
+            yield Problem(("from_shape",), "'from_shape' does nothing here", hint, warning=True)
+        try:
+            connect.check(stream.size, size, **self._fields(stream, size))
+        except ShapeError as error:
+            yield Problem((error.key if getattr(self, error.key) is not None else "connect",), error.found, error.hint)
+            return
+        except ParameterError as error:
+            key = next((key for key in ("weights", "connect", "delay") if getattr(self, key) is not None), None)
+            yield Problem((key,) if key else (), error.found, error.hint)
+            return
+        try:
+            self._read()
+        except ParameterError as error:
+            yield Problem(("weights",), error.found, error.hint)
+
+    def _learning_problems(self, dt_ns: int) -> Iterator[Problem]:
+        if self.learn is None:
+            return
+        for problem in self.learn.rule.problems(dt_ns / 1e9):
+            yield Problem(("learn", self.learn.kind, *problem.path), problem.found, problem.hint)
+        if self.learn.until is not None and self.learn.until % dt_ns:
+            found = f"{format_ns(self.learn.until)} is no multiple of the tick of {format_ns(dt_ns)}"
+            yield Problem(("learn", "until"), found, "write a multiple of dt")
+        if windowed(self.connect):
+            found = "synapses that share their weights do not learn"
+            yield Problem(
+                ("learn",), found, "connect by all, one_to_one or at random; there each has a weight of its own"
+            )
+
+    def until_tick(self, dt_ns: int) -> int | None:
+        """The first tick at which the synapses stay as they are."""
+        if self.learn is None or (self.learn.until is None and not self.learn.frozen):
+            return None
+        return 0 if self.learn.frozen else self.learn.until // dt_ns
+
+    def _read(self) -> None:
+        """Raise what is wrong with the numbers of the weights."""
+        if isinstance(self.weights, File):
+            load(self.weights)
+        elif isinstance(self.weights, np.ndarray):
+            numbers_of(self.weights, "the array")
+
+    def build(
+        self, stream: Stream, size: int, dt_ns: int, default_delay: int, earlier: int, seed: int, name: str
+    ) -> Synapses:
+        """The synapses, with delays that are `earlier` ticks shorter."""
+        delay = self.delay if self.delay is not None else default_delay * dt_ns / 1e9
+        fields = self._fields(stream, size) | {"delay": delay}
+        made = connect.build(stream.size, size, dt=dt_ns / 1e9, autapses=self.autapses, seed=seed, name=name, **fields)
+        return replace(made, delays=made.delays - earlier) if earlier else made
+
+    def _fields(self, stream: Stream, size: int) -> dict[str, Any]:
+        delay = 0.0 if self.delay is None else self.delay
+        shapes = {"from_shape": self.from_shape or stream.shape, "to_shape": shape_of(size)}
+        return {"connect": self.connect, "weights": self.weights, "delay": delay, "layout": self.layout, **shapes}
+
+
+def _neurons(value: Any) -> Any:
+    if isinstance(value, str) and value.strip().isdecimal():
+        value = int(value)
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", value)
+        if match is None or int(match[1]) >= int(match[2]):
+            raise ParameterError(f"{value!r} names no neurons", "write first:end, such as 0:16, or a list")
+        return list(range(int(match[1]), int(match[2])))
+    if isinstance(value, int) and not isinstance(value, bool):
+        return [value]
+    return value
+
+
+class Record(BaseModel):
+    """What a port carries of a state variable: which neurons, and how often."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    neurons: (
+        Annotated[
+            list[Annotated[int, Field(ge=0)]],
+            BeforeValidator(_neurons),
+            WithJsonSchema({"anyOf": [{"type": "string", "examples": ["0:16"]}, {"type": "array"}]}),
+        ]
+        | None
+    ) = Field(None, description="`first:end` or a list; all unless said otherwise")
+    every: Annotated[Nanoseconds, Field(gt=0)] | None = Field(
+        None, description="time between two samples, counted from the origin; every tick unless said otherwise"
+    )
