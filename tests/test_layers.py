@@ -28,7 +28,7 @@ LAYERS = (
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
-STEPS_NEURONS = {"nodes.population", "nodes.encoders.constant_current_lif", "simulation"}
+STEPS_NEURONS = {"nodes.population", "nodes.projections", "nodes.encoders.constant_current_lif", "simulation"}
 KNOWS_MODELS = {"catalog", "cli.doctor"}
 """The catalogue names a model's class by its file; the doctor compiles one."""
 
