@@ -15,6 +15,8 @@ from time import monotonic
 from typing import Any
 
 import aiomqtt
+import numpy as np
+import numpy.typing as npt
 import psutil
 import pyarrow as pa
 import pytest
@@ -28,9 +30,11 @@ from tests.terminals import Terminal
 GRAPHS = sorted((Path(__file__).parent.parent / "graphs").glob("*.yaml"))
 HOST = next(path for path in GRAPHS if path.stem == "host")
 SHORTER: dict[str, dict[str, str]] = {
+    "familiar_pattern": {"params.length": "3 s"},
     "file_to_file": {},
     "habituation": {"params.length": "2 s"},
     "host": {},
+    "rewarded_choice": {"params.length": "2 s"},
     "synthetic": {"params.length": "500 ms"},
     "vogels_abbott": {"params.length": "100 ms"},
 }
@@ -86,6 +90,58 @@ def test_a_repeated_touch_is_answered_less_and_less_by_depressing_synapses_alone
     spikeflow.run_blocking(graph)
     first, *later = read(tmp_path / "plain" / "rate.arrow")["value"].to_pylist()
     assert min(later) > first / 2
+
+
+def whole(name: str, folder: Path, text: str | None = None) -> Path:
+    """A graph for as long as it says, or another text in its place; where its tape is."""
+    path = folder / f"{name}.yaml"
+    given = GRAPHS[0].parent / f"{name}.yaml"
+    path.write_text(text or given.read_text())
+    for file in given.parent.glob("*.npy"):
+        (folder / file.name).write_bytes(file.read_bytes())
+    assert spikeflow.run_blocking(spikeflow.load(path, set={"nodes.tape.path": str(folder / name)})).exit_code == 0
+    return folder / name
+
+
+def weights(path: Path, post: int) -> npt.NDArray[np.float64]:
+    """[samples, post] the mean weight of each neuron."""
+    tape = read(path)
+    samples = len(set(tape["t"].to_pylist()))
+    return tape["value"].to_numpy().reshape(samples, post, -1).mean(axis=2)  # type: ignore[no-any-return]
+
+
+def test_a_neuron_comes_to_listen_to_the_sensors_that_fire_together(tmp_path: Path) -> None:
+    tape = whole("familiar_pattern", tmp_path)
+    together, apart = (weights(tape / f"listener.w_{name}.arrow", 1)[:, 0] for name in ("together", "apart"))
+    assert together[0] == apart[0] == 1.0
+    assert together[-1] > 0.8 and apart[-1] < 0.1
+
+
+def choices(tape: Path) -> npt.NDArray[np.float64]:
+    """The share of the second action in each quarter of the run."""
+    spikes = read(tape / "action.arrow")
+    t = spikes["t"].cast(pa.int64()).to_numpy()
+    quarters = np.array_split(spikes["neuron"].to_numpy(), np.searchsorted(t, t[-1] - np.array([15, 10, 5]) * 10**9))
+    return np.array([quarter.mean() for quarter in quarters])
+
+
+def test_the_action_that_is_praised_is_chosen_more_and_more(tmp_path: Path) -> None:
+    shares = choices(whole("rewarded_choice", tmp_path))
+    assert shares[0] < 0.9 < shares[-1]
+
+
+def test_with_praise_and_blame_exchanged_the_other_action_is_chosen(tmp_path: Path) -> None:
+    text = next(path for path in GRAPHS if path.stem == "rewarded_choice").read_text()
+    np.save(tmp_path / "blame.npy", np.array([[1.0, -1.0], [1.0, -1.0]]))
+    assert choices(whole("rewarded_choice", tmp_path, text.replace("praise.npy", "blame.npy")))[-1] < 0.1
+
+
+def test_without_a_reward_nothing_is_learned(tmp_path: Path) -> None:
+    text = next(path for path in GRAPHS if path.stem == "rewarded_choice").read_text()
+    lines = [line for line in text.splitlines() if "to: reward" not in line]
+    tape = whole("rewarded_choice", tmp_path, "\n".join(lines))
+    learned = weights(tape / "action.w_cue.arrow", 2)
+    assert (learned == learned[0]).all() and 0.2 < choices(tape)[-1] < 0.8
 
 
 def read(path: Path) -> pa.Table:
