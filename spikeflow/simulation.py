@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,14 +16,19 @@ from spikeflow.errors import ParameterError, nearest
 from spikeflow.kernels import Events, Group, Network, NeuronModel, Projection, Train, build
 from spikeflow.kernels.parameters import Value, settled
 from spikeflow.kernels.parts import Precision
-from spikeflow.kernels.refusals import refused
+from spikeflow.kernels.refusals import inverse, refused
+from spikeflow.kernels.rule import Learning, LearningRule
+from spikeflow.kernels.rules import rules
 from spikeflow.units import Seconds, parse_seconds
 
 Array: TypeAlias = npt.NDArray[Any]
 State: TypeAlias = Mapping[str, Any]
 """What the next tick depends on; only `simulate` looks into it."""
 
-_KEYWORDS = ("weights", "recurrent", "delay", "initial", "precision", "backend", "seed", "record", "state", "name")
+_KEYWORDS = (
+    "weights", "recurrent", "delay", "initial", "precision", "backend", "seed", "record", "state", "name", "learn",
+    "learn_recurrent",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,11 +39,14 @@ class Simulation:
         spikes: [ticks, neurons], where each neuron spiked; the values of the spikes where they are graded, else 0.
         states: state variable to [ticks, neurons], after each tick; `result.v` is `result.states["v"]`.
         state: from here another call goes on.
+        learned: [post, pre] weights after the last tick, of what learns: by receptor, `recurrent <receptor>` for those
+            of the population to itself.
     """
 
     spikes: Array
     states: Mapping[str, Array]
     state: State
+    learned: Mapping[str, Array] = field(default_factory=dict)
 
     def __getattr__(self, name: str) -> Array:
         states: Mapping[str, Array] = self.__dict__.get("states", {})
@@ -62,6 +70,8 @@ def simulate(
     record: Iterable[str] | None = None,
     state: State | None = None,
     name: str = "neurons",
+    learn: Rule = None,
+    learn_recurrent: Rule = None,
     **parameters: Any,
 ) -> Simulation:
     """Step one population on arrays, as a graph would.
@@ -82,6 +92,8 @@ def simulate(
         seed, name: what draws of parameters and of noise depend on: a graph's seed, and the name of a node in it.
         record: the state variables to keep; all unless given.
         state: the `state` of a call on the ticks before these, with the same model and weights.
+        learn, learn_recurrent: how the weights change: a rule's kind, ``{"stdp": {"w_max": 2}}``, or a rule. What a
+            rule hears beside spikes, such as `reward`, is a receptor of `arriving` like the model's own.
         parameters: those of the model, times as seconds or texts with their unit.
 
     Raises:
@@ -98,7 +110,9 @@ def simulate(
     """
     made = _model(model, parameters)
     tick = _seconds(dt)
-    receptors = made.receptors
+    learning = {"": _learning(learn, made, "learn"), "recurrent ": _learning(learn_recurrent, made, "learn_recurrent")}
+    heard = (*made.receptors, *(name for one in learning.values() if one for name in one.rule.receptors))
+    receptors = tuple(dict.fromkeys(heard))
     given = {
         receptor: _given(receptor, array) for receptor, array in _by_receptor(arriving, receptors, "arriving").items()
     }
@@ -124,10 +138,12 @@ def simulate(
         late = delays.get(receptor, 0.0)
         late = parse_seconds(late) if isinstance(late, str) else np.asarray(late, np.float64)
         synapses = build(array.shape[1], size, dt=tick, weights=forward.get(receptor), delay=late)
-        projections.append(Projection(source, name, synapses, receptor))
+        projections.append(Projection(source, name, synapses, receptor, learning=_named(learning[""], receptor, made)))
         events[source] = Events(first + at, index.astype(np.uint32), array[at, index] if valued else None)
     for receptor, matrix in own.items():
-        projections.append(Projection(name, name, build(size, size, dt=tick, weights=matrix, delay=tick), receptor))
+        synapses = build(size, size, dt=tick, weights=matrix, delay=tick)
+        how = _named(learning["recurrent "], receptor, made, "recurrent ")
+        projections.append(Projection(name, name, synapses, receptor, learning=how))
     chosen = {variable: (np.arange(size), 1) for variable in kept}
     group = Group(name, made, size, precision, _initial(made, initial, state, seed, name, size), chosen)
     network = Network([group], trains, projections, dt=tick, seed=seed, backend=backend)
@@ -139,7 +155,39 @@ def simulate(
     if result is not None:
         spikes[result.t - first, result.neuron] = True if made.graded is None else result.value
         states = {variable: result.recorded[variable][2].reshape(ticks, size) for variable in kept}
-    return Simulation(spikes, states, {"of": of, "tick": first + ticks, **network.save()})
+    learned = {p.learning.name: network.weights(name, p.learning.name) for p in projections if p.learning}
+    return Simulation(spikes, states, {"of": of, "tick": first + ticks, **network.save()}, learned)
+
+
+Rule: TypeAlias = str | Mapping[str, Mapping[str, Any]] | LearningRule | None
+"""A learning rule: its kind, its kind with its parameters, or made already."""
+
+
+def _learning(rule: Rule, model: NeuronModel, what: str) -> Learning | None:
+    """How synapses learn: as it is said, else as the model has it."""
+    if rule is None:
+        own = model.learns()
+        return None if own is None else Learning(own)
+    if isinstance(rule, LearningRule):
+        return Learning(rule)
+    stated: Mapping[str, Any] = {rule: {}} if isinstance(rule, str) else rule
+    if len(stated) != 1:
+        raise ParameterError(f"{what} names {len(stated)} rules", f"name one: {', '.join(rules())}")
+    ((kind, given),) = stated.items()
+    if kind not in rules():
+        raise ParameterError(f"{what}: unknown rule {kind!r}", nearest(str(kind), rules()))
+    for key, value in given.items():
+        if key not in (known := rules()[kind].model_fields):
+            raise inverse(rules()[kind], key, value) or ParameterError(f"{kind} has no {key!r}", nearest(key, known))
+    try:
+        return Learning(rules()[kind](**given))
+    except ValidationError as error:
+        raise _first(error, f"{what}: ") from None
+
+
+def _named(learning: Learning | None, receptor: str, model: NeuronModel, of: str = "") -> Learning | None:
+    """The learning of what goes to one receptor of the model; what a rule itself hears does not learn."""
+    return replace(learning, name=of + receptor) if learning and receptor in model.receptors else None
 
 
 def _model(model: str | type[NeuronModel] | NeuronModel, parameters: Mapping[str, Any]) -> NeuronModel:

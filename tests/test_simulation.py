@@ -267,3 +267,64 @@ def test_what_does_not_fit_is_said_with_what_would() -> None:
     }
     for found, expected in said.items():
         assert found == expected
+
+
+STDP = {"stdp": {"eta_plus": 0.3, "eta_minus": 0.2, "w_min": -2.0, "w_max": 3.0, "integrator": "exact"}}
+
+
+def test_what_was_learned_is_that_of_a_graph() -> None:
+    lif: Any = node_class("neuron", "lif")
+    inputs = [
+        {"from": "x", "weights": WEIGHTS, "learn": STDP},
+        {"from": "hidden", "weights": RECURRENT, "learn": {**STDP, "name": "own"}},
+    ]
+    record = {port: {"every": "1 ms"} for port in ("w_x", "w_own")}
+    node = lif(size=NEURONS, inputs=inputs, tau_syn="20 ms", record=record)
+    ran = run_node(node, SPIKES, ticks=TICKS, ports=["w_x", "w_own"], name="hidden")
+    result = simulate(
+        "lif", SPIKES, weights=WEIGHTS, recurrent=RECURRENT, tau_syn="20 ms", learn=STDP, learn_recurrent=STDP
+    )
+    assert result.spikes.sum() > 20
+    for name, port, begun in (("i", "w_x", WEIGHTS), ("recurrent i", "w_own", RECURRENT)):
+        rows = [row for row in ran.rows(port) if row[0] == TICKS - 1]
+        assert [value for _, _, value in rows] == result.learned[name].ravel().tolist()
+        assert np.abs(result.learned[name] - begun).max() > 0.1
+
+
+def test_learning_goes_on_from_a_state() -> None:
+    keys: dict[str, Any] = {"weights": WEIGHTS, "learn": STDP, "tau_syn": "20 ms"}
+    whole = simulate("lif", SPIKES, **keys)
+    half = simulate("lif", SPIKES[:25], **keys)
+    rest = simulate("lif", SPIKES[25:], state=pickle.loads(pickle.dumps(half.state)), **keys)
+    assert np.array_equal(rest.learned["i"], whole.learned["i"])
+    assert not np.array_equal(half.learned["i"], whole.learned["i"])
+
+
+def test_a_reward_arrives_at_a_receptor_of_its_own() -> None:
+    rule = {"r_stdp": {"eta": 0.1, "w_min": -2.0, "w_max": 3.0}}
+    reward = np.zeros((TICKS, NEURONS), np.float32)
+    reward[40, 2] = 1.0
+    keys: dict[str, Any] = {"weights": {"i": WEIGHTS}, "learn": rule, "tau_syn": "20 ms"}
+    learned = simulate("lif", {"i": SPIKES, "reward": reward}, **keys).learned["i"]
+    changed = np.flatnonzero((learned != WEIGHTS).any(axis=1))
+    assert changed.tolist() == [2]
+
+
+def test_sensors_of_a_model_measure_without_being_asked() -> None:
+    result = simulate("lif_correlation", SPIKES, weights=WEIGHTS, tau_syn="20 ms")
+    assert np.array_equal(result.learned["i"], WEIGHTS)
+    assert any(name.endswith("/anti_correlation") and np.max(value) > 1 for name, value in result.state.items())
+
+
+@pytest.mark.parametrize(
+    ("learn", "said"),
+    [
+        ("sdtp", "learn: unknown rule 'sdtp' — did you mean 'stdp'?"),
+        ({"stdp": {"w_mx": 1}}, "stdp has no 'w_mx' — did you mean 'w_max'?"),
+        ({"stdp": {"tau_pre_inv": 20.0}}, "tau_pre_inv is one over a time constant — write tau_pre: 50 ms"),
+        ({"stdp": {"tau_pre": -1.0}}, "learn: tau_pre: -1 s is not above zero — write a time such as 10 ms"),
+        ({}, "learn names 0 rules — name one: correlation_sensor, r_stdp, stdp, stdp_sensor"),
+    ],
+)
+def test_a_rule_that_is_none_is_refused(learn: Any, said: str) -> None:
+    assert refused(weights=WEIGHTS, learn=learn) == said

@@ -184,6 +184,14 @@ class Laid:
             raise ParameterError(f"{group!r} learns nothing named {name!r}", nearest(name, found))
         return found[name]
 
+    def weights(self, group: str, name: str) -> npt.NDArray[np.floating]:
+        """[post, pre] the weights of a learning projection; several synapses between two neurons add up."""
+        plastic = self.plastic(group, name)
+        values = plastic.read(self.arrays, plastic.states[0])
+        found = np.zeros(plastic.shape, values.dtype)
+        np.add.at(found.reshape(-1), plastic.channel, values)
+        return found
+
     def _write(self, place: int, variable: str, values: npt.ArrayLike) -> None:
         tiles, size = self._tiles(place), self.groups[place].size
         row = np.zeros(tiles.shape[0] * TILE, tiles.dtype)

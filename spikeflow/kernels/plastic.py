@@ -30,6 +30,7 @@ class Plastic:
         synapses = projection.synapses
         self.target, self.learning = projection.target, lesson.learning
         self.states = type(lesson.learning.rule).state
+        self.shape = synapses.post_size, synapses.pre_size
         self.size = synapses.pre_size * synapses.post_size
         self.precision, self._learning_at, self._projection_at = precision, learning_at, projection_at
         if self.size > np.iinfo(np.uint32).max + 1:

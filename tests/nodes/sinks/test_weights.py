@@ -52,7 +52,7 @@ async def test_the_first_weights_from_a_time_on_are_kept(tmp_path: Path, at: str
 
 async def test_which_synapses_there_are_is_kept_in_a_sparse_file(tmp_path: Path) -> None:
     await consumed(Weights(path=tmp_path / "w.npz"), said([2], [0, 4, 4, 5]))
-    found = scipy.sparse.load_npz(tmp_path / "w.npz")
+    found: Any = scipy.sparse.load_npz(tmp_path / "w.npz")
     assert found.shape == (2, 3)
     assert found.row.tolist() == [0, 1, 1, 1] and found.col.tolist() == [0, 1, 1, 2]
 
@@ -106,10 +106,10 @@ def test_learned_weights_act_in_another_run_as_they_were_saved(tmp_path: Path) -
     rule = {"stdp": {"eta_plus": 0.2, "eta_minus": 0.1, "w_max": 3, "integrator": "exact"}}
     uniform = {"uniform": {"low": 0.5, "high": 2.0}}
     spikeflow.run_blocking(graph(tmp_path, uniform, "learned.npz", "900 ms", rule))
-    learned = scipy.sparse.load_npz(tmp_path / "learned.npz")
+    learned: Any = scipy.sparse.load_npz(tmp_path / "learned.npz")
     assert 180 < learned.nnz < 300 and np.ptp(learned.data) > 1.0
     again = graph(tmp_path, str(tmp_path / "learned.npz"), "again.npz", "900 ms", rule | {"frozen": True})
     spikeflow.run_blocking(again)
-    frozen = scipy.sparse.load_npz(tmp_path / "again.npz")
+    frozen: Any = scipy.sparse.load_npz(tmp_path / "again.npz")
     assert frozen.row.tolist() == learned.row.tolist() and frozen.col.tolist() == learned.col.tolist()
     assert np.array_equal(frozen.data, learned.data)
