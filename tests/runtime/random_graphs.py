@@ -16,6 +16,11 @@ from tests.runtime.nodes import Collect, collected_by, graph
 
 WINDOWS = ("1 ms", "7 ms", "10 ms", "100 ms")
 
+RULES: list[dict[str, Any]] = [
+    {"stdp": {"eta_plus": 0.3, "eta_minus": 0.2, "w_min": -1, "w_max": 2, "integrator": "exact"}},
+    {"r_stdp": {"eta": 0.05, "w_min": -1, "w_max": 2, "tau_e": "30 ms"}, "until": "90 ms"},
+]
+
 Streams = dict[str, list[tuple[float, int, float]]]
 
 
@@ -23,6 +28,7 @@ def collected(nodes: dict[str, Any], *, window: str, backend: str, capacity: int
     """What a graph gives on every outlet: (t in ms, index, value)."""
     taken = list(nodes)
     ports = [f"{name}.v" for name, node in nodes.items() if node.get("neuron") in ("lif", "lif_exc_inh")]
+    ports += [f"{name}.{port}" for name, node in nodes.items() for port in node.get("record", {})]
     everything = {**nodes, "out": {"sink": Collect, "input": taken + ports}}
     before = os.environ.get(BACKEND)
     os.environ[BACKEND] = backend
@@ -91,10 +97,17 @@ def graphs(draw: st.DrawFn) -> dict[str, Any]:
                 own["to"] = draw(st.sampled_from(["exc", "inh"]))
             if kind == "samples" and draw(st.booleans()):
                 own["hold"] = "last"
+            if models[name] == "lif" and draw(st.integers(0, 2)) == 0:
+                own["learn"] = {"name": f"n{len(inputs)}", **draw(st.sampled_from(RULES))}
             inputs.append(own)
+        learning = [one for one in inputs if "learn" in one]
+        if any("r_stdp" in one["learn"] for one in learning):
+            inputs.append({"from": "s0", "to": "reward", "weights": {"normal": {"mean": 0.0, "std": 1.0}}})
         if all(i["from"].startswith("p") and i["from"] >= name for i in inputs):
             inputs.append({"from": "s0", "weights": 0.9})
         node = {"neuron": models[name], "size": sizes[name], "inputs": inputs}
+        if learning:
+            node["record"] = {f"w_{one['learn']['name']}": {"every": "13 ms"} for one in learning}
         if models[name] == "lif" and draw(st.booleans()):  # few variants, because each set of them is compiled once
             node |= {"refractory": 2.5, "input_order": "last"}
         if draw(st.integers(0, 4)) == 0:
