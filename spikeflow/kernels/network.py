@@ -65,6 +65,9 @@ class Network:
         origin_ns, dt_ns: times of events are `origin_ns + tick * dt_ns`; as they are by default, times are ticks.
         skip: skip tiles whose state cannot change before their next input; never changes a bit.
 
+    Attributes:
+        is_still: nothing can change, and nothing comes, before the next input.
+
     Raises:
         ParameterError: something does not fit, with what would.
     """
@@ -129,7 +132,7 @@ class Network:
             group.name: Result(_NO_TIMES, _NO_INDICES, {}, _NO_VALUES if group.model.graded else None)
             for group in self.groups
         }
-        self._is_still = False
+        self.is_still = False
         self.reset([group.name for group in groups])
         self.backend, self._bind = prepare(backend, self.program)
         self._pass()
@@ -152,7 +155,7 @@ class Network:
         Raises:
             EventError: events outside these ticks or out of order, or an index beyond the train's size.
         """
-        if self._is_still and not arriving:
+        if self.is_still and not arriving:
             return self._silence
         table = self._numbers
         stop = first_tick + ticks
@@ -184,7 +187,7 @@ class Network:
         if self._records:
             self._collect(first_tick, stop, results)
         elif not arriving:
-            self._is_still = self._rests()
+            self.is_still = self._rests()
         return results
 
     def _rests(self) -> bool:
@@ -195,7 +198,7 @@ class Network:
         return all(table[at + _START] == table[at + _COUNT] for at in self._sources) and not self.pending()
 
     def _append(self, name: str, events: Events | Columns) -> None:
-        self._is_still = False
+        self.is_still = False
         try:
             at, place, valued = self._trains[name]
         except KeyError:
@@ -397,7 +400,7 @@ class Network:
         first, tiles = int(self._table[at + CODES["G_REST"]]), int(self._table[at + CODES["G_TILES"]])
         self.arrays.rest[first : first + tiles] = 0
         self._table[at + CODES["G_RESTING"]] = 0
-        self._is_still = False
+        self.is_still = False
 
     def save(self) -> State:
         """Everything that the next tick depends on, in a form that any backend can load."""
@@ -446,7 +449,7 @@ class Network:
             self._table[at + _COUNT] = self._table[at + _START] = len(t)
             self._table[self._pointers(place)] = state[f"waiting/{name}/next"]
         self.arrays.held[:] = state["held"]
-        self._is_still = False
+        self.is_still = False
 
 
 _TICK, _STOP, _STATUS, _DETAIL, _FRESH = (CODES[k] for k in ("H_TICK", "H_STOP", "H_STATUS", "H_DETAIL", "H_FRESH"))
