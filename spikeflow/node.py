@@ -152,6 +152,19 @@ class Node(BaseModel):
         """Ticks by which input `index` is delayed at least; only populations delay."""
         return 0
 
+    async def probe(self, context: Context) -> str | None:
+        """Open what the node connects to and close it again, for `check --connect`; the node is not bound.
+
+        Nothing is read from it, sent, written, made or cut short, and a run that is on notices nothing.
+
+        Returns:
+            what was opened, in words; None where there is nothing to open, or no way to try it.
+
+        Raises:
+            ConnectError: it cannot be opened; says what, and why.
+        """
+        return None
+
     # The run.
 
     @property
