@@ -19,6 +19,9 @@ from spikeflow.units import Nanoseconds
 State = dict[str, Any]
 """What a node carries from one window to the next: names to numbers, texts, arrays or containers of them."""
 
+ALWAYS = 1 << 62
+"""A tick that does not come: a node that rests until then rests until its next event."""
+
 
 class Input(BaseModel):
     """One entry of `input` or `inputs`: the name of a node, or a mapping with `from`."""
@@ -149,6 +152,19 @@ class Node(BaseModel):
         """Ticks by which input `index` is delayed at least; only populations delay."""
         return 0
 
+    async def probe(self, context: Context) -> str | None:
+        """Open what the node connects to and close it again, for `check --connect`; the node is not bound.
+
+        Nothing is read from it, sent, written, made or cut short, and a run that is on notices nothing.
+
+        Returns:
+            what was opened, in words; None where there is nothing to open, or no way to try it.
+
+        Raises:
+            ConnectError: it cannot be opened; says what, and why.
+        """
+        return None
+
     # The run.
 
     @property
@@ -251,6 +267,13 @@ class Stepper(Node):
     def step(self, window: Window, arriving: Sequence[Batch]) -> Sequence[Batch]:
         """One batch for each outlet of the context, in its order, from one batch of each input."""
 
+    def rests_until(self) -> int:
+        """The tick before which windows without events neither change the node nor bring anything forth.
+
+        Asked after such a window; those that end by then pass it without a step.
+        """
+        return 0
+
     def pending(self) -> int:
         """Events that arrived and have not acted yet."""
         return 0
@@ -342,6 +365,9 @@ class Block(Protocol):
     def reset(self, name: str) -> None:
         """Put one member back to its initial state."""
 
+    def rests_until(self) -> int:
+        """As `Stepper.rests_until`."""
+
     def pending(self) -> int:
         """Spikes still in delay lines."""
 
@@ -351,6 +377,8 @@ class Sink(Node):
 
     role: ClassVar[str] = "sink"
     takes: ClassVar[tuple[Kind, ...]] = ("spikes", "samples")
+    hears_silence: ClassVar[bool] = True
+    """Whether windows without events mean anything to it; where they do not, one with a single input gets none."""
 
     @abstractmethod
     async def consume(self, inlet: Inlet) -> None:
@@ -382,6 +410,7 @@ class ChannelMap:
 
 
 __all__ = [
+    "ALWAYS",
     "Batch",
     "Block",
     "ChannelMap",

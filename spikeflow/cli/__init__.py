@@ -27,6 +27,8 @@ Set = Annotated[
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 
+Patience = Annotated[str, typer.Option(metavar="TIME", help="How long brokers and devices may take to connect.")]
+
 
 @app.command()
 def run(
@@ -39,9 +41,7 @@ def run(
         str | None,
         typer.Option(metavar="max|NUMBER", help="Event time to clock time, for graphs whose sources all end."),
     ] = None,
-    connect_timeout: Annotated[
-        str, typer.Option(metavar="TIME", help="How long brokers and devices may take to connect.")
-    ] = "10s",
+    connect_timeout: Patience = "10s",
     fail_behind: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="Fail when a live run is so far behind the clock; else it catches up."),
@@ -70,13 +70,20 @@ def run(
 def check(
     graphs: Annotated[list[Path], typer.Argument(metavar="GRAPH…", help="The graph files.", show_default=False)],
     set_: Set = None,
+    connect: Annotated[
+        bool, typer.Option("--connect", help="Try the connections of all nodes, too; nothing is sent or written.")
+    ] = False,
+    connect_timeout: Patience = "10s",
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Say what is wrong with graph files; start nothing."""
+    """Say what is wrong with graph files; start nothing.
+
+    Exit codes: 0 nothing is wrong, 2 a file has an error, 3 with --connect, something could not be opened in time.
+    """
     from spikeflow.cli.looking import check_graphs
 
-    raise typer.Exit(check_graphs(graphs, set_ or (), json, debug))
+    raise typer.Exit(check_graphs(graphs, set_ or (), connect, connect_timeout, json, debug))
 
 
 @app.command()

@@ -1,26 +1,38 @@
-"""`spikeflow check` and `spikeflow graph`: look at graph files, and start nothing."""
+"""`spikeflow check` and `spikeflow graph`: look at graph files and what they connect to; nothing runs."""
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from spikeflow.cli.saying import BAD, OK, changes, guarded, say
+from spikeflow.cli.saying import BAD, NOT_CONNECTED, OK, changes, guarded, say, time_of
 from spikeflow.errors import Finding, GraphError, many
 from spikeflow.spec import GraphSpec, load, to_mermaid
 from spikeflow.units import format_ns
 
-
-def check_graphs(paths: Sequence[Path], set_: Iterable[str], json: bool, debug: bool) -> int:
-    """Check files, all of them; 2 where any has an error."""
-    return guarded(lambda: _check(paths, changes(set_), json), debug)
+if TYPE_CHECKING:
+    from spikeflow.runtime.probing import Probed
 
 
-def _check(paths: Sequence[Path], values: dict[str, str], json: bool) -> int:
+def check_graphs(
+    paths: Sequence[Path], set_: Iterable[str], connect: bool, connect_timeout: str, json: bool, debug: bool
+) -> int:
+    """Check files, all of them; 2 where any has an error, else 3 where something cannot be connected to."""
+
+    def command() -> int:
+        patience = time_of("--connect-timeout", connect_timeout)
+        return _check(paths, changes(set_), patience if connect else None, json)
+
+    return guarded(command, debug)
+
+
+def _check(paths: Sequence[Path], values: dict[str, str], patience: float | None, json: bool) -> int:
     results, code = [], OK
     for path in paths:
         spec: GraphSpec | None = None
@@ -30,8 +42,11 @@ def _check(paths: Sequence[Path], values: dict[str, str], json: bool) -> int:
         except GraphError as error:
             errors, code = error.findings, BAD
         warnings = spec.warnings if spec else ()
+        probed = _probed(spec, patience) if spec is not None and patience is not None else None
+        if probed and code == OK and any(one.ok is False for one in probed):
+            code = NOT_CONNECTED
         if json:
-            results.append(_as_json(path, spec, errors, warnings))
+            results.append(_as_json(path, spec, errors, warnings, probed))
             continue
         for finding in errors:
             say(str(finding))
@@ -39,11 +54,31 @@ def _check(paths: Sequence[Path], values: dict[str, str], json: bool) -> int:
             say(f"warning: {finding}")
         if spec is not None:
             print(f"{path}: {_summary(spec)}", flush=True)
+            _say_probed(path, spec, probed)
         else:
             say(f"{path}: {many(len(errors), 'error')}")
     if json:
         print(orjson.dumps(results, option=orjson.OPT_INDENT_2).decode(), flush=True)
     return code
+
+
+def _probed(spec: GraphSpec, patience: float) -> list[Probed]:
+    from spikeflow.runtime.probing import probe
+
+    return asyncio.run(probe(spec, patience))
+
+
+def _say_probed(path: Path, spec: GraphSpec, probed: list[Probed] | None) -> None:
+    if probed == []:
+        print(f"{path}: no node connects to anything", flush=True)
+    for one in probed or ():
+        node = f'{spec.nodes[one.node].position or path}: node "{one.node}"'
+        if one.error is not None:
+            say(f"{node}: {one.error}")
+        elif one.to is None:
+            print(f"{node}: not tried; its class has no 'probe'", flush=True)
+        else:
+            print(f"{node}: {one.to} opened in {1e3 * one.seconds:.3g} ms", flush=True)
 
 
 def _summary(spec: GraphSpec) -> str:
@@ -52,7 +87,13 @@ def _summary(spec: GraphSpec) -> str:
     return f"{counted}, dt {format_ns(spec.dt_ns)}, window {format_ns(spec.window_ns)}: nothing is wrong"
 
 
-def _as_json(path: Path, spec: GraphSpec | None, errors: Iterable[Finding], warnings: Iterable[Finding]) -> Any:
+def _as_json(
+    path: Path,
+    spec: GraphSpec | None,
+    errors: Iterable[Finding],
+    warnings: Iterable[Finding],
+    probed: Iterable[Probed] | None,
+) -> Any:
     found: dict[str, Any] = {
         "file": str(path),
         "ok": spec is not None,
@@ -70,6 +111,8 @@ def _as_json(path: Path, spec: GraphSpec | None, errors: Iterable[Finding], warn
             }
             for name, node in spec.nodes.items()
         }
+    if probed is not None:
+        found["connections"] = [{"ok": one.ok, **asdict(one)} for one in probed]
     return found
 
 

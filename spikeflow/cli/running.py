@@ -15,9 +15,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from spikeflow.cli.saying import FAILED, changes, code_of, guarded, say, say_error, silence_output
+from spikeflow.cli.saying import FAILED, changes, code_of, guarded, say, say_error, silence_output, time_of
 from spikeflow.errors import ParameterError, SpikeflowError, many
-from spikeflow.units import parse_seconds
 
 if TYPE_CHECKING:
     from spikeflow.monitor.feed import Feed
@@ -51,9 +50,9 @@ def run_graph(wish: Wish) -> int:
 
 
 def _run(wish: Wish, signals: Signals) -> int:
-    seconds = _time("--for", wish.seconds) if wish.seconds is not None else None
-    patience = _time("--connect-timeout", wish.connect_timeout)
-    behind = _time("--fail-behind", wish.fail_behind) if wish.fail_behind is not None else None
+    seconds = time_of("--for", wish.seconds) if wish.seconds is not None else None
+    patience = time_of("--connect-timeout", wish.connect_timeout)
+    behind = time_of("--fail-behind", wish.fail_behind) if wish.fail_behind is not None else None
     speed = _speed(wish.speed)
     values = changes(wish.set)
     wants_view = sys.stdout.isatty() and not wish.json and wish.view != "none"
@@ -87,16 +86,6 @@ def _run(wish: Wish, signals: Signals) -> int:
     finally:
         if screen is not None:
             screen.close()
-
-
-def _time(option: str, text: str) -> float:
-    try:
-        seconds = parse_seconds(text)
-    except ParameterError as error:
-        raise ParameterError(f"{option} {text}: {error.found}", error.hint) from None
-    if seconds <= 0:
-        raise ParameterError(f"{option} {text}: it is not above zero", "write a time such as 30s")
-    return seconds
 
 
 def _speed(text: str | None) -> float | None:

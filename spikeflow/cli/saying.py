@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable
 
 from spikeflow.errors import ConnectError, GraphError, NodeError, ParameterError, SpikeflowError
+from spikeflow.units import parse_seconds
 
 OK, FAILED, BAD, NOT_CONNECTED, ABANDONED = 0, 1, 2, 3, 4
 
@@ -70,6 +71,21 @@ def changes(texts: Iterable[str]) -> dict[str, str]:
             raise ParameterError(f"--set {text}: there is no '='", "write --set key=value, such as params.tau=5ms")
         found[key.strip()] = value
     return found
+
+
+def time_of(option: str, text: str) -> float:
+    """The time (s) that an option says.
+
+    Raises:
+        ParameterError: it is no time, or not above zero.
+    """
+    try:
+        seconds = parse_seconds(text)
+    except ParameterError as error:
+        raise ParameterError(f"{option} {text}: {error.found}", error.hint) from None
+    if seconds <= 0:
+        raise ParameterError(f"{option} {text}: it is not above zero", "write a time such as 30s")
+    return seconds
 
 
 def output_is_broken(error: OSError) -> bool:

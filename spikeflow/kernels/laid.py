@@ -127,7 +127,7 @@ class Laid:
             for plastic, lesson in zip(self._plastic, lessons, strict=True)
             for place in (lesson.before, lesson.after)
         }
-        self._is_still = False
+        self.is_still = False
         self.reset([group.name for group in groups])
         self.backend, self._bind = prepare(backend, self.program)
         self._pass()
@@ -239,7 +239,7 @@ class Laid:
         first, tiles = int(self._table[at + CODES["G_REST"]]), int(self._table[at + CODES["G_TILES"]])
         self.arrays.rest[first : first + tiles] = 0
         self._table[at + CODES["G_RESTING"]] = 0
-        self._is_still = False
+        self.is_still = False
 
     def save(self) -> State:
         """Everything that the next tick depends on, in a form that any backend can load."""
@@ -298,7 +298,7 @@ class Laid:
                     found = f"a saved state of {values.size} synapses for {plastic.channel.size}"
                     raise ParameterError(found, "load it into the same graph")
                 plastic.write(self.arrays, name, values)
-        self._is_still = False
+        self.is_still = False
 
     def _grow(self, place: int, need: int) -> None:
         """Give a source room for twice what it needs; every source moves."""

@@ -56,6 +56,9 @@ class Network(Laid):
         origin_ns, dt_ns: times of events are `origin_ns + tick * dt_ns`; as they are by default, times are ticks.
         skip: skip tiles whose state cannot change before their next input; never changes a bit.
 
+    Attributes:
+        is_still: nothing can change, and nothing comes, before the next input.
+
     Raises:
         ParameterError: something does not fit, with what would.
     """
@@ -71,7 +74,7 @@ class Network(Laid):
         Raises:
             EventError: events outside these ticks or out of order, or an index beyond the train's size.
         """
-        if self._is_still and not arriving:
+        if self.is_still and not arriving:
             return self._silence
         table = self._numbers
         stop = first_tick + ticks
@@ -102,7 +105,7 @@ class Network(Laid):
             for group, key, events in learned:
                 results[group].recorded[key] = events
         elif not arriving:
-            self._is_still = self._rests()
+            self.is_still = self._rests()
         return results
 
     def _go(self, pause: int) -> Sequence[Learned]:
@@ -148,7 +151,7 @@ class Network(Laid):
         return all(table[at + START] == table[at + COUNT] for at in self._sources) and not self.pending()
 
     def _append(self, name: str, events: Events | Columns) -> None:
-        self._is_still = False
+        self.is_still = False
         try:
             at, place, valued = self._trains[name]
         except KeyError:

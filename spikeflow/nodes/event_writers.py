@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 from typing import Any, Literal
@@ -93,6 +94,30 @@ class EventWriter:
         except OSError as error:
             why = os.strerror(error.errno) if error.errno else str(error).strip()
             raise OSError(f"{shown(self.path)} cannot be written: {why}") from None
+
+
+def try_to_write(path: Path) -> None:
+    """Find out whether a file could be written, without making or changing anything.
+
+    Raises:
+        OSError: it could not, as the permissions are; says which and why.
+    """
+    what = f"{shown(path)} cannot be written"
+    if path.is_dir():
+        raise OSError(f"{what}: it is a folder")
+    if path.exists():
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))  # neither made nor cut short; a pipe is not waited for
+        except OSError as error:
+            raise OSError(f"{what}: {error.strerror}") from None
+        return
+    there = next(folder for folder in path.parents if folder.exists())
+    if there != path.parent:
+        what = f"the folder {shown(path.parent)} cannot be made"
+    if not there.is_dir():
+        raise OSError(f"{what}: there is a file of that name")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise OSError(f"{what}: {os.strerror(errno.EACCES)}")
 
 
 def _make(folder: Path) -> None:

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 import aiomqtt
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr, WithJsonSchema
 
-from spikeflow.errors import ParameterError, Problem
+from spikeflow.errors import ConnectError, ParameterError, Problem
 from spikeflow.node import Context
 from spikeflow.nodes.broker import EMBEDDED, embedded_broker
 from spikeflow.nodes.mqtt_session import connection, reason
@@ -25,6 +25,7 @@ from spikeflow.units import Seconds
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 10.0
 _STEADY_NS = 5_000_000_000
+_LISTENS = "is the address right, and does something listen there?"
 
 _LOGGER = logging.getLogger("spikeflow.mqtt")  # what it has to say, the nodes say in the run's log
 _LOGGER.addHandler(logging.NullHandler())
@@ -182,11 +183,19 @@ class Connected(BaseModel):
         if self.url.embedded and (self.username or self.password):
             yield Problem(("username",), "the embedded broker asks for no name", "leave it out", warning=True)
 
+    async def probe(self, context: Context) -> str:
+        """Connect to the broker, and leave it."""
+        # under a name of its own: one with `client_id` would end a run's connection, and what the broker keeps for it
+        await self._link(context, None, keep=False).once()
+        return str(self.url)
+
     def link(self, context: Context, qos: int) -> Link:
         """The connection of a node in its run."""
+        return self._link(context, self.client_id, keep=self.client_id is not None and qos > 0)
+
+    def _link(self, context: Context, name: str | None, keep: bool) -> Link:
         secret = self.password.get_secret_value() if self.password is not None else self.url.password
-        keep = self.client_id is not None and qos > 0
-        identifier = self.client_id or f"spikeflow-{context.graph}-{context.name}-{uuid.uuid4().hex[:8]}"
+        identifier = name or f"spikeflow-{context.graph}-{context.name}-{uuid.uuid4().hex[:8]}"
         return Link(
             self.url,
             context,
@@ -229,6 +238,21 @@ class Link:
                         return
                 except aiomqtt.MqttError as error:
                     await self._away(error, steady=self._context.clock.now_ns() - began_ns > _STEADY_NS)
+
+    async def once(self) -> None:
+        """Connect, and hang up.
+
+        Raises:
+            ConnectError: nobody answers there, or the broker says no.
+        """
+        async with self._address() as (host, port):
+            try:
+                async with connection(self._client(host, port)):
+                    pass
+            except aiomqtt.MqttError as error:
+                refused = isinstance(error, aiomqtt.MqttCodeError)
+                hint = "are name and password right?" if refused else _LISTENS
+                raise ConnectError(f"{self.url}: {reason(error)} — {hint}") from None
 
     def stands(self) -> None:
         """Say that the connection can be used: subscribed, where that is needed."""

@@ -20,7 +20,7 @@ from spikeflow.kernels.model import Value
 from spikeflow.kernels.parameters import settled
 from spikeflow.kernels.refusals import refused
 from spikeflow.kernels.rule import Learning, LearningRule
-from spikeflow.node import Neuron, State
+from spikeflow.node import ALWAYS, Neuron, State
 from spikeflow.nodes.projections import ProjectionInput, Record
 from spikeflow.nodes.sizes import Size, shape_of
 from spikeflow.units import format_ns
@@ -200,6 +200,10 @@ class Population(Neuron):
         """Go back to the initial state; spikes on their way are gone."""
         self.stepped.reset(self.context.name)
 
+    def rests_until(self) -> int:
+        """Until the next event, where nothing moves any more."""
+        return self.stepped.rests_until()
+
     def pending(self) -> int:
         """Spikes still in delay lines."""
         return self.stepped.pending()
@@ -333,6 +337,10 @@ class Stepped:
         """Put one member back to its initial state; what is on its way to it is gone."""
         self._network.reset([name])
         self._forgot[name] = None  # at the tick of the next step
+
+    def rests_until(self) -> int:
+        """Until the next event, where nothing moves any more."""
+        return ALWAYS if self._network.is_still else 0
 
     def pending(self) -> int:
         """Spikes still in delay lines."""

@@ -11,6 +11,7 @@ from spikeflow.errors import EventError
 from spikeflow.events import Batch, Indices, Times, Values, Window, raw_columns, sort
 from spikeflow.node import Context, Source
 from spikeflow.runtime.channel import Fan, Pressure
+from spikeflow.runtime.clock import caller
 from spikeflow.runtime.meters import Meter
 from spikeflow.runtime.windows import SourceOutlet
 
@@ -60,7 +61,8 @@ class LiveOutlet(SourceOutlet):
 
     def __init__(self, node: Source, context: Context, fan: Fan, meter: Meter, pressure: Pressure) -> None:
         super().__init__(node, context, fan, meter, pressure)
-        self._rules = node.time
+        self._rules, self._by_arrival, self._call_at = node.time, node.time.by == "arrival", caller(context.clock)
+        self._halted: asyncio.Future[None] | None = None
         self._pending: dict[int, _Bucket] = {}
         self._held = 0
         self._last_tick = -1
@@ -199,11 +201,37 @@ class LiveOutlet(SourceOutlet):
 
     async def close_windows(self) -> None:
         """Close windows as the clock passes them; those by payload as the watermark does, looked at once a window."""
+        loop = asyncio.get_running_loop()
         while True:
+            await self._close_to(self._passed(self.clock.now_ns()))
+            self._halted = loop.create_future()
+            self._look_later(self.clock.now_ns())
+            await self._halted
+
+    def _passed(self, now: int) -> int:
+        """The instant before which windows may close."""
+        return now if self._by_arrival else self._watermark(now)
+
+    def _look_later(self, now: int) -> None:
+        self._call_at(self._end_ns if self._end_ns > now else now + self._window_ns, self._look)
+
+    def _look(self) -> None:
+        """Close windows where the clock calls; a task is woken only where somebody has to be waited for."""
+        halted = self._halted
+        if halted is None or halted.done():
+            return
+        try:
             now = self.clock.now_ns()
-            await self._close_to(now if self._rules.by == "arrival" else self._watermark(now))
-            now = self.clock.now_ns()
-            await self.clock.sleep_until(self._end_ns if self._end_ns > now else now + self.grid.window_ns)
+            self._limit_ns = max(self._limit_ns, self._passed(now))
+            fluent = not (self._cutting or self._unsent)
+            while fluent and self._end_ns <= self._limit_ns:
+                fluent = self._cut_now(self.grid.window_ticks)
+            if fluent:
+                self._look_later(now)
+            else:
+                halted.set_result(None)
+        except BaseException as error:
+            halted.set_exception(error)
 
     async def finish(self) -> None:
         """Send what is held; the stream ends one tick past its last event."""
@@ -228,6 +256,11 @@ class LiveOutlet(SourceOutlet):
     async def _cut(self, ticks: int, last: bool = False) -> None:
         if self._unsent:
             await self._deliver()
+        if not self._cut_now(ticks, last):
+            await self._deliver()
+
+    def _cut_now(self, ticks: int, last: bool = False) -> bool:
+        """Send the open window, without waiting; False where somebody is to be waited for."""
         window = Window.at(self.grid, self.next_tick, ticks, last)
         bucket = self._pending.pop(self.next_tick // self.grid.window_ticks, None)
         if bucket is None:
@@ -242,5 +275,4 @@ class LiveOutlet(SourceOutlet):
                     room.set_result(None)
             self._room.clear()
         self.meter.lag_ns = max(0, self.clock.now_ns() - window.end_ns)
-        if not self._emit(batch):
-            await self._deliver()
+        return self._emit(batch)

@@ -37,6 +37,8 @@ async def relay(stage: StepStage, channel: Channel, fan: Fan) -> int | None:
         NodeError: the node failed.
     """
     step, offer, queue, meter, clock = stage.stepper.step, fan.offer, channel.queue, stage.meter, time.perf_counter_ns
+    grid, rests_until, none = stage.shared.grid, stage.stepper.rests_until, Batch.none
+    schema = fan.stream.schema(grid)
     recent, now_ns, pressure = meter.recent, stage.contexts[0].clock.now_ns, stage.shared.pressure
     live, can_arrive = stage.shared.live, stage.depth % DEEPEST != 0
     over = halted = False
@@ -44,16 +46,21 @@ async def relay(stage: StepStage, channel: Channel, fan: Fan) -> int | None:
     stuck: list[Channel] | None = None
     sent: Batch | None = None
     failure: NodeError | None = None
-    slow = since = 0
+    slow = since = quiet_ns = 0
     only = fan.channels[0] if len(fan.channels) == 1 and not fan.watchers else None
 
     def arrive(batch: Batch) -> None:
         """Step one window and send it on; where there is something to see to, the task goes on."""
-        nonlocal over, heavy, stuck, sent, failure, slow, since, halted
-        began = clock()
+        nonlocal over, heavy, stuck, sent, failure, slow, since, halted, quiet_ns
+        window = batch.window
         try:
-            made = step(batch.window, (batch,))[0]
-            took = clock() - began
+            if window.end_ns <= quiet_ns and not batch.count:
+                made, took = none(window, schema), 0
+            else:
+                began = clock()
+                made = step(window, (batch,))[0]
+                took = clock() - began
+                quiet_ns = 0 if batch.count or made.count else grid.time(rests_until())
             if only is None:
                 stuck = offer(made)
             else:  # what `offer` does, without its calls
@@ -71,7 +78,6 @@ async def relay(stage: StepStage, channel: Channel, fan: Fan) -> int | None:
             windows = meter.windows
             recent[windows & (RECENT - 1)] = took
             meter.windows = windows + 1
-            window = batch.window
             if live:
                 meter.lag_ns = now_ns() - window.end_ns
             if took > HEAVY_NS:

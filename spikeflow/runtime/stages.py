@@ -213,6 +213,7 @@ class SinkInlet:
         self._channels = [(entry.channel, entry.channel.stream.schema(grid)) for entry in stage.entries]
         self._counters = stage.contexts[0].counters
         self._turn = 0
+        self._heeds_all = stage.node.hears_silence or len(self._channels) > 1
 
     def opened(self) -> None:
         """The sink's connection stands."""
@@ -254,13 +255,24 @@ class SinkInlet:
 
     async def _awaited(self) -> Batch:
         """Wait for the next batch; an input that has ended is passed over."""
-        for _ in self._channels:
+        for channel, _ in self._channels:
+            if not self._heeds_all:
+                channel.arrive = self._arrive
             await self._channels[self._turn][0].wait()
             batch = self._ready()
             if batch is not None:
                 return batch
             self._turn = (self._turn + 1) % len(self._channels)
         raise StopAsyncIteration
+
+    def _arrive(self, batch: Batch) -> None:
+        """Wake the sink for a batch with events; others are over as they come."""
+        if batch.count:
+            channel = self._channels[0][0]
+            channel.arrive = None
+            channel.offer(batch)
+        else:
+            self._stage.passed(batch)
 
 
 @dataclass(slots=True)
@@ -320,8 +332,16 @@ class SinkStage(Stage):
             self.waits = 0
         elif batch.count:
             context.counters.drop(lost, batch.count)
+        self._note_lag(batch)
+
+    def passed(self, batch: Batch) -> None:
+        """A batch without events went by a sink that takes no notice of it."""
+        self.meter.took(0)
+        self._note_lag(batch)
+
+    def _note_lag(self, batch: Batch) -> None:
         if self.shared.live:
-            self.meter.lag_ns = context.clock.now_ns() - batch.window.end_ns
+            self.meter.lag_ns = self.contexts[0].clock.now_ns() - batch.window.end_ns
 
 
 __all__ = ["Entry", "Shared", "SinkInlet", "SinkStage", "SourceStage", "Stage"]

@@ -34,6 +34,7 @@ class StepStage(Stage):
     members: list[Stepper] = field(kw_only=True)
     depth: int = 0
     _next_tick: int = 0
+    _quiet_ns: int = 0
     _cost_ns: float = 0.0
     _is_heavy: bool = False
     _waits: int = 0
@@ -55,7 +56,10 @@ class StepStage(Stage):
             if window is None:
                 window, batches = taken
                 began = time.perf_counter_ns()
-                sent = await self._careful(window, batches)
+                if window.end_ns > self._quiet_ns or any(batch.count for batch in batches):
+                    sent = await self._careful(window, batches)
+                else:
+                    sent = self._silence(window)
                 self._took(time.perf_counter_ns() - began)
                 await self._send(window, sent)
             if window.last:
@@ -144,12 +148,20 @@ class StepStage(Stage):
             self.meter.missed += 1
             await self.failed(error, self._waits)
             self._waits += 1
-            return [Batch.none(window, fan.stream.schema(self.shared.grid)) for fan in self.fans]
+            return self._silence(window)
 
     def _stepped(self, window: Window, batches: list[Batch]) -> Sequence[Batch]:
         """Step one window; what comes of the node's own code is the node's failure, in any thread."""
+        self._quiet_ns = 0
         with blamed(self.name):
-            return self._forgetful(window, batches)
+            sent = self._forgetful(window, batches)
+            if not any(batch.count for batch in (*batches, *sent)) and not any(m.forget for m in self.members):
+                self._quiet_ns = self.shared.grid.time(self.stepper.rests_until())
+            return sent
+
+    def _silence(self, window: Window) -> list[Batch]:
+        """Nothing on every outlet."""
+        return [Batch.none(window, fan.stream.schema(self.shared.grid)) for fan in self.fans]
 
     def _forgetful(self, window: Window, batches: list[Batch]) -> Sequence[Batch]:
         """Step one window in parts: each part begins where a member forgets."""

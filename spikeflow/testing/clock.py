@@ -37,6 +37,12 @@ class VirtualClock:
         heapq.heappush(self._sleepers, (t_ns, next(self._order), sleeper))
         await sleeper
 
+    def call_at(self, t_ns: int, call: Callable[[], None]) -> None:
+        """Call once the clock has jumped to `t_ns`."""
+        sleeper: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        sleeper.add_done_callback(lambda _: call())
+        heapq.heappush(self._sleepers, (t_ns, next(self._order), sleeper))
+
     def next_ns(self) -> int | None:
         """When the next sleeper wakes."""
         while self._sleepers and self._sleepers[0][2].done():

@@ -99,6 +99,10 @@ class Rate(Decoder):
         channel = np.tile(np.arange(self._channels, dtype=np.uint32), len(rates))
         return sample_batch(np.repeat(np.array(times, np.int64), self._channels), channel, np.concatenate(rates))
 
+    def rests_until(self) -> int:
+        """Until the next bin begins."""
+        return (self.bin + 1) * self._bin_ticks
+
     def _count(self, neuron: Indices, value: Values) -> None:
         if len(neuron):
             # one by one and in order: the same sum however the stream is cut into windows

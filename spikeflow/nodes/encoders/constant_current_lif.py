@@ -14,7 +14,7 @@ from spikeflow.events import Grid, Stream, columns, spike_batch
 from spikeflow.kernels import Events, Group, Network, Projection, Train, build
 from spikeflow.kernels.model import Time, Value
 from spikeflow.kernels.models.lif_current import LifCurrent
-from spikeflow.node import Encoder, State
+from spikeflow.node import ALWAYS, Encoder, State
 
 _NEURONS, _CURRENT = "neurons", "current"
 
@@ -71,6 +71,10 @@ class ConstantCurrentLif(Encoder):
         """Put a saved state back."""
         self._primed = state["primed"]
         self._network.load({name: value for name, value in state.items() if name != "primed"})
+
+    def rests_until(self) -> int:
+        """Until the next sample, where no neuron moves any more."""
+        return ALWAYS if self._primed and self._network.is_still else 0
 
     def encode(self, samples: pa.RecordBatch) -> pa.RecordBatch:
         """Encode one window.

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from spikeflow.events import GRADED_SPIKES, columns, empty, sort, spike_batch
-from spikeflow.node import Encoder
+from spikeflow.node import ALWAYS, Encoder
 from spikeflow.nodes.held import previous_values
 
 
@@ -30,6 +30,10 @@ class LevelCrossing(Encoder):
     def start(self, size: int) -> None:
         """No channel has been seen."""
         self.level = np.full(size, np.nan)
+
+    def rests_until(self) -> int:
+        """Until the next sample."""
+        return ALWAYS
 
     def encode(self, samples: pa.RecordBatch) -> pa.RecordBatch:
         """Encode one window.

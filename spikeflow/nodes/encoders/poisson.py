@@ -10,7 +10,7 @@ from pydantic import Field
 
 from spikeflow import noise
 from spikeflow.events import SPIKES, empty, spike_batch
-from spikeflow.node import Encoder
+from spikeflow.node import ALWAYS, Encoder
 from spikeflow.nodes.held import held_values
 from spikeflow.units import Hertz
 
@@ -32,6 +32,10 @@ class Poisson(Encoder):
         self._key = noise.key(self.context.seed, self.context.name, "poisson")
         self.held = np.full(size, np.nan)
         self.active = False
+
+    def rests_until(self) -> int:
+        """Until the next sample, where no channel holds a value."""
+        return 0 if self.active else ALWAYS
 
     def encode(self, samples: pa.RecordBatch) -> pa.RecordBatch:
         """Encode one window.

@@ -11,7 +11,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from spikeflow.events import Kind, Stream, Values, columns, empty, sample_batch, sort
-from spikeflow.node import Encoder
+from spikeflow.node import ALWAYS, Encoder
 
 
 class Population(Encoder):
@@ -38,6 +38,10 @@ class Population(Encoder):
         """`centres` channels for each of the input's, of the input's precision."""
         shape = (*(inputs[0].shape or (inputs[0].size,)), self.centres)
         return {"": Stream("", "samples", inputs[0].size * self.centres, shape=shape, double=inputs[0].double)}
+
+    def rests_until(self) -> int:
+        """Until the next sample."""
+        return ALWAYS
 
     def encode(self, samples: pa.RecordBatch) -> pa.RecordBatch:
         """Encode one window.

@@ -25,6 +25,7 @@ class Console(Sink):
     rate: Annotated[Hertz, Field(gt=0)] = Field(10.0, description="lines a second for each input, at most")
     events: int = Field(8, ge=1, description="events named in a line, at most")
 
+    hears_silence: ClassVar[bool] = False
     most: ClassVar[int] = 200
     """Characters of a line."""
 

@@ -17,9 +17,9 @@ from pydantic import Field
 
 from spikeflow.errors import ConnectError, Problem, nearest, shown
 from spikeflow.events import Batch, Grid, Stream
-from spikeflow.node import Inlet, Sink
+from spikeflow.node import Context, Inlet, Sink
 from spikeflow.nodes.event_files import FORMATS
-from spikeflow.nodes.event_writers import Compression, EventWriter
+from spikeflow.nodes.event_writers import Compression, EventWriter, try_to_write
 from spikeflow.nodes.paths import GraphPath
 
 _LONGEST_NS = 1_000_000_000
@@ -75,9 +75,18 @@ class File(Sink):
         for name in sorted(twice):
             yield Problem(("inputs",), f"{name!r} is named twice", "name it once")
 
-    def paths(self, streams: Sequence[Stream], began_ns: int) -> list[Path]:
+    async def probe(self, context: Context) -> str:
+        """Look whether the files could be written; those that are there stay as they are."""
+        paths = self.paths(context, context.inputs, context.clock.now_ns())
+        for path in paths:
+            try:
+                await asyncio.to_thread(try_to_write, path)
+            except OSError as error:
+                raise ConnectError(str(error)) from None
+        return shown(paths[0] if len(paths) == 1 else paths[0].parent)
+
+    def paths(self, context: Context, streams: Sequence[Stream], began_ns: int) -> list[Path]:
         """The file of each stream, in a run that began at an instant (ns)."""
-        context = self.context
         start = datetime.fromtimestamp(began_ns / 1e9, UTC).strftime("%Y%m%dT%H%M%SZ")
         path = Path(str(self.path).format(name=context.graph, start=start))
         if path.suffix in FORMATS:
@@ -87,7 +96,7 @@ class File(Sink):
     async def consume(self, inlet: Inlet) -> None:
         """Write until all inputs have ended, then complete the files."""
         grid, clock = self.context.grid, self.context.clock
-        paths = self.paths(inlet.streams, clock.now_ns())
+        paths = self.paths(self.context, inlet.streams, clock.now_ns())
         tapes: dict[bytes, _Tape] = {}
         try:
             for stream, path in zip(inlet.streams, paths, strict=True):

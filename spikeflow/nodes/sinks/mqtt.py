@@ -33,6 +33,7 @@ class Mqtt(Connected, Sink):
     """
 
     opens: ClassVar[bool] = True
+    hears_silence: ClassVar[bool] = False
 
     topic: str = Field(description="where to; {stream} is the name of the input, {name} that of the graph")
     qos: Literal[0, 1, 2] = Field(1, description="0: at most once; 1: at least once; 2: exactly once")

@@ -9,9 +9,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from spikeflow.errors import ParameterError, Problem, nearest, shown
+from spikeflow.errors import ConnectError, ParameterError, Problem, nearest, shown
 from spikeflow.events import Grid, Kind, Stream
-from spikeflow.node import Outlet, Source
+from spikeflow.node import Context, Outlet, Source
 from spikeflow.nodes.event_files import FORMATS, ROWS, Header, Part, read_events, read_header
 from spikeflow.nodes.paths import GraphPath
 from spikeflow.nodes.sizes import Size, shape_of
@@ -115,6 +115,17 @@ class File(Source):
         """The length that is declared or said by the file, whichever is shorter (ns)."""
         known = [length for length in (self.length, self.header().length_ns) if length is not None]
         return min(known, default=None)
+
+    async def probe(self, context: Context) -> str:
+        """Open the file."""
+        try:
+            return shown(await asyncio.to_thread(self._opened))
+        except ParameterError as error:
+            raise ConnectError(str(error)) from None
+
+    def _opened(self) -> Path:
+        self.header()
+        return self.file()
 
     async def produce(self, outlet: Outlet) -> None:
         """Send the file, part by part; reading happens in a thread."""
