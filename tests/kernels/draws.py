@@ -57,7 +57,7 @@ def shapes(kind: str) -> tuple[Shape, ...]:
     """Each combination of options, with and without silence, no field spread, all of them, and half of them."""
     cls = catalogue.models()[kind]
     fields = numbers(cls)
-    found = []
+    found: list[Shape] = []
     for options in catalogue.combinations(cls):
         for silence in (False, True)[: 1 + cls.refracts]:
             rng = np.random.default_rng(zlib.crc32(repr((kind, options, silence)).encode()))

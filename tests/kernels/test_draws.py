@@ -31,11 +31,11 @@ def agree(shape: draws.Shape, examples: int) -> int:
     spikes = 0
 
     @settings(max_examples=examples, phases=PHASES, suppress_health_check=list(HealthCheck))
-    @given(case=draws.cases(shape), host=st.sampled_from([(block,) for block in HOST] or [()]))
-    def same(case: draws.Case, host: tuple[str, ...]) -> None:
+    @given(case=draws.cases(shape), host=st.sampled_from(HOST or (None,)))
+    def same(case: draws.Case, host: str | None) -> None:
         nonlocal spikes
         expected = draws.seen(case, "numpy")
-        for name in NUMBA + host:
+        for name in (*NUMBA, *([] if host is None else [host])):
             assert draws.differences(draws.seen(case, name, case.cuts), expected, case) == [], name
         spikes += np.size(expected.get("n/t", ()))
 
@@ -52,5 +52,5 @@ def test_every_backend_does_as_the_reference_whatever_is_drawn(kind: str) -> Non
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", catalogue.models())
 def test_every_backend_does_as_the_reference_in_every_shape(kind: str) -> None:
-    spikes = [agree(shape, examples=10) for shape in draws.shapes(kind)]
+    spikes = [agree(shape, examples=5) for shape in draws.shapes(kind)]
     assert any(spikes) == catalogue.models()[kind].spikes
