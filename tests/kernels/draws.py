@@ -92,6 +92,7 @@ class Case:
         busy: the chance of an event at each channel and tick.
         own: what kind of synapses the population has to itself, and how strong they are.
         hold: whether the last graded value of a channel acts until the next one.
+        coarse: whether weights and values are quarters, so that states may lie at a threshold.
     """
 
     shape: Shape
@@ -105,6 +106,7 @@ class Case:
     own: tuple[str, float]
     receptor: str
     hold: bool
+    coarse: bool
     initial: bool
     skip: bool
     cuts: tuple[int, ...]
@@ -123,11 +125,12 @@ def cases(draw: st.DrawFn, shape: Shape) -> Case:
         size=size,
         inputs=draw(st.integers(1, 20)),
         seed=seed,
-        strength=draw(st.sampled_from([0.0, 0.3, 1.0, 3.0, 10.0, 100.0])),
-        busy=draw(st.sampled_from([0.02, 0.2, 0.7])),
+        strength=draw(st.sampled_from([1.0, 10.0, 3.0, 100.0, 0.3, 0.0])),
+        busy=draw(st.sampled_from([0.2, 0.02, 0.7])),
         own=(draw(st.sampled_from(["none", "one_to_one", "dense", "sparse"])), draw(st.floats(-1, 1))),
         receptor=draw(st.sampled_from(model.receptors)),
         hold=draw(st.booleans()),
+        coarse=draw(st.booleans()),
         initial=draw(st.booleans()),
         skip=draw(st.booleans()),
         cuts=tuple(draw(st.lists(st.integers(1, TICKS - 1), max_size=6))),
@@ -136,32 +139,65 @@ def cases(draw: st.DrawFn, shape: Shape) -> Case:
 
 @st.composite
 def models(draw: st.DrawFn, shape: Shape, size: int, seed: int) -> NeuronModel:
-    """A model of a shape: each number around that of its default or preset, where the model takes it."""
-    cls, rng = shape.cls, np.random.default_rng(seed)
+    """A model of a shape, its numbers around those of the defaults or of a preset."""
+    cls = shape.cls
     preset = draw(st.sampled_from([None, *cls.presets]))
+    off = {name: draw(st.floats(-1, 1)) for name in numbers(cls)}
+    periods = st.floats(0.25, 8) | st.integers(1, 5) | st.sampled_from(["2 ms", "0.7 ms"])
+    return model_of(shape, size, seed, preset, off, draw(periods) if shape.silence else 0, draw(st.floats(-3, 3)))
+
+
+def model_of(
+    shape: Shape,
+    size: int,
+    seed: int,
+    preset: str | None = None,
+    off: Mapping[str, float] | None = None,
+    silence: float | str = 2.5,
+    coupled: float = 1.0,
+) -> NeuronModel:
+    """A model of a shape.
+
+    Args:
+        off: how far each number is from its usual value, between -1 and 1.
+        silence: the refractory period, where the shape has one.
+        coupled: what its matrices are multiplied by.
+    """
+    cls, rng = shape.cls, np.random.default_rng(seed)
     given: dict[str, Any] = catalogue.needed_by(cls, size) | dict(shape.options)
     given |= {"preset": preset} if preset is not None else {}
-    plain = cls(**given)
-    usual = {name: float(getattr(plain, name)) for name in numbers(cls)}
-    unit = max((abs(usual[name]) for name, kind in numbers(cls).items() if kind is Value), default=1.0)
-    for name, kind in numbers(cls).items():
-        x = draw(st.floats(-1, 1))
+    given |= {"refractory": silence if shape.silence else 0} if cls.refracts else {}
+    plain, kinds = cls(**given), numbers(cls)
+    usual = {name: float(getattr(plain, name)) for name in kinds}
+    largest = max((abs(usual[name]) for name, kind in kinds.items() if kind is Value), default=1.0)
+    for name, kind in kinds.items():
+        x = (off or {}).get(name, 0.0)
         if kind is Time:
             middle = usual[name] * 4.0**x
         else:
-            middle = usual[name] * (1 + 0.75 * x) if usual[name] else 0.5 * unit * x
+            middle = usual[name] * (1 + 0.75 * x) if usual[name] else 0.5 * largest * x
         given[name] = middle * rng.uniform(0.75, 1.25, size) if name in shape.spread else middle
     for name, field in cls.model_fields.items():
         if catalogue.is_a(field, Matrix):
-            given[name] = given[name] * draw(st.floats(-3, 3))
-    if cls.refracts:
-        ticks = st.floats(0.25, 8) | st.integers(1, 5) | st.sampled_from(["2 ms", "0.7 ms"])
-        given["refractory"] = draw(ticks) if shape.silence else 0
+            given[name] = given[name] * coupled
     if cls.reset_below is not None and set(cls.reset_below) <= given.keys() and given.get("reset_by") != "subtract":
         low, high = cls.reset_below
-        given[low] = np.minimum(given[low], given[high] if low in shape.spread else np.min(given[high]))
-        given[low] = given[low] if low in shape.spread else float(given[low])
+        if low in shape.spread:
+            given[low] = np.minimum(given[low], given[high])
+        else:
+            given[low] = min(given[low], float(np.min(given[high])))
     return cls(**given)
+
+
+def lively(shape: Shape) -> Case:
+    """A case of a shape with its usual numbers, in which a model that can fire does."""
+    size, seed = 65, 1
+    model = model_of(shape, size, seed)
+    return Case(
+        shape, model, valid_dt(model, size, DTS[0]), size, inputs=15, seed=seed, strength=10.0, busy=0.3,
+        own=("sparse", 0.3), receptor=model.receptors[0], hold=True, coarse=not shape.spread, initial=False, skip=True,
+        cuts=(1, 12),
+    )  # fmt: skip
 
 
 def valid_dt(model: NeuronModel, size: int, coarsest: float) -> float:
@@ -187,28 +223,34 @@ def network(case: Case, backend: str) -> Network:
     initial = {state: rng.normal(0, 0.5, size) for state in model.state} if case.initial else {}
     group = Group("n", model, size, case.shape.precision, initial, record)
     projections = [
-        Projection("x", "n", dense(rng.normal(0.3, 1, (n, size)) * scale, rng.integers(0, 3, n)), receptor)
+        Projection("x", "n", dense(some(case, rng, 0.3, scale, n, size), rng.integers(0, 3, n)), receptor)
         for receptor in model.receptors
     ]
-    graded = some("sparse", rng, n, size, 0.3 * scale, 0)
+    graded = synapses(case, "sparse", rng, n, 0.3 * scale, 0)
     projections.append(Projection("y", "n", graded, case.receptor, hold=case.hold))
     kind, strength = case.own
     if kind != "none":
-        own = some(kind, rng, size, size, strength * unit(case.shape.kind), 1)
+        own = synapses(case, kind, rng, size, strength * unit(case.shape.kind), 1)
         projections.append(Projection("n", "n", own, case.receptor))
     trains = [Train("x", n), Train("y", n, valued=True)]
     return Network([group], trains, projections, dt=case.dt, seed=case.seed, backend=backend, skip=case.skip)
 
 
-def some(kind: str, rng: np.random.Generator, pre: int, post: int, scale: float, least: int) -> Synapses:
-    """Synapses of a kind, some of them with delays of their own, of `least` ticks or more."""
+def some(case: Case, rng: np.random.Generator, mean: float, scale: float, *shape: int) -> npt.NDArray[np.float64]:
+    """Weights or values."""
+    found = rng.normal(mean, 1, shape) * scale
+    return np.rint(4 * found) / 4 if case.coarse else found
+
+
+def synapses(case: Case, kind: str, rng: np.random.Generator, pre: int, scale: float, least: int) -> Synapses:
+    """Synapses of a kind onto the population, with delays of `least` ticks or more."""
     if kind == "one_to_one":
-        return one_to_one(rng.normal(0, 1, pre) * scale, rng.integers(least, least + 3, pre))
+        return one_to_one(some(case, rng, 0, scale, pre), rng.integers(least, least + 3, pre))
     if kind == "dense":
-        return dense(rng.normal(0, 1, (pre, post)) * scale, least)
-    count = 3 * max(pre, post)
-    ends = (rng.integers(0, pre, count), rng.integers(0, post, count))
-    return sparse(pre, post, *ends, rng.normal(0, 1, count) * scale, rng.integers(least, least + 4, count))
+        return dense(some(case, rng, 0, scale, pre, case.size), least)
+    count = 3 * max(pre, case.size)
+    ends = (rng.integers(0, pre, count), rng.integers(0, case.size, count))
+    return sparse(pre, case.size, *ends, some(case, rng, 0, scale, count), rng.integers(least, least + 4, count))
 
 
 def arriving(case: Case) -> dict[str, Events]:
@@ -220,7 +262,7 @@ def arriving(case: Case) -> dict[str, Events]:
         chance[2 * TICKS // 3 :] = 1.0
         tick, channel = np.nonzero(chance < case.busy)
         tick, channel = np.repeat(tick, 1 + (tick % 5 == 0)), np.repeat(channel, 1 + (tick % 5 == 0))
-        value = rng.normal(0.5, 1, tick.size) if name == "y" else None
+        value = some(case, rng, 0.5, 1.0, tick.size) if name == "y" else None
         found[name] = Events(tick, channel.astype(np.uint32), value)
     return found
 
