@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,10 +35,10 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """A test marked `alone` starts when no worker runs another one, and none starts before it ends."""
-    work: dict[str, str] = getattr(item.config, "workerinput", {})
-    if not work:
+    if not hasattr(item.config, "workerinput"):
         return (yield)
-    with _turn(Path(tempfile.gettempdir()) / f"spikeflow-{work['testrunuid']}", item.get_closest_marker("alone")):
+    shared = Path(item.config.option.basetemp).parent  # of all workers of this run, and of no other
+    with _turn(shared / "turn", item.get_closest_marker("alone")):
         return (yield)
 
 
