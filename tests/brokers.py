@@ -10,7 +10,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -98,11 +98,13 @@ class Mosquitto:
         self._process.send_signal(signal.SIGCONT)
 
     def _end(self, number: signal.Signals) -> None:
-        if self._process is not None:
+        while self._process is not None:
             self._process.send_signal(number)
             self._process.send_signal(signal.SIGCONT)
-            self._process.wait()
-            self._process = None
+            # again and again: mosquitto says that it runs before it does, and forgets a signal that comes in between
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(1.0)
+                self._process = None
 
 
 def _free_port() -> int:

@@ -201,6 +201,7 @@ async def hear(client: aiomqtt.Client, answers: int) -> tuple[float, dict[int, f
     return mean(rates), {channel: mean(values) for channel, values in telemetry.items()}
 
 
+@pytest.mark.alone
 async def test_a_busy_core_is_heard_in_the_rates_that_the_main_job_publishes() -> None:
     names = Host().channel_names()
     cores = {names.index(f"cpu.{core}"): core for core in psutil.Process().cpu_affinity() or ()}
@@ -228,6 +229,7 @@ async def test_a_busy_core_is_heard_in_the_rates_that_the_main_job_publishes() -
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_spikes_come_on_screen_and_the_time_to_the_first_one_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MQTT_URL", raising=False)
     for turn in ("cold", "warm"):  # the first run fills the cache

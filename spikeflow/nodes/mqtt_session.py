@@ -80,7 +80,12 @@ async def _reach(client: aiomqtt.Client) -> None:
             loop.call_soon_threadsafe(tell, found)
 
     threading.Thread(target=work, name=f"spikeflow: {client.identifier}", daemon=True).start()
-    await reached
+    try:
+        await reached
+    except asyncio.CancelledError:
+        if not reached.cancelled():  # the socket was open already, and nobody else knows of it
+            _let_go(client)
+        raise
 
 
 def _mend(client: aiomqtt.Client) -> None:

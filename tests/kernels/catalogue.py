@@ -31,7 +31,8 @@ def models() -> dict[str, type[NeuronModel]]:
     return {kind: node.model_class for kind, node in found.items() if issubclass(node, Population)}
 
 
-def _is(field: FieldInfo, kind: Any) -> bool:
+def is_a(field: FieldInfo, kind: Any) -> bool:
+    """Whether a field is declared as `Time`, `Value` or another of their kind."""
     return kind.__metadata__[0] in field.metadata
 
 
@@ -39,10 +40,10 @@ def needed_by(cls: type[NeuronModel], size: int = SIZE) -> dict[str, Any]:
     """The fields that a model cannot do without."""
     found: dict[str, Any] = {}
     for name, field in cls.model_fields.items():
-        if _is(field, Matrix):
+        if is_a(field, Matrix):
             found[name] = np.random.default_rng(2).normal(0, 0.02, (size, size))
         elif field.is_required():
-            found[name] = 10e-3 if _is(field, Time) else 1.0
+            found[name] = 10e-3 if is_a(field, Time) else 1.0
     return found
 
 
@@ -51,7 +52,7 @@ def _varied(cls: type[NeuronModel]) -> dict[str, Any]:
     fields = cls.model_fields.items()
     for kind, least, most in ((Time, 0.7, 1.6), (Value, 0.9, 1.1)):
         for name, field in fields:
-            if _is(field, kind) and (field.is_required() or field.default):
+            if is_a(field, kind) and (field.is_required() or field.default):
                 middle = needed_by(cls)[name] if field.is_required() else field.default
                 return {name: middle * np.linspace(least, most, SIZE)}
     return {}
@@ -69,16 +70,20 @@ def _choices(annotation: Any) -> tuple[Any, ...]:
     return ()
 
 
-@functools.cache
-def variants(cls: type[NeuronModel]) -> list[NeuronModel]:
-    """A model in each combination of its options, as each preset, and with a refractory period and varied neurons."""
-    choices = {"integrator": cls.integrators, "input_order": cls.input_orders, "reset_by": cls.resets}
+def combinations(cls: type[NeuronModel]) -> list[dict[str, Any]]:
+    """Each combination of a model's options."""
+    choices: dict[str, tuple[Any, ...]] = dict(cls.choices())
     for name, field in cls.model_fields.items():
         if name not in NeuronModel.model_fields:
             choices[name] = _choices(field.annotation)
     open_ones = {name: choice for name, choice in choices.items() if len(choice) > 1}
-    needed, varied = needed_by(cls), _varied(cls)
-    combined = [dict(zip(open_ones, chosen, strict=True)) for chosen in itertools.product(*open_ones.values())]
+    return [dict(zip(open_ones, chosen, strict=True)) for chosen in itertools.product(*open_ones.values())]
+
+
+@functools.cache
+def variants(cls: type[NeuronModel]) -> list[NeuronModel]:
+    """A model in each combination of its options, as each preset, and with a refractory period and varied neurons."""
+    needed, varied, combined = needed_by(cls), _varied(cls), combinations(cls)
     found = [cls(**needed, **options) for options in combined]
     found += [cls(**needed, preset=preset) for preset in cls.presets]
     silence = {"refractory": 2.5} if cls.refracts else {}

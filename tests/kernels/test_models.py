@@ -154,22 +154,12 @@ def test_a_model_holds_together(kind: str) -> None:
         assert not [node for node in ast.walk(decided.update) if isinstance(node, ast.Constant)]
 
 
-@pytest.mark.skipif("numba" not in BACKENDS, reason="Numba is not installed")
-@pytest.mark.parametrize("kind", catalogue.models())
-def test_every_model_gives_the_bits_of_the_reference_on_numba(kind: str) -> None:
-    first, *others = catalogue.every(kind)
-    same_bits(kind, (first, *others[-1:]))
-
-
 @pytest.mark.slow
 @pytest.mark.skipif("numba" not in BACKENDS, reason="Numba is not installed")
 @pytest.mark.parametrize("kind", catalogue.models())
 @pytest.mark.timeout(600)
 def test_every_model_in_every_option_gives_the_bits_of_the_reference_on_numba(kind: str) -> None:
-    same_bits(kind, catalogue.every(kind))
-
-
-def same_bits(kind: str, chosen: catalogue.Chosen) -> None:
+    chosen = catalogue.every(kind)
     tolerance = catalogue.models()[kind].tolerance
     expected = catalogue.run(chosen, "numpy", "float32")
     for window in (catalogue.TICKS, 7):

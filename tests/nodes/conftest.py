@@ -75,8 +75,12 @@ class KeepingOutlet:
 
     async def heard(self, count: int) -> None:
         """Return once `count` events have been pushed or sent."""
+        await self.told(lambda: len(self.pushed) + sum(b.num_rows for b in self.batches) >= count)
+
+    async def told(self, enough: Callable[[], bool]) -> None:
+        """Return once what was pushed or sent is enough."""
         async with self._news:
-            await self._news.wait_for(lambda: len(self.pushed) + sum(b.num_rows for b in self.batches) >= count)
+            await self._news.wait_for(enough)
 
     @property
     def events(self) -> list[tuple[int, int, float]]:

@@ -8,7 +8,7 @@ from typing import cast
 import aiomqtt
 import pytest
 
-from spikeflow.nodes.mqtt_session import Inbox, reason
+from spikeflow.nodes.mqtt_session import Inbox, connection, reason
 from spikeflow.nodes.sources.mqtt import Mqtt
 from tests.brokers import Mosquitto, mosquitto
 from tests.nodes.conftest import LiveSource
@@ -36,6 +36,29 @@ async def test_a_source_that_is_stopped_again_and_again_loses_no_message_without
         assert counters.accepted == counters.dropped.get("stopped", 0)  # the outlet here counts nothing itself
         dropped += counters.accepted
     assert len(heard) + dropped >= MESSAGES
+
+
+async def test_who_is_cancelled_in_the_moment_a_socket_opens_leaves_it_to_nobody(
+    mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, before = asyncio.get_running_loop(), asyncio.all_tasks()
+    client = aiomqtt.Client(mosquitto.host, mosquitto.port)
+    entering = asyncio.ensure_future(connection(client).__aenter__())
+    futures: list[asyncio.Future[None]] = []
+
+    def create_future() -> asyncio.Future[None]:
+        futures.append(asyncio.Future(loop=loop))
+        if len(futures) == 1:  # the one that says that the socket is open
+            futures[0].add_done_callback(lambda _: entering.cancel())
+        return futures[-1]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "create_future", create_future)
+        await asyncio.gather(entering, return_exceptions=True)
+    assert entering.cancelled() and futures[0].done() and not futures[0].cancelled()
+    assert client._client.socket() is None
+    while left := asyncio.all_tasks() - before:
+        await asyncio.wait(left)
 
 
 @pytest.mark.parametrize(
