@@ -258,6 +258,7 @@ def _functions(names: Sequence[str]) -> list[str]:
     return [_plain(getattr(numba_text, name)) for name in names]
 
 
+@functools.cache
 def _version() -> str:
     try:
         return importlib.metadata.version("spikeflow")
@@ -265,6 +266,7 @@ def _version() -> str:
         return "from a checkout"
 
 
+@functools.cache  # the text is made anew for every network
 def _plain(function: object) -> str:
     """A function's source without docstring and annotations, decorated."""
     tree = ast.parse(inspect.getsource(function)).body[0]  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import functools
 import inspect
 from collections.abc import Mapping, Sequence
 from typing import cast
@@ -196,9 +197,17 @@ class _Words(ast.NodeTransformer):
             return ast.Call(ast.Name(_OTHERS[node.func.id]), node.args, [])
         if node.func.id not in _WORDS or node.func.id == "where":
             return node
-        word = ast.parse(inspect.getsource(getattr(vocabulary, node.func.id))).body[0]
-        assert isinstance(word, ast.FunctionDef) and isinstance(word.body[-1], ast.Return)
+        word = _word(node.func.id)
+        assert isinstance(word.body[-1], ast.Return)
         names = [argument.arg for argument in word.args.args]
         rename = _Rename(dict(zip(names, node.args, strict=True)))
         assert word.body[-1].value is not None
-        return cast(ast.AST, self.visit(rename.visit(word.body[-1].value)))
+        return cast(ast.AST, self.visit(rename.visit(copy.deepcopy(word.body[-1].value))))
+
+
+@functools.cache
+def _word(name: str) -> ast.FunctionDef:
+    """A shared word's syntax tree; whoever changes it takes a copy."""
+    word = ast.parse(inspect.getsource(getattr(vocabulary, name))).body[0]
+    assert isinstance(word, ast.FunctionDef)
+    return word
