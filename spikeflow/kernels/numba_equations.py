@@ -6,8 +6,8 @@ import ast
 import copy
 import functools
 import inspect
-from collections.abc import Mapping, Sequence
-from typing import cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
 from spikeflow.kernels import vocabulary
 from spikeflow.kernels.layout import TILE
@@ -197,7 +197,7 @@ class _Words(ast.NodeTransformer):
             return ast.Call(ast.Name(_OTHERS[node.func.id]), node.args, [])
         if node.func.id not in _WORDS or node.func.id == "where":
             return node
-        word = _word(node.func.id)
+        word = _word(getattr(vocabulary, node.func.id))
         assert isinstance(word.body[-1], ast.Return)
         names = [argument.arg for argument in word.args.args]
         rename = _Rename(dict(zip(names, node.args, strict=True)))
@@ -206,8 +206,8 @@ class _Words(ast.NodeTransformer):
 
 
 @functools.cache
-def _word(name: str) -> ast.FunctionDef:
+def _word(function: Callable[..., Any]) -> ast.FunctionDef:
     """A shared word's syntax tree; whoever changes it takes a copy."""
-    word = ast.parse(inspect.getsource(getattr(vocabulary, name))).body[0]
+    word = ast.parse(inspect.getsource(function)).body[0]
     assert isinstance(word, ast.FunctionDef)
     return word
