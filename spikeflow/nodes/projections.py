@@ -100,7 +100,9 @@ class ProjectionInput(Input):
     hold: Literal["last"] | None = Field(
         None, description="`last`: a sample acts at every tick until the channel's next one"
     )
-    learn: Learn | None = Field(None, description="a rule by which the weights change, such as {stdp: {w_max: 2}}")  # type: ignore[valid-type]
+    learn: Learn | None = Field(  # type: ignore[valid-type]
+        None, description="a rule by which the weights change: its kind, or {kind: {…}}; `spikeflow nodes rule` has all"
+    )
 
     @property
     def label(self) -> str:
