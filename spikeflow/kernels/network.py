@@ -141,8 +141,8 @@ class Network(Laid):
     def _rests(self) -> bool:
         """Whether nothing can change before the next input: every tile rests, and nothing waits in a delay line."""
         table = self._numbers
-        if self._plastic:
-            return False  # synapses may change where neurons rest
+        if any(not type(plastic.learning.rule).event_driven for plastic in self._plastic):
+            return False  # synapses change while neurons rest
         if any(table[resting] != table[tiles] for resting, tiles in self._resting):
             return False
         return all(table[at + START] == table[at + COUNT] for at in self._sources) and not self.pending()

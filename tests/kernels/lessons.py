@@ -72,6 +72,7 @@ class Plan:
     Attributes:
         delays: one for all synapses, one for each presynaptic neuron, or one for each synapse.
         recurrent: whether the population learns from itself, too.
+        held: whether what arrives acts until the channel's next event.
         busy: how many of the channels have an event in a tick.
     """
 
@@ -82,6 +83,7 @@ class Plan:
     delays: Literal["one", "neuron", "synapse"] = "one"
     recurrent: bool = True
     valued: bool = False
+    held: bool = False
     busy: float = 0.1
     until: int | None = None
 
@@ -107,7 +109,9 @@ def synapses(plan: Plan, pre: int, post: int, least: int, rng: np.random.Generat
     return sparse(pre, post, sender, rng.integers(0, post, shape), weights, late)
 
 
-def network(backend: str, plan: Plan, kind: str, chosen: Mapping[str, Any], precision: Any) -> Network:
+def network(
+    backend: str, plan: Plan, kind: str, chosen: Mapping[str, Any], precision: Any, recorded: bool = True
+) -> Network:
     """A population with a teacher, that learns from a train and from itself, and that hears what its rules hear.
 
     Where weights may differ in their last bits the teacher drowns them, so that the spikes are the same.
@@ -116,18 +120,22 @@ def network(backend: str, plan: Plan, kind: str, chosen: Mapping[str, Any], prec
     first, own = drawn(kind, chosen, rng), drawn(kind, chosen, rng)
     high = 6.0 if plan.kind == "dense" else 1.0  # where so much arrives, neurons fire now and then all the same
     loud = 2.0 * high if first.tolerance is None else 1e5
-    ports = dict.fromkeys(first.ports(), (None, 1))
+    ports: dict[str, Any] = dict.fromkeys(first.ports() if recorded else (), (None, 1))
     taught = synapses(plan, plan.senders, plan.post, 0, rng)
     projections = [
         Projection("teacher", "n", one_to_one(np.full(plan.post, loud))),
-        Projection("x", "n", taught, learning=Learning(first, plan.until, "x", ports)),
+        Projection("x", "n", taught, hold=plan.held, learning=Learning(first, plan.until, "x", ports)),
     ]
     back = synapses(plan, plan.post, plan.post, 1, rng)
     if plan.recurrent:
         projections.append(Projection("n", "n", back, learning=Learning(own, None, "own", ports)))
     for receptor in first.receptors:
         projections.append(Projection("heard", "n", dense(rng.normal(0, 1, (3, plan.post)), 2), receptor))
-    trains = [Train("x", plan.senders, plan.valued), Train("teacher", plan.post, True), Train("heard", 3, True)]
+    trains = [
+        Train("x", plan.senders, plan.valued or plan.held),
+        Train("teacher", plan.post, True),
+        Train("heard", 3, True),
+    ]
     return Network([Group("n", Lif(v_th=high), plan.post, precision)], trains, projections, dt=DT, backend=backend)
 
 
@@ -139,7 +147,7 @@ def drive(plan: Plan) -> Drive:
         here = rng.random((TICKS, size)) < plan.busy
         here[TICKS // 3 : TICKS // 2] = False
         tick, channel = np.nonzero(here)
-        valued = name != "x" or plan.valued
+        valued = name != "x" or plan.valued or plan.held
         value = rng.normal(2, 1, tick.size) if valued else None
         found[name] = Events(tick, channel.astype(np.uint32), value)
     return found

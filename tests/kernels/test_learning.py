@@ -19,7 +19,8 @@ from spikeflow.kernels.synapses import one_to_one
 from tests.kernels.cuda_host import COMPILER
 from tests.kernels.lessons import DT, TICKS, Plan, assert_agrees, cases, drawn, drive, network, outcome, relay, whole
 
-BACKENDS = [name for name in backends() if name in ("numpy", "numba")] + ["cuda_host"] * (COMPILER is not None)
+OTHERS = [*(name for name in backends() if name == "numba"), *(["cuda_host"] if COMPILER else [])]
+BACKENDS = ["numpy", *OTHERS]
 KNOWN = [
     (daily, kind, pytest.param(kind, chosen, precision, id="-".join(map(str, (kind, *chosen.values(), precision)))))
     for kind, chosen, precision, daily in cases()
@@ -39,6 +40,7 @@ plans = st.builds(
     delays=st.sampled_from(["one", "neuron", "synapse"]),
     recurrent=st.booleans(),
     valued=st.booleans(),
+    held=st.sampled_from([False, False, True]),
     busy=st.sampled_from([0.0, 0.02, 0.2]),
     until=st.none() | st.integers(0, TICKS),
 )
@@ -49,7 +51,7 @@ def hold_to_the_reference(kind: str, chosen: Any, precision: Any, plan: Plan, se
     """On every backend first, then as the segments say."""
     tolerance = drawn(kind, chosen, np.random.default_rng(0)).tolerance
     expected = whole(plan, kind, chosen, precision)
-    for backend in BACKENDS[1:]:
+    for backend in OTHERS:
         first = [(segments[0][0], backend), *segments[1:]]
         assert_agrees(relay(plan, kind, chosen, precision, first), expected, tolerance)
 
@@ -190,6 +192,33 @@ def test_nothing_changes_from_the_tick_on_that_until_names(
         rows, unlimited = (one[f"n/{state}_x/value"].reshape(TICKS, -1) for one in (found, free))
         assert rows[:25].tobytes() == unlimited[:25].tobytes()
         assert all(row.tobytes() == rows[24].tobytes() for row in rows[25:])
+
+
+QUIET = replace(LIVELY[1], recurrent=False)
+SILENCE = 50
+"""So many times as long as the events before it: traces come to zero, and tiles rest."""
+
+
+@pytest.mark.skipif("numba" not in OTHERS, reason="Numba is not installed")
+@pytest.mark.parametrize(names, ONE_EACH)
+def test_a_long_silence_changes_no_bit(kind: str, chosen: Any, precision: Any) -> None:
+    events, ends = drive(QUIET), []
+    again = {name: Events(t + SILENCE * TICKS, neuron, value) for name, (t, neuron, value) in events.items()}
+    for backend in ("numpy", "numba"):
+        net = network(backend, QUIET, kind, chosen, precision, recorded=False)
+        results = [net.step(0, TICKS, events)]
+        results += [net.step(TICKS * k, TICKS, {}) for k in range(1, SILENCE)]
+        ends.append(outcome(net, [*results, net.step(SILENCE * TICKS, TICKS, again)]))
+    assert_agrees(ends[1], ends[0], None)
+
+
+@pytest.mark.skipif("numba" not in OTHERS, reason="Numba is not installed")
+@pytest.mark.parametrize(names, ONE_EACH)
+def test_a_network_idles_where_no_synapse_can_change(kind: str, chosen: Any, precision: Any) -> None:
+    net = network("numba", QUIET, kind, chosen, precision, recorded=False)
+    net.step(0, TICKS, drive(QUIET))
+    silence = [net.step(TICKS * k, TICKS, {}) for k in range(1, 2 * SILENCE)]
+    assert (silence[-1] is silence[-2]) == rules()[kind].event_driven
 
 
 # By hand: two synapses of one spike each tick, with numbers that binary fractions hold exactly.
