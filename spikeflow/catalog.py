@@ -49,6 +49,20 @@ def kinds(role: str) -> list[str]:
     return sorted(found)
 
 
+def rules() -> dict[str, type[BaseModel]]:
+    """The learning rules by kind: no nodes, but keys of what a projection says at `learn`."""
+    found: dict[str, type[BaseModel]] = importlib.import_module("spikeflow.kernels.rules").rules()
+    return found
+
+
+def about(cls: type[BaseModel]) -> dict[str, Any]:
+    """What the class of a node or of a learning rule says of itself beside its keys."""
+    if issubclass(cls, Node):
+        return cls.about()
+    found: dict[str, Any] = importlib.import_module("spikeflow.kernels.about").about_rule(cls)
+    return found
+
+
 def node_class(role: str, kind: str | type, folder: Path | None = None) -> type[Node]:
     """The class of a kind.
 

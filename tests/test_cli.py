@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spikeflow.catalog import rules
 from spikeflow.cli import app
 from tests.terminals import Terminal
 
@@ -457,6 +458,38 @@ def test_nodes_as_json_has_all_that_a_model_says(call: Call) -> None:
         assert "@" not in one["equations"] and "fmt" not in one["equations"]
         assert one["receptors"] and one["ports"], one["kind"]
         assert {"options", "presets", "tolerance", "source", "noise", "constants"} <= set(one)
+
+
+def test_nodes_lists_and_explains_learning_rules(call: Call) -> None:
+    listed = call("nodes")[1].partition("\nrule ")[2]
+    code, out, _ = call("nodes", "r_stdp")
+    assert code == 0
+    assert all(kind in listed for kind in rules())
+    for said in (
+        "rule: r_stdp\n",
+        "learn: {r_stdp: {…}, name: …, frozen: …, until: …}\n",
+        "tau_e        time            1 s ",
+        "kept for each synapse: w, e\n",
+        "kept for each presynaptic neuron: t_pre\n",
+        "kept for each postsynaptic neuron: t_post, reward\n",
+        "ports: w_<name>, e_<name>, t_pre_<name>, t_post_<name>, reward_<name>",
+        "receptors: reward",
+        "options: integrator: euler | exact\n",
+        "      e = e * keep_e + eta_plus * (t_pre * z_post) - eta_minus * (t_post * z_pre)\n",
+    ):
+        assert said in out
+    assert "at most 1e-05 with algorithm: multiplicative_pow" in call("nodes", "stdp")[1]
+    assert call("nodes", "sdtp") == (2, "", "error: there is no kind 'sdtp' — did you mean 'stdp'?\n")
+
+
+def test_nodes_as_json_has_all_that_a_rule_says(call: Call) -> None:
+    said = json.loads(call("nodes", "rule", "--json")[1])
+    assert [one["kind"] for one in said] == list(rules())
+    for one in said:
+        assert all(f"def {name}(" in one["equations"] for name in ("trace_pre", "trace_post", "update"))
+        assert all(key["description"] for key in one["keys"] + one["beside"])
+        assert one["ports"] == one["synapse"] + one["pre"] + one["post"]
+        assert {"receptors", "event_driven", "options", "tolerance", "source", "constants"} <= set(one)
 
 
 def test_the_schema_is_one(call: Call) -> None:

@@ -1,11 +1,13 @@
-"""Every equation stands in one `update`, no backend knows a model, and a new model is one file."""
+"""Every equation stands in one place, no backend knows a model or a learning rule, and a new one is one file."""
 
 from __future__ import annotations
 
 import ast
 import inspect
 import keyword
+import os
 import re
+import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -13,26 +15,33 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
+from pyarrow import feather
 
 import spikeflow
-from spikeflow.catalog import kinds, node_class
+from spikeflow.catalog import kinds, node_class, rules
 from spikeflow.kernels import NeuronModel, backends
 from spikeflow.spec import load
 from tests.kernels.cuda_host import COMPILER
 
 PACKAGE = Path(spikeflow.__file__).parent
-DECLARES = {"model", "parameters", "about", "refusals"}
-"""What a model declares, and the texts about it: fields of the base and of other packages are named there."""
+DECLARES = {"model", "rule", "parameters", "about", "refusals"}
+"""What a model or a rule declares, and the texts about it: fields of the base and of other packages are named there."""
 OF_PLACES = {"receptive_fields"}
 """Makes weights from the places x and y of a filter, which two models call their states."""
 STEPS = [
     *(path for path in sorted((PACKAGE / "kernels").glob("*.py")) if path.stem not in DECLARES | OF_PLACES),
     PACKAGE / "nodes" / "population.py",
+    PACKAGE / "nodes" / "projections.py",
     PACKAGE / "simulation.py",
 ]
 OF_EVERY_MODEL = {"rho", "rho_reset"}
 """The ticks of silence that are left, which every model may have."""
+
+
+OF_WEIGHTS = {"post_pre"}
+"""The axes of an array of weights, by which a rule calls a flag of a synapse, too."""
 
 
 def models() -> dict[str, type[NeuronModel]]:
@@ -43,17 +52,21 @@ def models() -> dict[str, type[NeuronModel]]:
 
 
 MODELS = models()
+RULES: dict[str, Any] = {kind: rule for kind, rule in rules().items() if rule.__module__.startswith("spikeflow.")}
+FUNCTIONS = ("trace_pre", "trace_post", "update")
+"""Where a rule computes."""
 STATES = {name for model in MODELS.values() for name in model.state} - OF_EVERY_MODEL
-PARAMETERS = {name for model in MODELS.values() for name in model.model_fields}
+STATES |= {name for rule in RULES.values() for name in (*rule.pre, *rule.post, *rule.state)} - OF_WEIGHTS
+PARAMETERS = {name for one in (*MODELS.values(), *RULES.values()) for name in one.model_fields}
 PARAMETERS -= {*NeuronModel.model_fields, *OF_EVERY_MODEL}
-KINDS = {kind for kind in MODELS if not keyword.iskeyword(kind) and kind not in STATES}
-CLASSES = {model.__name__ for model in MODELS.values()}
+KINDS = {kind for kind in (*MODELS, *RULES) if not keyword.iskeyword(kind) and kind not in STATES}
+CLASSES = {one.__name__ for one in (*MODELS.values(), *RULES.values())}
 TELLING = {name for name in STATES | PARAMETERS | KINDS if "_" in name} | {name for name in CLASSES if len(name) > 2}
-"""Names that mean a model even in the middle of a text."""
+"""Names that mean a model or a rule even in the middle of a text."""
 
 
 def names_of_models(tree: ast.AST) -> Iterator[str]:
-    """Where a module names a model, its class or its file."""
+    """Where a module names a model or a rule, its class or its file."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in KINDS | CLASSES:
             yield f"line {node.lineno}: the text {node.value!r}"
@@ -61,7 +74,7 @@ def names_of_models(tree: ast.AST) -> Iterator[str]:
             yield f"line {node.lineno}: the class {_word(node)}"
         elif isinstance(node, ast.Import | ast.ImportFrom):
             for alias in node.names:
-                if "kernels.models" in f"{getattr(node, 'module', '')}.{alias.name}":
+                if re.search(r"kernels\.(models|rules\.(?!rules\b))", f"{getattr(node, 'module', '')}.{alias.name}"):
                     yield f"line {node.lineno}: an import of {alias.name}"
 
 
@@ -107,7 +120,7 @@ def texts(tree: ast.AST) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", STEPS, ids=lambda path: path.stem)
-def test_what_steps_neurons_knows_no_model_and_no_equation(path: Path) -> None:
+def test_what_steps_neurons_knows_no_model_no_rule_and_no_equation(path: Path) -> None:
     tree = ast.parse(path.read_text())
     assert [*names_of_models(tree), *equations(tree), *texts(tree)] == []
 
@@ -131,6 +144,18 @@ def test_a_model_computes_its_state_in_update_alone(kind: str) -> None:
         assert used & set(model.state) == set(), f"{name} names a state variable"
 
 
+@pytest.mark.parametrize("kind", RULES)
+def test_a_rule_computes_what_it_keeps_in_its_three_functions_alone(kind: str) -> None:
+    rule = RULES[kind]
+    for name, member in vars(rule).items():
+        function = member.__func__ if isinstance(member, staticmethod | classmethod) else member
+        if name in FUNCTIONS or not inspect.isfunction(function):
+            continue
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+        used = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+        assert used & {*rule.pre, *rule.post, *rule.state} == set(), f"{name} names what the rule keeps"
+
+
 @pytest.mark.parametrize(
     "planted",
     [
@@ -145,6 +170,14 @@ def test_a_model_computes_its_state_in_update_alone(kind: str) -> None:
         "x = model.v_th",
         "text = 'v = v_reset;'",
         "text = f'{row} = i_exc * {gain}'",
+        'if learning.kind == "r_stdp":\n    pass',
+        "from spikeflow.kernels.rules.stdp import Stdp as one",
+        "import spikeflow.kernels.rules.stdp as one",
+        "isinstance(rule, RStdp)",
+        "t_pre = t_pre * keep",
+        "weight + plus * traces['t_post']",
+        "y = rule.eta_plus",
+        "text = 'w = w + eta_minus * t_post;'",
     ],
 )
 def test_what_breaks_the_rule_is_found(planted: str) -> None:
@@ -211,20 +244,25 @@ def quadratic() -> list[tuple[int, int]]:
     return spikes
 
 
+def packaged(folder: Path, name: str, group: str, text: str) -> Path:
+    """A package with one class in one file, as pip would leave it; `name` is its kind."""
+    package, site = f"own_{name}", folder / "site"
+    (site / package).mkdir(parents=True)
+    (site / package / "__init__.py").write_text('"""Kinds of one\'s own."""\n')
+    (site / package / f"{name}.py").write_text(text)
+    (info := site / f"{package}-1.0.dist-info").mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[{group}]\n{name} = {package}.{name}:{name.capitalize()}\n")
+    return site
+
+
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A package with one model, as pip would leave it."""
-    site = tmp_path / "site"
-    (site / "own_models").mkdir(parents=True)
-    (site / "own_models" / "__init__.py").write_text('"""Models of one\'s own."""\n')
-    (site / "own_models" / "quadratic.py").write_text(MODEL)
-    (info := site / "own_models-1.0.dist-info").mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: own-models\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[spikeflow.models]\nquadratic = own_models.quadratic:Quadratic\n")
-    monkeypatch.syspath_prepend(str(site))
+    """A package with one model."""
+    monkeypatch.syspath_prepend(str(packaged(tmp_path, "quadratic", "spikeflow.models", MODEL)))
     monkeypatch.chdir(tmp_path)
     yield tmp_path
-    for name in [name for name in sys.modules if name.partition(".")[0] == "own_models"]:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "own_quadratic"]:
         del sys.modules[name]
 
 
@@ -255,8 +293,6 @@ def test_a_model_of_an_installed_package_runs_by_its_name_on_every_backend(
 
 def spikes_of(path: Path) -> list[tuple[int, int]]:
     """Ticks of 1 ms and neurons in a file."""
-    from pyarrow import feather
-
     table = feather.read_table(path)
     t_ns = table["t"].cast("int64").to_numpy()
     return list(zip((t_ns // 1_000_000).tolist(), table["neuron"].to_pylist(), strict=True))
@@ -270,3 +306,118 @@ def test_a_model_of_an_installed_package_is_known_like_the_others(installed: Pat
     assert "v = v + step * (v * (v - v_crit) + current)" in about["equations"]
     with pytest.raises(spikeflow.GraphError, match=r"unknown neuron model 'quadratc' — did you mean 'quadratic'\?"):
         load({"nodes": {"n": {"neuron": "quadratc", "size": 1, "input": "n"}}})
+
+
+RULE = '''
+"""Oja's rule, for spikes."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from spikeflow.kernels.parameters import Span
+from spikeflow.kernels.rule import LearningRule
+from spikeflow.kernels.vocabulary import Real
+from spikeflow.units import Seconds
+
+
+class Oja(LearningRule):
+    """Oja's rule: where the neuron fires, a synapse moves to what arrived before, and forgets.
+
+    dx/dt = -x / tau_x, + 1 at a spike that arrives;  w += rate (x - y w), drift += that, where the neuron fires;
+    y is what the receptor `gate` has heard.
+    Source: Oja (1982).
+    """
+
+    tau_x: Span = Field(20e-3, description="time constant of what arrived")
+    rate: float = Field(0.1, description="rate of learning")
+
+    pre: ClassVar = ("x", "fired")
+    post: ClassVar = ("y", "fires")
+    state: ClassVar = ("w", "drift")
+    receptors: ClassVar = ("gate",)
+
+    def constants(self, dt: Seconds) -> Mapping[str, float]:
+        return {"keep": 1.0 - dt / self.tau_x}
+
+    @staticmethod
+    def trace_pre(x: Real, fired: Real, z: Real, keep: Real) -> Any:
+        return x * keep + z, z
+
+    @staticmethod
+    def trace_post(y: Real, fires: Real, z: Real, gate: Real) -> Any:
+        return y + gate, z
+
+    @staticmethod
+    def update(w: Real, drift: Real, x: Real, fired: Real, y: Real, fires: Real, rate: Real) -> Any:
+        change = rate * (fires * (x - y * w))
+        return w + change, drift + change
+'''
+
+RUN_RULE = f"""
+import os, sys
+import spikeflow
+from spikeflow.cli import app
+from spikeflow.spec import load
+from tests.kernels import cuda_host
+
+for backend in {BACKENDS}:
+    os.environ["SPIKEFLOW_BACKEND"] = backend
+    os.environ["TO"] = backend
+    spikeflow.run_blocking(load("graph.yaml"))
+app(["nodes", "oja"])
+"""
+OWN_TICKS, PRE, POST = 60, 5, 67
+
+
+def oja(arriving: npt.NDArray[Any], spikes: npt.NDArray[Any], weights: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
+    """The synapses [tick, post * pre] and traces after every tick, as the equations say, with rate 0.3."""
+    keep, rate = np.float32(1 - 1e-3 / 20e-3), np.float32(0.3)
+    x, y = np.zeros(PRE, np.float32), np.float32(0)
+    w, drift = weights.astype(np.float32), np.zeros((POST, PRE), np.float32)
+    kept: dict[str, list[npt.NDArray[Any]]] = {"w": [], "drift": [], "x": []}
+    for arrived, fires in zip(arriving.astype(np.float32), spikes.astype(np.float32), strict=True):
+        x, y = x * keep + arrived, y + arrived.sum(dtype=np.float32) * np.float32(0.125)
+        change = rate * (fires[:, None] * (x[None, :] - y * w))
+        w, drift = w + change, drift + change
+        for name, value in (("w", w), ("drift", drift), ("x", x)):
+            kept[name].append(value.ravel())
+    return {name: np.array(rows) for name, rows in kept.items()}
+
+
+def test_a_rule_of_an_installed_package_learns_by_its_name_on_every_backend(tmp_path: Path) -> None:
+    site = packaged(tmp_path, "oja", "spikeflow.rules", RULE)
+    rng = np.random.default_rng(3)
+    arriving, weights = rng.random((OWN_TICKS, PRE)) < 0.3, rng.uniform(0.5, 3, (POST, PRE))
+    rows = [f"{tick * 1_000_000},{channel}" for tick, channel in np.argwhere(arriving)]
+    (tmp_path / "in.csv").write_text("\n".join(["t,neuron", *rows]) + "\n")
+    np.save(tmp_path / "w.npy", weights)
+    (tmp_path / "graph.yaml").write_text(
+        "spikeflow: 1\n"
+        "time: {dt: 1 ms, window: 7 ms}\n"
+        "nodes:\n"
+        f"  drive: {{source: file, path: in.csv, size: {PRE}, length: {OWN_TICKS} ms}}\n"
+        "  hidden:\n"
+        "    neuron: lif\n"
+        f"    size: {POST}\n"
+        "    inputs:\n"
+        "      - {from: drive, weights: w.npy, learn: {oja: {rate: 0.3}, name: own}}\n"
+        "      - {from: drive, weights: 0.125, to: gate}\n"
+        "    record: {w_own: {every: 1 ms}, drift_own: {every: 1 ms}}\n"
+        '  tape: {sink: file, input: [hidden, hidden.w_own, hidden.drift_own, hidden.x_own], path: "out-${TO:-x}"}\n'
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", RUN_RULE], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(site), str(PACKAGE.parent)])},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "rule: oja\n" in done.stdout and "Oja (1982)" in done.stdout and "drift_<name>" in done.stdout
+    for backend in BACKENDS:
+        out = tmp_path / f"out-{backend}"
+        spikes = np.zeros((OWN_TICKS, POST))
+        spikes[tuple(np.array(spikes_of(out / "hidden.arrow")).T)] = 1
+        assert spikes.sum() > 100
+        for name, expected in oja(arriving, spikes, weights).items():
+            value = feather.read_table(out / f"hidden.{name}_own.arrow")["value"].to_numpy()
+            np.testing.assert_array_equal(value.reshape(OWN_TICKS, -1), expected, err_msg=f"{backend}: {name}")

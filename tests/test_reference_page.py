@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from spikeflow.catalog import ROLES, article, kinds, node_class
-from spikeflow.cli.kinds import added, default_of, described
+from spikeflow.catalog import ROLES, article, kinds, node_class, rules
+from spikeflow.cli.kinds import RULE, added, default_of, described
 from spikeflow.spec import schema
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference.md"
@@ -40,6 +40,14 @@ def page() -> str:
         lines += ["", f"Keys that {article(role)} of any kind has:", "", *table(shared), ""]
         for about in found:
             lines += [*section(about, shared), ""]
+    said = [
+        described(RULE, kind, cls, definitions) for kind, cls in rules().items() if home(cls).startswith("spikeflow.")
+    ]
+    lines += ["## Learning rules", "", ", ".join(f"[{about['kind']}](#{RULE}-{about['kind']})" for about in said), ""]
+    lines += ["A projection says at `learn` how it learns, as in `learn: {stdp: {w_max: 2}, until: 10 s}`. Keys that"]
+    lines += ["stand beside a rule of any kind:", "", *table(said[0]["beside"]), ""]
+    for about in said:
+        lines += [*section(about, []), ""]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -50,13 +58,11 @@ def home(cls: Any) -> str:
 
 def section(about: dict[str, Any], shared: list[dict[str, Any]]) -> Iterator[str]:
     """All about one kind."""
-    takes, gives = " or ".join(about["takes"]), " or ".join(about["gives"])
+    flow = (f" {verb.capitalize()} {' or '.join(about[verb])}." for verb in ("takes", "gives") if about.get(verb))
     first, _, more = about["description"].partition("\n\n")
     yield f"### {about['role']}: {about['kind']}"
     yield ""
-    yield " ".join(first.split()) + "".join(
-        f" {verb} {what}." for verb, what in (("Takes", takes), ("Gives", gives)) if what
-    )
+    yield " ".join(first.split()) + "".join(flow)
     yield ""
     if more:
         yield from ("```text", *more.splitlines(), "```", "")
@@ -70,7 +76,7 @@ def section(about: dict[str, Any], shared: list[dict[str, Any]]) -> Iterator[str
         elif "\n" in text:
             yield from (f"- **{heading}**:", *(f"  - {line}" for line in text.splitlines()))
         else:
-            yield f"- **{heading}**: {text}"
+            yield f"- **{heading}**: {text.replace('<', '&lt;')}"
 
 
 def table(keys: list[dict[str, Any]]) -> Iterator[str]:
@@ -80,7 +86,7 @@ def table(keys: list[dict[str, Any]]) -> Iterator[str]:
     for key in keys:
         default = "required" if key["required"] else default_of(key["default"])
         cells = (f"`{key['key']}`", key["type"], default, key["description"])
-        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        yield "| " + " | ".join(cell.replace("|", "\\|").replace("<", "&lt;") for cell in cells) + " |"
 
 
 def test_the_page_is_what_the_classes_say() -> None:
@@ -98,3 +104,8 @@ def test_every_kind_is_on_it_with_every_key() -> None:
             cls = node_class(role, kind)
             assert f"### {role}: {kind}\n" in text
             assert all(f"`{key}`" in text for key in cls.model_fields if key != "inputs" or cls.most_inputs != 0)
+    for kind, rule in rules().items():
+        _, found, own = text.partition(f"### {RULE}: {kind}\n")
+        own = own.partition("\n### ")[0]
+        assert found and all(f"| `{key}` |" in own for key in rule.model_fields)
+        assert "def trace_pre(" in own and "def trace_post(" in own and "def update(" in own

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from spikeflow.catalog import ROLES, kinds, node_class
+from spikeflow.catalog import ROLES, about, kinds, node_class, rules
 from spikeflow.cli.saying import OK, guarded
 from spikeflow.errors import ParameterError, nearest
 from spikeflow.node import Node
@@ -31,6 +31,8 @@ _OF_POPULATIONS = ("record", "initial", "precision", "device")
 _OF_NODES = ("time", "buffer", "overflow", "inputs", "forget", "on_error")
 _SHARED = (*_OF_NEURONS, *_OF_POPULATIONS, *_OF_NODES)
 """Keys that many kinds have; they come after a kind's own."""
+RULE = "rule"
+"""What stands in the place of a role where the kind is a learning rule."""
 
 
 def print_schema() -> int:
@@ -67,7 +69,7 @@ def _print(kind: str | None, json: bool) -> int:
     return OK
 
 
-def _found(kind: str | None) -> list[tuple[str, str, type[Node]]]:
+def _found(kind: str | None) -> list[tuple[str, str, type[BaseModel]]]:
     if kind is not None and ":" in kind:
         for role in ROLES:
             try:
@@ -76,14 +78,15 @@ def _found(kind: str | None) -> list[tuple[str, str, type[Node]]]:
                 if "not a" not in error.found:
                     raise
         raise ParameterError(f"{kind!r} is no node", "name a subclass of a role")
-    every = [(role, name) for role in ROLES for name in kinds(role)]
+    learning = rules()
+    every = [(role, name) for role in ROLES for name in kinds(role)] + [(RULE, name) for name in learning]
     chosen = [(role, name) for role, name in every if kind in (None, name, role)]
     if not chosen:
         raise ParameterError(f"there is no kind {kind!r}", nearest(str(kind), [name for _, name in every]))
-    return [(role, name, node_class(role, name)) for role, name in chosen]
+    return [(role, name, learning[name] if role == RULE else node_class(role, name)) for role, name in chosen]
 
 
-def _overview(found: list[tuple[str, str, type[Node]]]) -> Table:
+def _overview(found: list[tuple[str, str, type[BaseModel]]]) -> Table:
     table = Table(box=SIMPLE, pad_edge=False, show_edge=False)
     table.add_column("role")
     table.add_column("kind", style="bold", no_wrap=True)
@@ -91,7 +94,7 @@ def _overview(found: list[tuple[str, str, type[Node]]]) -> Table:
     table.add_column("what it does")
     before = ""
     for role, name, cls in found:
-        flow = f"{_either(cls.takes)} → {_either(cls.gives)}".strip()
+        flow = f"{_either(cls.takes)} → {_either(cls.gives)}".strip() if issubclass(cls, Node) else ""
         table.add_row(role if role != before else "", name, flow, _first_line(cls))
         before = role
     return table
@@ -101,16 +104,18 @@ def _either(what: tuple[str, ...]) -> str:
     return "any" if len(what) > 1 else "".join(what)
 
 
-def _first_line(cls: type[Node]) -> str:
+def _first_line(cls: type[BaseModel]) -> str:
     return " ".join((inspect.getdoc(cls) or "").partition("\n\n")[0].split())
 
 
-def described(role: str, name: str, cls: type[Node], definitions: dict[str, Any]) -> dict[str, Any]:
-    """A kind from its class: what it takes and gives, its docstring, its keys, and what the class adds to that.
+def described(role: str, name: str, cls: type[BaseModel], definitions: dict[str, Any]) -> dict[str, Any]:
+    """A kind from its class: what a node takes and gives, its docstring, its keys, and what the class adds to that.
 
     Args:
         definitions: `$defs` of the JSON Schema.
     """
+    if not issubclass(cls, Node):
+        return _described_rule(name, cls, definitions)
     entry = definitions.get(f"{role}-{name}", {})
     left_out = {"inputs"} if cls.most_inputs == 0 else set()
     fields = {key: field for key, field in cls.model_fields.items() if key not in left_out}
@@ -123,7 +128,28 @@ def described(role: str, name: str, cls: type[Node], definitions: dict[str, Any]
         "gives": list(cls.gives),
         "description": inspect.getdoc(cls) or "",
         "keys": keys,
-        **cls.about(),
+        **about(cls),
+    }
+
+
+def _described_rule(name: str, rule: type[BaseModel], definitions: dict[str, Any]) -> dict[str, Any]:
+    """A learning rule from its class, and the keys beside it where a projection says how it learns."""
+    learn = definitions["Learn"]["properties"]
+    at = next(one["$ref"] for one in learn[name]["anyOf"] if "$ref" in one).rpartition("/")[2]
+    said = definitions[at]["properties"]
+    beside = [
+        {"key": key, "type": _type(one, definitions), "required": False, "default": one.get("default")}
+        | {"description": one.get("description", "")}
+        for key, one in learn.items()
+        if key not in rules()
+    ]
+    return {
+        "role": RULE,
+        "kind": name,
+        "description": inspect.getdoc(rule) or "",
+        "keys": [one for key, field in rule.model_fields.items() for one in _keys(key, field, said, definitions)],
+        "beside": beside,
+        **about(rule),
     }
 
 
@@ -186,9 +212,8 @@ def _type(said: dict[str, Any], definitions: dict[str, Any]) -> str:
 
 
 def _explain(console: Console, about: dict[str, Any]) -> None:
-    takes, gives = " or ".join(about["takes"]), " or ".join(about["gives"])
-    flow = ", ".join(part for part in (f"takes {takes}" if takes else "", f"gives {gives}" if gives else "") if part)
-    console.print(f"[bold]{about['role']}: {about['kind']}[/]  ({flow})\n")
+    flow = ", ".join(f"{verb} {' or '.join(about[verb])}" for verb in ("takes", "gives") if about.get(verb))
+    console.print(f"[bold]{about['role']}: {about['kind']}[/]{f'  ({flow})' if flow else ''}\n")
     console.print(about["description"], markup=False)
     table = Table(box=SIMPLE, pad_edge=False, show_edge=False)
     table.add_column("key", style="bold", no_wrap=True)
@@ -211,19 +236,46 @@ def added(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """What a class says beside its keys, as headings with their texts."""
     if "equations" not in about:
         return
+    yield from _of_a_rule(about) if about["role"] == RULE else _of_a_model(about)
+    if about["source"] and about["source"] not in " ".join(about["description"].split()):
+        yield "source", about["source"]
+    yield "equations", "\n\n".join(text for text in (about["constants"], about["equations"]) if text)
+
+
+def _of_a_model(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
     first, *others = about["receptors"]
     yield "receptors", ", ".join([f"{first} (unless `to` names another)" if others else first, *others])
     yield "default outlet", about["output"]
     yield "ports", ", ".join(about["ports"])
     if about["options"]:
-        yield "options", "; ".join(f"{name}: {' | '.join(valid)}" for name, valid in about["options"].items())
+        yield "options", _choices(about["options"])
     if about["presets"]:
         yield "presets", "\n".join(f"{name}: {_listed(values)}" for name, values in about["presets"].items())
     if about["tolerance"] is not None:
         yield "tolerance", f"states of two backends differ by at most {about['tolerance']:g} in float64"
-    if about["source"] and about["source"] not in " ".join(about["description"].split()):
-        yield "source", about["source"]
-    yield "equations", "\n\n".join(text for text in (about["constants"], about["equations"]) if text)
+
+
+def _of_a_rule(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    keys = [f"{about['kind']}: {{…}}", *(f"{one['key']}: …" for one in about["beside"])]
+    yield "in a projection", f"learn: {{{', '.join(keys)}}}"
+    for heading, key in (("synapse", "synapse"), ("presynaptic neuron", "pre"), ("postsynaptic neuron", "post")):
+        if about[key]:
+            yield f"kept for each {heading}", ", ".join(about[key])
+    ports = ", ".join(f"{port}_<name>" for port in about["ports"])
+    yield "ports", f"{ports}; the name is that of `learn`, else of the input"
+    if about["receptors"]:
+        yield "receptors", f"{', '.join(about['receptors'])}, which the population has beside those of its neurons"
+    moved = "in ticks in which one of its neurons fires" if about["event_driven"] else "in every tick"
+    yield "a synapse is computed", moved
+    if about["options"]:
+        yield "options", _choices(about["options"])
+    if about["tolerance"] is not None:
+        given = ", ".join(f"{bound:g}{f' with {one}' if one else ''}" for one, bound in about["tolerance"].items())
+        yield "tolerance", f"weights of two backends differ by at most {given}"
+
+
+def _choices(options: dict[str, list[str]]) -> str:
+    return "; ".join(f"{name}: {' | '.join(valid)}" for name, valid in options.items())
 
 
 def default_of(value: Any) -> str:

@@ -15,6 +15,7 @@ from spikeflow.kernels import layout, synapses
 from spikeflow.kernels.model import Array, NeuronModel
 from spikeflow.kernels.parts import Group, Projection
 from spikeflow.kernels.rule import Learning, LearningRule, values_of
+from spikeflow.kernels.vocabulary import TINY, flush
 from spikeflow.units import Seconds
 
 
@@ -108,11 +109,13 @@ def _is_heard(projection: Projection, projections: Sequence[Projection], groups:
 
 
 def _begun(projection: Projection) -> synapses.Synapses:
-    """The synapses with the weights that the rule begins with."""
+    """The synapses with the weights that the rule begins with; as they are, if it never changes one."""
     assert projection.learning is not None
-    weights = np.asarray(projection.synapses.weights, np.float64)
-    begun = projection.learning.rule.begin(weights) + 0.0  # no -0, as after a flush
-    return replace(projection.synapses, weights=begun)
+    if projection.learning.until == 0:
+        return projection.synapses
+    begun = projection.learning.rule.begin(np.asarray(projection.synapses.weights, np.float64))
+    # as after a tick, for a backend that leaves a synapse alone until something happens to it; and no -0
+    return replace(projection.synapses, weights=flush(begun, TINY, 0.0) + 0.0)
 
 
 def _listening(projection: Projection) -> synapses.Synapses:

@@ -145,7 +145,7 @@ class Network(Laid):
         """Whether nothing can change before the next input: every tile rests, and nothing waits in a delay line."""
         table = self._numbers
         if self._plastic:
-            return False  # synapses may change where neurons rest
+            return False  # what learns is stepped, whatever its rule says of itself
         if any(table[resting] != table[tiles] for resting, tiles in self._resting):
             return False
         return all(table[at + START] == table[at + COUNT] for at in self._sources) and not self.pending()
@@ -204,10 +204,14 @@ class Network(Laid):
         group = self.groups[place]
         for variable in self._forms[place][0].states:
             lost = np.flatnonzero(np.isnan(self.read(group.name, variable)))
-            if lost.size:
-                raise EventError(
-                    f"neuron {lost[0]} of {group.name!r} is not a number at tick {tick}, in its state {variable!r}"
-                )
+            if not lost.size:
+                continue
+            if group.name in self._traces:
+                target, name = self._traces[group.name]
+                trace = f"trace {lost[0]} of '{variable}_{name}' in {target!r}"
+                raise EventError(f"{trace} is not a number at tick {tick}")
+            found = f"neuron {lost[0]} of {group.name!r} is not a number at tick {tick}"
+            raise EventError(f"{found}, in its state {variable!r}")
 
     def _sort(self, place: int) -> None:
         at = self._sources[place]

@@ -34,7 +34,7 @@ class LearningRule(BaseModel):
     Each takes further, by name, what it needs of the fields and of `constants(dt)`, and static options keyword-only.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     pre: ClassVar[tuple[str, ...]]
     """What is kept for each presynaptic neuron; the last one is what arrived from it in this tick."""
@@ -98,6 +98,9 @@ class LearningRule(BaseModel):
             if dt / tau > 2:
                 text = f"{format_seconds(tau)} is unstable: dt / {name} is {dt / tau:.3g}, above 2"
                 found.append(Problem((name,), text, "take a shorter dt, or a longer time constant"))
+            elif dt / tau > 0.5:
+                text = f"{format_seconds(tau)} is coarse: dt / {name} is {dt / tau:.3g}, above 0.5"
+                found.append(Problem((name,), text, "take a shorter dt, or a longer time constant", warning=True))
         return found
 
     @classmethod

@@ -21,7 +21,7 @@ from spikeflow.kernels.parameters import settled
 from spikeflow.kernels.refusals import refused
 from spikeflow.kernels.rule import Learning, LearningRule
 from spikeflow.node import ALWAYS, Neuron, State
-from spikeflow.nodes.projections import ProjectionInput, Record
+from spikeflow.nodes.projections import ProjectionInput, Record, receptor_hint
 from spikeflow.nodes.sizes import Size, shape_of
 from spikeflow.units import format_ns
 
@@ -131,6 +131,7 @@ class Population(Neuron):
         ports = {port: stream for port, stream in self.outlets(inputs).items() if port}
         for name, record in self.record.items():
             yield from self._check_record(name, record, ports, grid)
+        taken, seed = (self.size, grid.dt_ns), self.__dict__.get("_seed", 0)
         labels: dict[str, int] = {}
         for index, (projection, stream) in enumerate(zip(self.inputs, inputs, strict=True)):
             path = ("inputs", index)
@@ -139,15 +140,20 @@ class Population(Neuron):
                 yield Problem((*path, "learn"), found, "let a population learn that spikes")
             if self._rule(index) and labels.setdefault(projection.label, index) != index:
                 found = f"two projections that learn as {projection.label!r}"
-                yield Problem((*path, "learn"), found, "name one of them: learn: {name: …}")
+                yield Problem((*path, "learn"), found, "name one of them differently: learn: {…, name: …}")
             heard = [name for k in range(len(self.inputs)) if (rule := self._rule(k)) for name in rule.receptors]
             receptors = (*self.model_class.receptors, *heard)
             if projection.to is not None and projection.to not in receptors:
-                yield Problem((*path, "to"), f"no receptor {projection.to!r}", nearest(projection.to, receptors))
+                yield Problem((*path, "to"), f"no receptor {projection.to!r}", receptor_hint(projection.to, receptors))
+            elif projection.to in heard and projection.to not in self.model_class.receptors and projection.learn:
+                found = f"{projection.to!r} is what a rule hears; there is nothing to learn there"
+                yield Problem((*path, "learn"), found, "let a projection to the neurons learn")
             if projection.hold and stream.kind == "spikes":
                 yield Problem((*path, "hold"), "hold on spikes", "only samples are held; leave it out")
-            for problem in projection.problems(stream, self.size, grid.dt_ns, self._default_delay(index)):
-                yield Problem((*path, *problem.path), problem.found, problem.hint, problem.warning)
+            for problem in projection.problems(
+                stream, *taken, self._default_delay(index), seed, f"{self.node_name}<{index}"
+            ):
+                yield replace(problem, path=(*path, *problem.path))
 
     def _said(self, path: tuple[str | int, ...]) -> tuple[str | int, ...]:
         """A reset that only the model states is above a threshold that the file states: point at the threshold."""

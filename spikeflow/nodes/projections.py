@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, create_model, model_validator
 
-from spikeflow.errors import ParameterError, Problem
+from spikeflow.errors import ParameterError, Problem, many, nearest
 from spikeflow.events import Stream
 from spikeflow.kernels import Synapses, connect
 from spikeflow.kernels.connect import Connect, Delay, Layout, Weights
 from spikeflow.kernels.convolution import ShapeError, windowed
 from spikeflow.kernels.rule import LearningRule
-from spikeflow.kernels.rules import rules
+from spikeflow.kernels.rules import broken, rules
 from spikeflow.kernels.weight_files import File, load, numbers_of
 from spikeflow.node import Input
 from spikeflow.nodes.sizes import shape_of
@@ -42,8 +42,17 @@ class Learns(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _from_name(cls, data: Any) -> Any:
-        """`learn: stdp` is `learn: {stdp: {}}`."""
-        return {data: {}} if isinstance(data, str) else data
+        """`learn: stdp` is `learn: {stdp: {}}`, and so is `learn: {stdp: }`."""
+        if not isinstance(data, str | dict):
+            return data
+        for name in [data] if isinstance(data, str) else data:
+            if name in broken():
+                raise broken()[name]
+        if isinstance(data, str) and data not in cls.kinds:
+            raise ParameterError(f"unknown learning rule {data!r}", nearest(data, cls.kinds))
+        if isinstance(data, str):
+            return {data: {}}
+        return {key: {} if value is None and key in cls.kinds else value for key, value in data.items()}
 
     @model_validator(mode="after")
     def _one(self) -> Learns:
@@ -79,6 +88,11 @@ def _learn() -> type[Learns]:
 Learn = _learn()
 
 
+def _or_a_name(schema: dict[str, Any]) -> None:
+    """Let an editor know that a rule with its defaults is named alone."""
+    schema["anyOf"].append({"enum": list(Learn.kinds)})
+
+
 class ProjectionInput(Input):
     """One input of a population: where from, to which receptor, through which synapses."""
 
@@ -100,7 +114,11 @@ class ProjectionInput(Input):
     hold: Literal["last"] | None = Field(
         None, description="`last`: a sample acts at every tick until the channel's next one"
     )
-    learn: Learn | None = Field(None, description="a rule by which the weights change, such as {stdp: {w_max: 2}}")  # type: ignore[valid-type]
+    learn: Learn | None = Field(  # type: ignore[valid-type]
+        None,
+        description="a rule by which the weights change: its kind, or {kind: {…}}; `spikeflow nodes rule` has all",
+        json_schema_extra=_or_a_name,
+    )
 
     @property
     def label(self) -> str:
@@ -116,14 +134,17 @@ class ProjectionInput(Input):
         """
         return np.array(default) if self.delay is None else connect.ticks(self.delay, dt_ns / 1e9)
 
-    def problems(self, stream: Stream, size: int, dt_ns: int, default_delay: int) -> Iterator[Problem]:
+    def problems(
+        self, stream: Stream, size: int, dt_ns: int, default_delay: int, seed: int, name: str
+    ) -> Iterator[Problem]:
         """What does not fit, with the key at fault; files are opened."""
         try:
             self.delays(dt_ns, default_delay)
         except ParameterError as error:
             yield Problem(("delay",), error.found, error.hint)
             return
-        yield from self._learning_problems(dt_ns)
+        unfit = list(self._learning_problems(dt_ns))
+        yield from unfit
         if self.from_shape is not None and not windowed(self.connect):
             hint = "it is for convolutions and pools; leave it out"
             yield Problem(("from_shape",), "'from_shape' does nothing here", hint, warning=True)
@@ -140,12 +161,28 @@ class ProjectionInput(Input):
             self._read()
         except ParameterError as error:
             yield Problem(("weights",), error.found, error.hint)
+            return
+        if self.learn is not None and all(problem.warning for problem in unfit):
+            begin = self.learn.rule.begin
+            if self.until_tick(dt_ns) != 0 and getattr(begin, "__func__", None) is not LearningRule.begin:
+                yield from self._clipped(self.build(stream, size, dt_ns, default_delay, 0, seed, name).weights)
+
+    def _clipped(self, weights: npt.NDArray[Any]) -> Iterator[Problem]:
+        """That the rule does not begin with the weights as they are."""
+        assert self.learn is not None
+        begun = self.learn.rule.begin(np.asarray(weights, np.float64))
+        if count := np.count_nonzero(begun != weights):
+            worst = int(np.argmax(np.abs(begun - weights)))
+            found = f"{count} of {many(weights.size, 'weight')} beyond the bounds of {self.learn.kind}"
+            found += f", the farthest {weights.flat[worst]:g}, which starts at {begun.flat[worst]:g}"
+            key = ("learn",) if self.weights is None else ("weights",)
+            yield Problem(key, found, "choose weights within the bounds, or other bounds", warning=True)
 
     def _learning_problems(self, dt_ns: int) -> Iterator[Problem]:
         if self.learn is None:
             return
         for problem in self.learn.rule.problems(dt_ns / 1e9):
-            yield Problem(("learn", self.learn.kind, *problem.path), problem.found, problem.hint)
+            yield replace(problem, path=("learn", self.learn.kind, *problem.path))
         if self.learn.until is not None and self.learn.until % dt_ns:
             found = f"{format_ns(self.learn.until)} is no multiple of the tick of {format_ns(dt_ns)}"
             yield Problem(("learn", "until"), found, "write a multiple of dt")
@@ -181,6 +218,14 @@ class ProjectionInput(Input):
         delay = 0.0 if self.delay is None else self.delay
         shapes = {"from_shape": self.from_shape or stream.shape, "to_shape": shape_of(size)}
         return {"connect": self.connect, "weights": self.weights, "delay": delay, "layout": self.layout, **shapes}
+
+
+def receptor_hint(name: str, receptors: Iterable[str]) -> str:
+    """What would work where a population has no such receptor: a rule that hears it, or the nearest name."""
+    hearing = [kind for kind, rule in rules().items() if name in rule.receptors]
+    if not hearing:
+        return nearest(name, receptors)
+    return f"let a projection to this population learn by {' or '.join(hearing)}, which hears it"
 
 
 def _neurons(value: Any) -> Any:

@@ -7,7 +7,7 @@ import importlib.metadata
 import pkgutil
 from functools import cache
 
-from spikeflow.errors import ParameterError
+from spikeflow.errors import ParameterError, said
 from spikeflow.kernels.rule import LearningRule
 
 GROUP = "spikeflow.rules"
@@ -15,10 +15,10 @@ GROUP = "spikeflow.rules"
 
 @cache
 def rules() -> dict[str, type[LearningRule]]:
-    """Every rule there is, by name.
+    """Every rule there is, by name; an installed one that cannot be loaded is left out, and in `broken`.
 
     Raises:
-        ParameterError: a file or an entry point that holds no rule.
+        ParameterError: a file that holds no rule.
     """
     found = {}
     for module in sorted(one.name for one in pkgutil.iter_modules(__path__)):
@@ -27,12 +27,33 @@ def rules() -> dict[str, type[LearningRule]]:
         if len(here) != 1:
             raise ParameterError(f"{module}.py holds {len(here)} learning rules", "leave one in the file")
         found[module] = here[0]
+    installed, _ = _installed()
+    return dict(sorted((installed | found).items()))
+
+
+def broken() -> dict[str, ParameterError]:
+    """Why an installed rule cannot be had, by name: nobody needs to know before they name it."""
+    return _installed()[1]
+
+
+@cache
+def _installed() -> tuple[dict[str, type[LearningRule]], dict[str, ParameterError]]:
+    found: dict[str, type[LearningRule]] = {}
+    lacking: dict[str, ParameterError] = {}
     for entry in importlib.metadata.entry_points(group=GROUP):
-        rule = entry.load()
-        if not _is_rule(rule):
-            raise ParameterError(f"{entry.value} is no learning rule", "name a subclass of LearningRule")
-        found.setdefault(entry.name, rule)
-    return dict(sorted(found.items()))
+        try:
+            rule = entry.load()
+        except (Exception, SystemExit) as error:  # a third party's module may do anything while it is imported
+            hint = "install what it needs" if isinstance(error, ImportError) else f"mend {entry.value}"
+            lacking[entry.name] = ParameterError(f"{entry.name!r} cannot be imported: {said(error)}", hint)
+            continue
+        if _is_rule(rule):
+            found.setdefault(entry.name, rule)
+        else:
+            lacking[entry.name] = ParameterError(
+                f"{entry.value} is no learning rule", "name a subclass of LearningRule"
+            )
+    return found, lacking
 
 
 def _is_rule(found: object) -> bool:
