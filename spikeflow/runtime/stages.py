@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from spikeflow.errors import NodeError, ordinal, said
 from spikeflow.events import Batch, Grid, Stream
-from spikeflow.node import Context, Sink, Source
+from spikeflow.node import ALWAYS, Context, Sink, Source
 from spikeflow.runtime.blame import blamed
 from spikeflow.runtime.channel import Channel, Fan, Pressure
 from spikeflow.runtime.checkpoint import Checkpoint
@@ -214,6 +214,9 @@ class SinkInlet:
         self._counters = stage.contexts[0].counters
         self._turn = 0
         self._heeds_all = stage.node.hears_silence or len(self._channels) > 1
+        if not self._heeds_all:
+            channel = self._channels[0][0]
+            channel.quiet_until = lambda: 0 if channel.arrive is None else ALWAYS * grid.dt_ns
 
     def opened(self) -> None:
         """The sink's connection stands."""
