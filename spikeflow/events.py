@@ -326,7 +326,9 @@ class Batch:
 
     def record_as(self, schema: pa.Schema) -> pa.RecordBatch:
         """The events as a record batch of the stream with this schema."""
-        if self._schema is schema or self._record is None:
+        if self._schema is schema:
+            return self.record
+        if self._record is None:
             return self.named(schema).record
         return self._record.replace_schema_metadata(_key_values(schema))
 
