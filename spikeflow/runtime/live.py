@@ -253,6 +253,7 @@ class LiveOutlet(SourceOutlet):
         """Send what is held; the stream ends one tick past its last event."""
         self._cutting = False
         if self._rests:  # windows that nobody waited for are still to be sent
+            self._rests = False
             await self._close_to(self.clock.now_ns())
         await self._deliver()
         end = max(self._last_tick + 1, self.next_tick)
