@@ -24,6 +24,10 @@ GRADED_SPIKES = SPIKES.append(pa.field("value", pa.float32()))
 SAMPLES = pa.schema([("t", TIME), ("channel", pa.uint32()), ("value", pa.float32())])
 SAMPLES64 = pa.schema([("t", TIME), ("channel", pa.uint32()), ("value", pa.float64())])
 
+_ONES = np.ones(4096, np.float32)
+_ONES.flags.writeable = False
+_INT64, _INDEX = np.dtype(np.int64), np.dtype(np.uint32)
+
 _NO_TIMES = np.empty(0, np.int64)
 _NO_INDICES = np.empty(0, np.uint32)
 _NO_VALUES = np.empty(0, np.float32)
@@ -152,14 +156,21 @@ def build(schema: pa.Schema, t_ns: Times, index: Indices, value: Values | None =
     count = len(t_ns)
     if count == 0:
         return empty(schema)
-    arrays = [_array(TIME, np.ascontiguousarray(t_ns, np.int64)), _array(_UINT32, _as_index(index))]
+    if len(index) != count:
+        raise EventError(_UNEQUAL)
+    if t_ns.dtype is not _INT64 or not t_ns.flags.c_contiguous:
+        t_ns = np.ascontiguousarray(t_ns, np.int64)
+    if index.dtype is not _INDEX or not index.flags.c_contiguous:
+        index = _as_index(index)
+    # as `_array`, without its calls; that no field is empty is said, else Arrow looks
+    arrays = [_from(TIME, count, [None, _buffer(t_ns)], 0), _from(_UINT32, count, [None, _buffer(index)], 0)]
     if len(schema) == 3:
         if value is None:
             value = np.ones(count, np.float32)
         kind = schema.field(2).type
         arrays.append(_array(kind, np.ascontiguousarray(value, np.float64 if kind == pa.float64() else np.float32)))
-    if len(index) != count or (value is not None and len(value) != count):
-        raise EventError("columns of unequal length; give every event a time, an index and, where it has one, a value")
+    if value is not None and len(value) != count:
+        raise EventError(_UNEQUAL)
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
@@ -173,7 +184,11 @@ def _as_index(index: npt.ArrayLike) -> Indices:
 
 
 def _array(kind: pa.DataType, data: npt.NDArray[Any]) -> pa.Array:
-    return pa.Array.from_buffers(kind, len(data), [None, pa.py_buffer(data)])
+    return _from(kind, len(data), [None, _buffer(data)], 0)
+
+
+_from, _buffer = pa.Array.from_buffers, pa.py_buffer
+_UNEQUAL = "columns of unequal length; give every event a time, an index and, where it has one, a value"
 
 
 def spike_batch(t_ns: npt.ArrayLike, neuron: npt.ArrayLike, value: npt.ArrayLike | None = None) -> pa.RecordBatch:
@@ -216,7 +231,9 @@ def columns(batch: pa.RecordBatch) -> tuple[Times, Indices, Values]:
         [n] times (ns), [n] neuron or channel indices, [n] values; plain spikes have the value 1.
     """
     t_ns, index, value = raw_columns(batch)
-    return t_ns, index, np.ones(len(t_ns), np.float32) if value is None else value
+    if value is None:
+        value = _ONES[: len(t_ns)] if len(t_ns) <= len(_ONES) else np.ones(len(t_ns), np.float32)
+    return t_ns, index, value
 
 
 def raw_columns(batch: pa.RecordBatch) -> tuple[Times, Indices, Values | None]:
@@ -230,7 +247,7 @@ def raw_columns(batch: pa.RecordBatch) -> tuple[Times, Indices, Values | None]:
             return _NO_TIMES, _NO_INDICES, None
         return _NO_TIMES, _NO_INDICES, _NO_VALUES64 if batch.schema.field(2).type == pa.float64() else _NO_VALUES
     try:  # these are views; an array that cannot be one has empty fields
-        t_ns = batch.column(0).to_numpy().view(np.int64)
+        t_ns = batch.column(0).to_numpy().view(_INT64)
         value = batch.column(2).to_numpy() if batch.num_columns == 3 else None
         return t_ns, batch.column(1).to_numpy(), value
     except pa.ArrowInvalid:
@@ -309,7 +326,9 @@ class Batch:
 
     def record_as(self, schema: pa.Schema) -> pa.RecordBatch:
         """The events as a record batch of the stream with this schema."""
-        if self._schema is schema or self._record is None:
+        if self._schema is schema:
+            return self.record
+        if self._record is None:
             return self.named(schema).record
         return self._record.replace_schema_metadata(_key_values(schema))
 

@@ -290,7 +290,9 @@ class _Mapper(Stepper):
         own = self.__dict__
         own["_context"].window = window
         batch = arriving[0]
-        given = batch.bare
+        given = batch._record  # as `bare`, without its call
+        if given is None:
+            given = batch.record
         record = own["_call"](given)
         if record is given and batch.window is window:
             return arriving  # whoever looks at it gives it this stream's name

@@ -11,6 +11,7 @@ from spikeflow.events import Batch, Stream
 
 CAPACITY = 16
 """Windows that a channel holds by default; at one, a hop costs three times as much."""
+_ALWAYS_NS = 1 << 100
 
 
 @dataclass(slots=True)
@@ -31,6 +32,7 @@ class Channel:
         fullest: the most windows it has held.
         waits: how often the sender had to wait.
         arrive: takes a batch at once, while the receiver waits and can; then the channel stays empty.
+        quiet_until: says until when (ns) windows without events mean nothing to the receiver, or to those after it.
         receiver: what the receiver waits on while the channel is empty.
         sender: what the sender waits on while the channel is full.
         lost: events that came after the receiver had gone, or that it left behind.
@@ -44,6 +46,7 @@ class Channel:
         "fullest",
         "lost",
         "queue",
+        "quiet_until",
         "receiver",
         "sender",
         "stream",
@@ -60,6 +63,7 @@ class Channel:
         self.waits = 0
         self.lost = 0
         self.arrive: Callable[[Batch], None] | None = None
+        self.quiet_until: Callable[[], int] = int
         self.receiver: asyncio.Future[None] | None = None
         self.sender: asyncio.Future[None] | None = None
 
@@ -171,6 +175,15 @@ class Fan:
             if not channel.offer(batch):
                 full = [channel] if full is None else [*full, channel]
         return full
+
+    def quiet_until(self) -> int:
+        """Until when (ns) windows without events mean nothing to all who take them; 0 where each does."""
+        until = 0 if self.watchers else _ALWAYS_NS
+        for channel in self.channels:
+            if not until:
+                break
+            until = min(until, channel.quiet_until())
+        return until
 
     async def send(self, batch: Batch) -> None:
         """Send to every channel; a full one blocks."""

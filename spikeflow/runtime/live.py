@@ -15,6 +15,9 @@ from spikeflow.runtime.clock import caller
 from spikeflow.runtime.meters import Meter
 from spikeflow.runtime.windows import SourceOutlet
 
+_LONGEST_REST_NS = 100_000_000
+"""While nothing but an event can bring anything forth, empty windows are sent together, so many at once."""
+
 
 class _Bucket:
     """The pending events of one window."""
@@ -63,6 +66,7 @@ class LiveOutlet(SourceOutlet):
         super().__init__(node, context, fan, meter, pressure)
         self._rules, self._by_arrival, self._call_at = node.time, node.time.by == "arrival", caller(context.clock)
         self._halted: asyncio.Future[None] | None = None
+        self._due_ns, self._rests = 0, False
         self._pending: dict[int, _Bucket] = {}
         self._held = 0
         self._last_tick = -1
@@ -116,7 +120,12 @@ class LiveOutlet(SourceOutlet):
     def _bucket(self, tick: int) -> _Bucket:
         found = self._pending.get(tick // self.grid.window_ticks)
         if found is None:
-            found = self._pending[tick // self.grid.window_ticks] = _Bucket()
+            number = tick // self.grid.window_ticks
+            found = self._pending[number] = _Bucket()
+            if self._rests:  # until now
+                self._rests = False
+                self._due_ns = self.grid.time((number + 1) * self.grid.window_ticks)
+                self._call_at(self._due_ns, self._look)
         return found
 
     def _admit(self, index: int, value: float, t_ns: int, now: int, payload: bool) -> None:
@@ -213,15 +222,22 @@ class LiveOutlet(SourceOutlet):
         return now if self._by_arrival else self._watermark(now)
 
     def _look_later(self, now: int) -> None:
-        self._call_at(self._end_ns if self._end_ns > now else now + self._window_ns, self._look)
+        """Look again at the end of the open window, or of the last one of those that nobody waits for."""
+        due = self._end_ns if self._end_ns > now else now + self._window_ns
+        self._rests = False
+        if self._by_arrival and not self._pending and (quiet := self.fan.quiet_until() - due) >= 0:
+            self._rests = True
+            due += min(quiet // self._window_ns + 1, _LONGEST_REST_NS // self._window_ns) * self._window_ns
+        self._due_ns = due
+        self._call_at(due, self._look)
 
     def _look(self) -> None:
         """Close windows where the clock calls; a task is woken only where somebody has to be waited for."""
         halted = self._halted
-        if halted is None or halted.done():
+        now = self.clock.now_ns()
+        if halted is None or halted.done() or now < self._due_ns:
             return
         try:
-            now = self.clock.now_ns()
             self._limit_ns = max(self._limit_ns, self._passed(now))
             fluent = not (self._cutting or self._unsent)
             while fluent and self._end_ns <= self._limit_ns:
@@ -236,6 +252,9 @@ class LiveOutlet(SourceOutlet):
     async def finish(self) -> None:
         """Send what is held; the stream ends one tick past its last event."""
         self._cutting = False
+        if self._rests:  # windows that nobody waited for are still to be sent
+            self._rests = False
+            await self._close_to(self.clock.now_ns())
         await self._deliver()
         end = max(self._last_tick + 1, self.next_tick)
         while self.next_tick < end:

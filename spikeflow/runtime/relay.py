@@ -60,7 +60,7 @@ async def relay(stage: StepStage, channel: Channel, fan: Fan) -> int | None:
                 began = clock()
                 made = step(window, (batch,))[0]
                 took = clock() - began
-                quiet_ns = 0 if batch.count or made.count else grid.time(rests_until())
+                quiet_ns = 0 if batch.count else grid.time(rests_until())
             if only is None:
                 stuck = offer(made)
             else:  # what `offer` does, without its calls
@@ -94,6 +94,7 @@ async def relay(stage: StepStage, channel: Channel, fan: Fan) -> int | None:
             channel.arrive = None
             channel.wake()
 
+    channel.quiet_until = lambda: min(quiet_ns, fan.quiet_until()) if channel.arrive is not None else 0
     try:
         while True:
             while queue:

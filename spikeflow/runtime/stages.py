@@ -13,11 +13,11 @@ import pyarrow as pa
 
 from spikeflow.errors import NodeError, ordinal, said
 from spikeflow.events import Batch, Grid, Stream
-from spikeflow.node import Context, Sink, Source
+from spikeflow.node import ALWAYS, Context, Sink, Source
 from spikeflow.runtime.blame import blamed
 from spikeflow.runtime.channel import Channel, Fan, Pressure
 from spikeflow.runtime.checkpoint import Checkpoint
-from spikeflow.runtime.meters import Meter
+from spikeflow.runtime.meters import RECENT, Meter
 from spikeflow.runtime.windows import SourceOutlet
 
 _FIRST_WAIT_S = 0.1
@@ -214,6 +214,9 @@ class SinkInlet:
         self._counters = stage.contexts[0].counters
         self._turn = 0
         self._heeds_all = stage.node.hears_silence or len(self._channels) > 1
+        if not self._heeds_all:
+            channel = self._channels[0][0]
+            channel.quiet_until = lambda: 0 if channel.arrive is None else ALWAYS * grid.dt_ns
 
     def opened(self) -> None:
         """The sink's connection stands."""
@@ -238,8 +241,9 @@ class SinkInlet:
     def _ready(self) -> Batch | None:
         """The next batch, where it is there already."""
         stage = self._stage
+        now = time.perf_counter_ns()  # where one batch is done the next one begins
         if stage.open is not None:
-            stage.account()
+            stage.account(now=now)
         turn = self._turn
         channel = self._channels[turn][0]
         queue = channel.queue
@@ -249,7 +253,7 @@ class SinkInlet:
         stage.open = batch = queue.popleft()
         if channel.sender is not None:
             channel.made_room()
-        stage.began_ns = time.perf_counter_ns()
+        stage.began_ns = now
         self._counters.accepted += batch.count
         return batch
 
@@ -320,26 +324,24 @@ class SinkStage(Stage):
         self.account("failed")
         return True
 
-    def account(self, lost: str | None = None) -> None:
+    def account(self, lost: str | None = None, now: int | None = None) -> None:
         """The batch that was handed out is done, or lost for a reason."""
         batch, self.open = self.open, None
         if batch is None:
             return
-        self.meter.took(time.perf_counter_ns() - self.began_ns)
         context = self.contexts[0]
         if lost is None:
             context.counters.processed += batch.count
             self.waits = 0
         elif batch.count:
             context.counters.drop(lost, batch.count)
-        self._note_lag(batch)
+        self.passed(batch, (time.perf_counter_ns() if now is None else now) - self.began_ns)
 
-    def passed(self, batch: Batch) -> None:
-        """A batch without events went by a sink that takes no notice of it."""
-        self.meter.took(0)
-        self._note_lag(batch)
-
-    def _note_lag(self, batch: Batch) -> None:
+    def passed(self, batch: Batch, nanoseconds: int = 0) -> None:
+        """A batch is done with; one without events at once, where the sink takes no notice of it."""
+        meter = self.meter  # as its `took`, without the call
+        meter.recent[meter.windows & (RECENT - 1)] = nanoseconds
+        meter.windows += 1
         if self.shared.live:
             self.meter.lag_ns = self.contexts[0].clock.now_ns() - batch.window.end_ns
 

@@ -155,7 +155,7 @@ class StepStage(Stage):
         self._quiet_ns = 0
         with blamed(self.name):
             sent = self._forgetful(window, batches)
-            if not any(batch.count for batch in (*batches, *sent)) and not any(m.forget for m in self.members):
+            if not any(batch.count for batch in batches) and not any(m.forget for m in self.members):
                 self._quiet_ns = self.shared.grid.time(self.stepper.rests_until())
             return sent
 

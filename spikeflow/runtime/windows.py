@@ -17,6 +17,7 @@ from spikeflow.runtime.meters import Meter
 
 _MINUTE_NS = 60_000_000_000
 _YIELD_EVERY = 256
+_new = tuple.__new__  # half the time of a named tuple's own, which parses arguments
 
 
 class SourceOutlet:
@@ -33,7 +34,7 @@ class SourceOutlet:
         self.stopping = False
         self._unsent: list[tuple[Channel, Batch]] = []
         self._said: dict[str, tuple[int, int]] = {}
-        self._window_ns = self.grid.window_ns
+        self._window_ns, self._window_ticks = self.grid.window_ns, self.grid.window_ticks
         self._end_ns = self.grid.time(self.grid.window_ticks)
 
     # What a source calls.
@@ -239,7 +240,7 @@ class TimedOutlet(SourceOutlet):
             await self._cut(self.grid.window_ticks)
             return
         end_ns = self._end_ns
-        window = Window(self.next_tick, self.grid.window_ticks, end_ns - self._window_ns, end_ns, False)
+        window = _new(Window, (self.next_tick, self._window_ticks, end_ns - self._window_ns, end_ns, False))
         if not self._emit(Batch.of(window, self.schema, events)):
             await self._deliver()
 

@@ -28,6 +28,7 @@ RULES = {
     "silence": "windows without events are windows like any other",
     "kept": "a batch stays as it was sent, and what arrives stays as it came",
     "windows": "events do not depend on how time is cut into windows",
+    "rest": "windows without events that end by `rests_until` change nothing and give nothing",
     "odd": "a node takes what its stream may carry: values that are not finite, one event twice, many at an instant",
     "state": "a state that was saved at the end of a window, loaded into a new node, goes on in the same way",
     "forget": "a node that is reset goes on like a new one",
@@ -201,6 +202,7 @@ def _check_stepper(use: _Use) -> None:
         bench = use.bench(use.cut(cut))
         found = use.stepped("windows", bench, use.records, 0, use.ticks)
         use.agree("windows", f"{_length(bench.grid)}, and not of {use.ticks}", bench, whole, found)
+    _check_rest(use)
     _check_hard(use, "odd", [odd_events(stream, use.grid, use.ticks) for stream, _ in use.arriving])
     _check_state(use)
     _check_forget(use)
@@ -217,6 +219,31 @@ def _check_repeat(use: _Use) -> list[pa.RecordBatch]:
     again = use.bench(grid)
     use.agree("repeat", "a second time", again, whole, use.stepped("repeat", again, use.records, 0, use.ticks))
     return whole
+
+
+def _check_rest(use: _Use) -> None:
+    """Leave out the windows that the node says it rests in, between events and after them."""
+    if type(use.bench().node).rests_until is Stepper.rests_until:
+        return  # it never does
+    records = []
+    for _, record in use.arriving:
+        tick = use.grid.ticks(raw_columns(record)[0])
+        records.append(record.filter(pa.array((tick < use.ticks // 4) | (tick // (use.ticks // 4) == 2))))
+    end = 2 * use.ticks
+    for cut in (1, 10):
+        resting, bench, until = use.bench(use.cut(cut)), use.bench(use.cut(cut)), 0
+        expected = use.stepped("rest", bench, records, 0, end)
+        found: list[list[pa.RecordBatch]] = [[record.slice(0, 0)] for record in expected]
+        for window, parts in windows(records, resting.grid, 0, end):
+            silent, after = not any(part.num_rows for part in parts), window.first_tick + window.ticks
+            if not silent or after > until:
+                sent = use.stepped("rest", resting, parts, window.first_tick, after)
+                for one, record in zip(found, sent, strict=True):
+                    one.append(record)
+                assert isinstance(resting.node, Stepper)
+                until = resting.node.rests_until() if silent else 0
+        now = [joined(one, one[0].schema) for one in found]
+        use.agree("rest", f"{_length(resting.grid)}, without those", resting, expected, now)
 
 
 def _check_kept(use: _Use) -> None:

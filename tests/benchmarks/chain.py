@@ -26,6 +26,7 @@ from tests.benchmarks.table import show
 PEERS = Path(__file__).parent / "streaming_peers"
 WINDOW_NS = 10_000_000
 EVENTS, BATCHES, REPEATS = 100, 20_000, 3
+OVER = "16 windows over and over"
 
 sys.path.insert(0, str(PEERS))
 
@@ -40,6 +41,7 @@ class Windows(Source):
     trusted: ClassVar[bool] = True
     count: int
     rate: float | None = None
+    repeat: bool = False
 
     @property
     def finite(self) -> bool:
@@ -52,13 +54,20 @@ class Windows(Source):
         return 1 << 20
 
     async def produce(self, outlet: Outlet) -> None:
-        windows = [_window(k) for k in range(self.count)]  # made beforehand, as the peers' batches are
+        windows = _windows(self.count, self.repeat)  # made beforehand, as the peers' batches are
         clock, began = self.context.clock, self.context.clock.now_ns()
         for k, batch in enumerate(windows):
             if self.rate:
                 await clock.sleep_until(began + int(k * 1e9 / self.rate))
             _sent.append(time.monotonic_ns())
             await outlet.send_window(batch)
+
+
+def _windows(count: int, repeat: bool) -> list[pa.RecordBatch]:
+    """So many windows; the first sixteen over and over, as the peers send them, where `repeat` says so."""
+    if repeat:
+        return [_window(k) for k in range(16)] * (count // 16)
+    return [_window(k) for k in range(count)]
 
 
 def _window(k: int) -> pa.RecordBatch:
@@ -90,10 +99,10 @@ class Measured(Sink):
 _meter: list[Any] = [None]
 
 
-def chain(count: int, rate: float | None = None) -> GraphSpec:
+def chain(count: int, rate: float | None = None, repeat: bool = False) -> GraphSpec:
     """source → three pass-through nodes → sink."""
     nodes = {
-        "source": {"source": Windows, "count": count, "rate": rate},
+        "source": {"source": Windows, "count": count, "rate": rate, "repeat": repeat},
         "a": {"encoder": Pass, "input": "source"},
         "b": {"encoder": Pass, "input": "a"},
         "c": {"encoder": Pass, "input": "b"},
@@ -102,18 +111,18 @@ def chain(count: int, rate: float | None = None) -> GraphSpec:
     return spikeflow.load({"name": "chain", "nodes": nodes})
 
 
-def measure(mode: str, capacity: int) -> dict[str, Any]:
+def measure(mode: str, capacity: int, repeat: bool) -> dict[str, Any]:
     """One run in this process: of ours, or of plain queues where there is no capacity."""
     from s1_common import SinkMeter
 
-    count = BATCHES if mode == "throughput" else 800
+    count = (5 * BATCHES if repeat else BATCHES) if mode == "throughput" else 800  # a hundred thousand, as the peers'
     a = Namespace(mode=mode, hops=3, events=EVENTS, batches=count, warmup=50)
     _sent.clear()
     _meter[0] = SinkMeter("spikeflow", a)
     rate = None if mode == "throughput" else 100.0
     with fast_loop() as runner:
         if capacity:
-            runner.run(Engine(chain(count, rate), Options(capacity=capacity)).run())
+            runner.run(Engine(chain(count, rate, repeat), Options(capacity=capacity)).run())
         else:
             runner.run(floor(count, rate))
     found: dict[str, Any] = _meter[0].report()
@@ -147,13 +156,14 @@ def main() -> None:
     """Print CPU µs a window flat out, and latency at 100 windows a second, with ratios to a plain queue."""
     rows: list[list[Any]] = []
     variants = [("spikeflow", ["--ours", "16"]), ("spikeflow, capacity 64", ["--ours", "64"])]
-    variants.append(("asyncio.Queue, the same windows", ["--ours", "0"]))
+    variants.append(("asyncio.Queue", ["--ours", "0"]))
+    variants.append((f"spikeflow, {OVER}", ["--ours", "16", "--repeat"]))
     peers = [
-        ("asyncio.Queue, 16 windows over and over", "s1_asyncio.py", ["--uvloop", "--queue", "16"]),
-        ("direct calls", "s1_direct.py", []),
+        (f"asyncio.Queue, {OVER}", "s1_asyncio.py", ["--uvloop", "--queue", "16"]),
+        (f"direct calls, {OVER}", "s1_direct.py", []),
     ]
     if importlib.util.find_spec("bytewax"):
-        peers.append(("bytewax", "s1_bytewax.py", []))
+        peers.append((f"bytewax, {OVER}", "s1_bytewax.py", []))
     commands = [(name, [sys.executable, "-m", "tests.benchmarks.chain", *more]) for name, more in variants]
     commands += [
         (name, [sys.executable, str(PEERS / file), "--events", str(EVENTS), *more]) for name, file, more in peers
@@ -163,10 +173,10 @@ def main() -> None:
         paced = [_run([*command, "--mode", "latency"]) for _ in range(REPEATS)]
         middle = sorted(paced, key=lambda row: row["p50_us"])[REPEATS // 2]
         rows.append([name, flat[REPEATS // 2], middle["p50_us"], middle["p99_us"]])
-    floor = next(row[1] for row in rows if row[0].startswith("asyncio.Queue, the same"))
+    floors = {OVER in row[0]: row[1] for row in rows if row[0].startswith("asyncio.Queue")}
     show(
-        ["engine", "CPU µs a window, flat out", "to asyncio.Queue", "p50 µs at 100/s", "p99 µs"],
-        [[row[0], row[1], row[1] / floor, row[2], row[3]] for row in rows],
+        ["engine", "CPU µs a window, flat out", "to asyncio.Queue on the same windows", "p50 µs at 100/s", "p99 µs"],
+        [[row[0], row[1], row[1] / floors[OVER in row[0]], row[2], row[3]] for row in rows],
     )
 
 
@@ -178,4 +188,4 @@ def _run(command: list[str]) -> dict[str, Any]:
 
 if __name__ == "__main__":
     which = sys.argv[sys.argv.index("--mode") + 1]
-    measure(which, int(sys.argv[sys.argv.index("--ours") + 1]))
+    measure(which, int(sys.argv[sys.argv.index("--ours") + 1]), "--repeat" in sys.argv)

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from spikeflow.errors import ParameterError
 from spikeflow.events import Batch, Grid, Kind, Stream, Window, columns, sample_batch, spike_batch
-from spikeflow.node import Decoder, Encoder, Inlet, Outlet, Sink, Source, State, Stepper
+from spikeflow.node import ALWAYS, Decoder, Encoder, Inlet, Outlet, Sink, Source, State, Stepper
 
 
 class Above(Encoder):
@@ -55,6 +55,18 @@ class Copy(Encoder):
 
     def mapped(self, t_ns: Any, channel: Any, value: Any) -> tuple[Any, Any, Any]:
         return t_ns, channel, value
+
+
+class Drowsy(Copy):
+    """Says that it rests, and speaks all the same."""
+
+    def encode(self, samples: pa.RecordBatch) -> pa.RecordBatch:
+        window, grid = self.context.window, self.context.grid
+        t_ns = [grid.time(window.first_tick + tick) for tick in range(window.ticks)]
+        return sample_batch(t_ns, [0] * window.ticks, np.ones(window.ticks, np.float32))
+
+    def rests_until(self) -> int:
+        return ALWAYS
 
 
 class OnceAWindow(Copy):
