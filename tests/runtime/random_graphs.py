@@ -84,8 +84,9 @@ def graphs(draw: st.DrawFn) -> dict[str, Any]:
     sizes = {name: draw(st.sampled_from([1, 3, 70])) for name in populations}
     models = {name: draw(st.sampled_from(["lif", "lif", "lif_exc_inh", "li"])) for name in populations}
     for name in populations:
-        later = [(p, "spikes", sizes[p]) for p in populations if models[p] != "li" and p >= name]
-        fitting = streams + (later if models[name] != "li" else [])  # a loop through samples is no block
+        # a loop through samples is no block, so none leads back over a population that gives them
+        later = [p for p in populations if p >= name and all(models[q] != "li" for q in models if name <= q <= p)]
+        fitting = streams + [(p, "spikes", sizes[p]) for p in later]
         inputs: list[dict[str, Any]] = []
         for source, kind, _ in draw(st.lists(st.sampled_from(fitting), min_size=1, max_size=3)):
             own = {"from": source, "weights": {"normal": {"mean": 0.6, "std": 0.5}}}
