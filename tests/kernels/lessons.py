@@ -13,7 +13,7 @@ import numpy.typing as npt
 from spikeflow.kernels import Events, Group, Network, Projection, Synapses, Train
 from spikeflow.kernels.models.lif import Lif
 from spikeflow.kernels.parameters import times
-from spikeflow.kernels.rule import Learning, LearningRule
+from spikeflow.kernels.rule import Bounded, Learning, LearningRule
 from spikeflow.kernels.rules import rules
 from spikeflow.kernels.synapses import dense, one_to_one, sparse
 from tests.kernels.blocks import between, joined
@@ -49,9 +49,11 @@ def cases() -> Iterator[tuple[str, dict[str, Any], str, bool]]:
 def drawn(kind: str, chosen: Mapping[str, Any], rng: np.random.Generator) -> LearningRule:
     """A rule with numbers that make its synapses move, and that `check` would let pass.
 
-    What may not be negative is one or more: a power below one has no finite slope at zero, where last bits grow.
+    What may not be negative is one or more: a power below one has no finite slope at zero, where last bits grow. Rates
+    are small and, where no bound holds the weights, positive: else weights grow without end.
     """
     rule = rules()[kind]
+    held = not issubclass(rule, Bounded) or chosen.get("hardbound", True)
     while True:
         numbers: dict[str, Any] = {}
         for name, field in rule.model_fields.items():
@@ -59,7 +61,9 @@ def drawn(kind: str, chosen: Mapping[str, Any], rng: np.random.Generator) -> Lea
                 numbers[name] = float(rng.uniform(1e-3, 20e-3))
             elif field.annotation is float:
                 positive = any(getattr(limit, "ge", None) == 0 for limit in field.metadata)
-                numbers[name] = float(rng.uniform(1, 2) if positive else rng.normal(0.1, 0.6))
+                numbers[name] = float(rng.uniform(1, 2) if positive else rng.uniform(-0.25 if held else 0.02, 0.25))
+        if issubclass(rule, Bounded):
+            numbers |= {"w_min": float(rng.uniform(-1, 0.2)), "w_max": float(rng.uniform(0.5, 2))}
         made = rule(**numbers, **chosen)
         if all(problem.warning for problem in made.problems(DT)):
             return made
