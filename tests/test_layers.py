@@ -28,9 +28,9 @@ LAYERS = (
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
-STEPS_NEURONS = {"nodes.population", "nodes.projections", "nodes.encoders.constant_current_lif", "simulation"}
-KNOWS_MODELS = {"catalog", "cli.doctor"}
-"""The catalogue names a model's class by its file; the doctor compiles one."""
+STEPS_NEURONS = {"nodes.population", "nodes.projections", "nodes.currents", "simulation"}
+KNOWS_MODELS = {"catalog", "cli.doctor", "nodes.encoders.lif_ex_current", "nodes.encoders.lif_adex_current"}
+"""The catalogue names a model's class by its file; the doctor compiles one; two encoders say which one theirs is."""
 
 
 def modules() -> dict[str, Path]:

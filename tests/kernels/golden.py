@@ -56,6 +56,8 @@ class Reference:
 
 MILLIVOLTS = {"float64": (0.0, 1e-12), "float32": (1e-2, 0.0)}
 """Tolerances of models that count in mV."""
+GROWING = {"float64": (1e-12, 1e-12)}
+"""Tolerances of states that grow without bound."""
 BY_SIGN = {"exc": 1.0, "inh": -1.0}
 
 REFERENCES = (
@@ -64,7 +66,16 @@ REFERENCES = (
     Reference("lif_current_encoder", "lif_current", unused=("tau_syn_inv",)),
     Reference("lif_box", "lif_box"),
     Reference("lif_refrac", "lif_refrac"),
+    Reference("lif_ex", "lif_ex_current", "encoder_", unused=("tau_syn_inv",)),
     Reference("lif_ex", "lif_ex"),
+    Reference(
+        "lif_adex",
+        "lif_adex_current",
+        "encoder_",
+        unused=("tau_syn_inv",),
+        given={"compatibility": "norse"},
+        within=GROWING,
+    ),
     Reference("lif_adex", "lif_adex"),
     Reference("lif_adex_refrac", "lif_adex_refrac"),
     Reference("lsnn", "ada_lif", begins="ada_lif_"),
@@ -79,15 +90,6 @@ REFERENCES = (
     Reference("coba_lif", "coba_lif", "rec_", given={"compatibility": "norse"}, signs=BY_SIGN, within=MILLIVOLTS),
     Reference("coba_lif", "coba_lif", signs=BY_SIGN, within=MILLIVOLTS),
 )
-
-ENCODER = "an encoder, not a neuron: the input is a current, and there is no synapse"
-EXCEPTIONS = {
-    ("lif_ex", "encoder_default_f64"): ENCODER,
-    ("lif_ex", "encoder_custom_f64"): ENCODER,
-    ("lif_adex", "encoder_default_f64"): ENCODER,
-    ("lif_adex", "encoder_custom_f64"): ENCODER,
-}
-"""Cases of these files that no neuron computes, with the reason."""
 
 GRADIENTS = ("alpha",)
 """Parameters that only training knows."""
@@ -107,14 +109,9 @@ def _arrays(file: str) -> dict[str, Array]:
         return {name: stored[name] for name in stored.files}
 
 
-def all_cases() -> list[tuple[str, str]]:
-    """Every (file, case) of the files that hold neurons, those that are excepted as well."""
-    return [(file, name) for file in dict.fromkeys(one.file for one in REFERENCES) for name in _meta(file)]
-
-
 def cases() -> list[tuple[str, str]]:
-    """Every (file, case) that is run."""
-    return [case for case in all_cases() if case not in EXCEPTIONS]
+    """Every (file, case) of the files that hold neurons."""
+    return [(file, name) for file in dict.fromkeys(one.file for one in REFERENCES) for name in _meta(file)]
 
 
 def reference(file: str, name: str) -> Reference:

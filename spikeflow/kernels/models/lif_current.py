@@ -24,9 +24,9 @@ class LifCurrent(NeuronModel):
     v_th: Value = Field(1.0, description="threshold; a spike where v is above it")
     v_reset: Value = Field(0.0, description="potential after a spike")
 
-    state: ClassVar = ("v",)
+    state: ClassVar[tuple[str, ...]] = ("v",)
     receptors: ClassVar = ("current",)
-    resets: ClassVar = ("value", "subtract")
+    resets: ClassVar[tuple[str, ...]] = ("value", "subtract")
     linear: ClassVar = ("tau_mem",)
 
     def constants(self, dt: Seconds) -> Mapping[str, float | Array]:

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from spikeflow.events import Kind, Stream, Values, columns, empty, sample_batch, sort
+from spikeflow.events import Kind, Stream, Times, Values, columns, empty, sample_batch, sort
 from spikeflow.node import ALWAYS, Encoder
+from spikeflow.nodes.held import finite
+from spikeflow.units import Seconds
+
+
+class Tracked(BaseModel):
+    """A range that follows the signal."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    track: Annotated[Seconds, Field(gt=0)] = Field(description="the time in which the range shrinks to 1 / e")
 
 
 class Population(Encoder):
@@ -19,6 +29,8 @@ class Population(Encoder):
 
     The response is kernel(distance(x, centre) · scale). Channel c has the outputs c · centres to (c + 1) · centres - 1.
     It gives samples, not spikes: follow it with `poisson`, or feed it into a population as a current.
+    With `scale: {track: 60 s}` the scale at a tick is the largest max(x) · exp(-age / 60 s) of all samples of all
+    channels up to that tick; until a value has been above zero, samples give nothing and are noted as no range.
     Source: Norse 1.1, population_encode, which multiplies the distance by the scale once more; there the scale is the
     largest value of all by default, which a stream cannot know.
     """
@@ -27,7 +39,9 @@ class Population(Encoder):
     trusted: ClassVar[bool] = True
 
     centres: int = Field(ge=1, description="how many neurons share a channel")
-    scale: float = Field(gt=0, allow_inf_nan=False, description="the largest centre, in units of the samples")
+    scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Tracked = Field(
+        description="the largest centre, in units of the samples; `{track: 60 s}` follows the largest of them"
+    )
     kernel: Literal["gaussian", "laplace"] = Field(
         "gaussian", description="of a distance d: exp(-d / 2 sigma²), or exp(-d / sigma)"
     )
@@ -43,42 +57,76 @@ class Population(Encoder):
         """Until the next sample."""
         return ALWAYS
 
+    def start(self, size: int) -> None:
+        """No sample has been seen."""
+        self.peak = 0.0
+        """The sample that the range comes from."""
+        self.peak_tick = 0
+
     def encode(self, samples: pa.RecordBatch) -> pa.RecordBatch:
         """Encode one window.
 
         Args:
-            samples: [n] rows of `t`, `channel`, `value`, in time order.
+            samples: [n] rows of `t`, `channel`, `value`, in time order; those that are not finite count as none.
 
         Returns:
             [n · centres] rows of `t`, `channel` and `value` in [0, 1].
         """
         if not samples.num_rows:
             return empty(self.context.outlet.plain)
-        t_ns, channel, value = columns(samples)
-        response = responses(value, self.centres, self.scale, self.kernel, self.distance, self.sigma)
+        t_ns, channel, value = columns(finite(samples, self.context.counters))
+        scale: Any = self.scale
+        if isinstance(scale, Tracked):
+            scale = self._range(self.context.grid.ticks(t_ns), value, self.context.grid.dt / scale.track)
+            known = scale > 0.0
+            if not known.all():
+                self.context.counters.note("no range", int((~known).sum()))
+                t_ns, channel, value, scale = t_ns[known], channel[known], value[known], scale[known]
+        if not len(t_ns):
+            return empty(self.context.outlet.plain)
+        response = responses(value, self.centres, scale, self.kernel, self.distance, self.sigma)
         wide = channel.astype(np.int64)[:, None] * self.centres + np.arange(self.centres)
         found = sort(np.repeat(t_ns, self.centres), wide.ravel().astype(np.uint32), response.ravel())
         return sample_batch(found[0], found[1], found[2] if found[2] is not None else ())
 
+    def _range(self, tick: Times, value: Values, rate: float) -> Values:
+        """[n] what the range is at the tick of each sample; 0 where no value has been above zero."""
+        if not len(tick):
+            return np.zeros(0)
+        above = np.concatenate(([self.peak], np.maximum(value, 0.0).astype(np.float64)))
+        at = np.concatenate(([self.peak_tick], tick))
+        with np.errstate(divide="ignore"):
+            grown = np.log(above) + at * rate  # so that all of them shrink alike: the largest one is the range
+        newest = np.where(grown >= np.maximum.accumulate(grown), np.arange(len(at)), 0)
+        peak = np.maximum.accumulate(newest)[np.searchsorted(tick, tick, "right")]  # all samples of a tick count
+        self.peak, self.peak_tick = float(above[peak[-1]]), int(at[peak[-1]])
+        found: Values = above[peak] * np.exp((at[peak] - tick) * rate)
+        return found
+
 
 def responses(
-    x: Values, centres: int, scale: float, kernel: str = "gaussian", distance: str = "squared", sigma: float = 1.0
+    x: Values,
+    centres: int,
+    scale: float | Values,
+    kernel: str = "gaussian",
+    distance: str = "squared",
+    sigma: float = 1.0,
 ) -> Values:
-    """[n, centres] responses to [n] values, in the precision of the values."""
+    """[n, centres] responses to [n] values, in the precision of the values; `scale` is one, or one for each."""
     kind = x.dtype.type
     away: npt.NDArray[np.floating[Any]] = x[:, None] - evenly(scale, centres).astype(kind)
     with np.errstate(over="ignore"):
         away = away * away if distance == "squared" else np.abs(away)
-        away = away * kind(scale)
+        away = away * np.asarray(scale)[..., None].astype(kind)
         width = 2.0 * sigma * sigma if kernel == "gaussian" else sigma
         result: Values = np.exp(-away / kind(width))
     return result
 
 
-def evenly(scale: float, count: int) -> npt.NDArray[np.float32]:
-    """[count] centres from 0 to `scale`, in float32 and from both ends to the middle, as PyTorch makes them."""
-    last = np.float32(scale)
+def evenly(scale: float | Values, count: int) -> npt.NDArray[np.float32]:
+    """[..., count] centres from 0 to each scale, in float32 and from both ends to the middle, as PyTorch makes them."""
+    last = np.asarray(scale, np.float32)[..., None]
     step = last / np.float32(max(1, count - 1))
     place = np.arange(count, dtype=np.float32)
     found = np.where(place < count // 2, step * place, last - step * (np.float32(count - 1) - place))
-    return found if count > 1 else np.zeros(1, np.float32)
+    return found if count > 1 else np.zeros_like(found)

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from spikeflow import simulate
 from spikeflow.kernels.models.izhikevich import Izhikevich
 from spikeflow.kernels.parameters import Drawn
-from tests.kernels.golden import Case, all_cases
+from tests.kernels.golden import Case, cases
 
-RELEASED = [name for file, name in all_cases() if file == "izhikevich" and name in Izhikevich.presets]
+RELEASED = [name for file, name in cases() if file == "izhikevich" and name in Izhikevich.presets]
 
 
 def pushed(ticks: int = 800, current: float = 10.0, **parameters: Any) -> list[int]:
@@ -23,8 +23,8 @@ def pushed(ticks: int = 800, current: float = 10.0, **parameters: Any) -> list[i
 
 
 def test_every_kind_of_spiking_that_the_package_names_is_a_preset() -> None:
-    cases = {name for file, name in all_cases() if file == "izhikevich"}
-    assert {name for name in cases if not name.startswith(("rec_", "custom")) and not name.endswith("_f32")} == set(
+    released = {name for file, name in cases() if file == "izhikevich"}
+    assert {name for name in released if not name.startswith(("rec_", "custom")) and not name.endswith("_f32")} == set(
         RELEASED
     )
     assert len(RELEASED) == 20

@@ -16,6 +16,8 @@ CASES = golden.cases("constant_current_")
 EXAMPLES: Examples = [
     (lambda _: ConstantCurrentLif(), {"values": (0.0, 4.0)}),
     (lambda _: ConstantCurrentLif(v_leak=0.3), {"values": (0.0, 4.0)}),
+    (lambda _: ConstantCurrentLif(compatibility="jaxsnn", v_th=0.6), {"values": (0.0, 4.0)}),
+    (lambda _: ConstantCurrentLif(v_leak=0.3, precision="float64", frame="25 ms"), {"values": (0.0, 4.0)}),
 ]
 
 

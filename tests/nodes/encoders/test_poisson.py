@@ -15,6 +15,7 @@ from tests.nodes.encoders import golden
 
 GRID = Grid(5_000_000_000, 1_000_000, 10)
 EXAMPLES: Examples = [
+    (lambda _: Poisson(f_max="300 Hz", frame="25 ms"), {"values": (0.0, 1.0)}),
     (lambda _: Poisson(f_max="300 Hz"), {"values": (0.0, 1.0)}),
     (lambda _: Poisson(f_max="30 Hz"), {"values": (0.0, 1.0), "size": 3000, "events": 9000, "ticks": 130}),
 ]

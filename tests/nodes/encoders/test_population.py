@@ -18,6 +18,7 @@ CASES = golden.cases("population_")
 EXAMPLES: Examples = [
     (lambda _: Population(centres=7, scale=1.0), {}),
     (lambda _: Population(centres=2, scale=3.0, kernel="laplace", distance="absolute"), {}),
+    (lambda _: Population(centres=3, scale={"track": "50 ms"}), {}),
 ]
 
 
@@ -37,6 +38,31 @@ def test_responses_are_those_of_norse(case: str) -> None:
     assert np.array_equal(channel, np.tile(np.arange(33), len(value)))
     error = np.abs(found.reshape(arrays["out"].shape) - arrays["out"]).max()
     assert error <= (1e-12 if double else 2e-6)
+
+
+def tracked(rows: list[tuple[int, int, float]]) -> tuple[Any, list[float]]:
+    """The node's run, and of each sample the last centre, where the response to the sample itself is 1."""
+    tick, channel, value = (np.array(column) for column in zip(*rows, strict=True))
+    record = sample_batch(GRID.origin_ns + tick * GRID.dt_ns + np.arange(len(tick)), channel, value.astype(np.float64))
+    ran = run_node(
+        Population(centres=2, scale={"track": "100 ms"}), (Stream("x", "samples", 2, double=True), record), grid=GRID
+    )
+    found = columns(ran.events)[2].reshape(-1, 2)
+    # of the centres 0 and s the responses are exp(-x² s / 2) and exp(-(x - s)² s / 2)
+    return ran, [float(-2 * np.log(row[0])) for row in found]
+
+
+def test_a_tracked_range_is_the_largest_value_and_shrinks_slowly() -> None:
+    _, found = tracked([(0, 0, 2.0), (0, 1, 4.0), (50, 0, 1.0), (100, 0, 1.0), (130, 1, 3.0), (130, 0, 1.0)])
+    scale = [4.0, 4.0, 4.0 * np.exp(-0.5), 4.0 * np.exp(-1.0), 3.0, 3.0]
+    value = [2.0, 4.0, 1.0, 1.0, 3.0, 1.0]
+    assert found == pytest.approx([x * x * s for x, s in zip(value, scale, strict=True)], rel=1e-6)
+
+
+def test_without_a_value_above_zero_there_is_no_range() -> None:
+    ran, found = tracked([(0, 0, -2.0), (1, 1, 0.0), (2, 0, np.nan), (3, 0, 1.0), (4, 1, -1.0)])
+    assert ran.counters.noted == {"not finite": 1, "no range": 2}
+    assert found == pytest.approx([1.0, np.exp(-0.01)], rel=1e-6)
 
 
 def test_the_parts_are_those_of_norse() -> None:
