@@ -7,9 +7,19 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from spikeflow.events import Grid, Indices, Values, Window, columns
+from spikeflow.context import Counters
+from spikeflow.events import Grid, Indices, Values, Window, build, columns, raw_columns
 
 _CELLS = 1 << 18
+
+
+def finite(samples: pa.RecordBatch, counters: Counters) -> pa.RecordBatch:
+    """The samples that are numbers; those that are not finite are noted, and count as none."""
+    t_ns, channel, value = raw_columns(samples)
+    if value is None or (fits := np.isfinite(value)).all():
+        return samples
+    counters.note("not finite", int(len(fits) - np.count_nonzero(fits)))
+    return build(samples.schema, t_ns[fits], channel[fits], value[fits])
 
 
 def held_values(samples: pa.RecordBatch, window: Window, grid: Grid, last: Values) -> Iterator[tuple[int, Values]]:
@@ -26,12 +36,13 @@ def held_values(samples: pa.RecordBatch, window: Window, grid: Grid, last: Value
         the first tick of a part, and [ticks, size] values of `last`'s type.
     """
     t_ns, channel, value = columns(samples)
+    low, high = window.first_tick, window.first_tick + window.ticks
     if not len(t_ns):
-        yield from ((tick, np.broadcast_to(last, (part, len(last)))) for tick, part in _parts(window, len(last)))
+        yield from ((tick, np.broadcast_to(last, (part, len(last)))) for tick, part in pieces(low, high, len(last)))
         return
     tick = grid.ticks(t_ns)
     fits = np.isfinite(value)
-    for first, ticks in _parts(window, len(last)):
+    for first, ticks in pieces(low, high, len(last)):
         use = slice(*np.searchsorted(tick, (first, first + ticks)).tolist())
         rows, where = tick[use][fits[use]] - first + 1, channel[use][fits[use]]
         found = np.empty((ticks + 1, len(last)), last.dtype)
@@ -45,12 +56,11 @@ def held_values(samples: pa.RecordBatch, window: Window, grid: Grid, last: Value
         yield first, found[1:]
 
 
-def _parts(window: Window, size: int) -> Iterator[tuple[int, int]]:
-    """First tick and number of ticks of parts with a bounded number of cells."""
+def pieces(low: int, high: int, size: int) -> Iterator[tuple[int, int]]:
+    """First tick and number of ticks of pieces of [low, high) with a bounded number of cells."""
     most = max(1, _CELLS // max(1, size))
-    end = window.first_tick + window.ticks
-    for first in range(window.first_tick, end, most):
-        yield first, min(most, end - first)
+    for first in range(low, high, most):
+        yield first, min(most, high - first)
 
 
 def previous_values(channel: Indices, value: Values, last: Values) -> Values:

@@ -10,12 +10,11 @@ from pydantic import Field
 
 from spikeflow import noise
 from spikeflow.events import SPIKES, empty, spike_batch
-from spikeflow.node import Encoder
-from spikeflow.nodes.held import held_values
+from spikeflow.nodes.blocks import FramedEncoder
 from spikeflow.units import Hertz
 
 
-class Poisson(Encoder):
+class Poisson(FramedEncoder):
     """At each tick a channel spikes with probability dt · f_max · x, cut to 0 … 1, where x is the value it holds.
 
     So x from 0 to 1 gives 0 to f_max spikes a second. A sample holds from its own tick on; before its first one a
@@ -30,7 +29,7 @@ class Poisson(Encoder):
     def start(self, size: int) -> None:
         """No channel holds a value."""
         self._key = noise.key(self.context.seed, self.context.name, "poisson")
-        self.held = np.full(size, np.nan)
+        self.begin_frames(size)
         self.active = False
 
     def encode(self, samples: pa.RecordBatch) -> pa.RecordBatch:
@@ -43,10 +42,10 @@ class Poisson(Encoder):
             [m] rows of `t` (starts of ticks) and `neuron` (the channel).
         """
         if not samples.num_rows and not self.active:
-            return empty(SPIKES)
-        grid, window = self.context.grid, self.context.window
+            return empty(SPIKES)  # a frame that begins here has nothing to begin with
+        grid = self.context.grid
         found_t, found_neuron = [], []
-        for first, value in held_values(samples, window, grid, self.held):
+        for first, value in self.values(samples):
             with np.errstate(over="ignore"):
                 probability = value * (grid.dt * self.f_max)
             active = np.flatnonzero((probability > 0.0).any(axis=0))  # false for NaN, too
@@ -57,7 +56,7 @@ class Poisson(Encoder):
             row, column = np.nonzero(draws < probability[:, active])
             found_t.append(grid.origin_ns + ticks[row] * grid.dt_ns)
             found_neuron.append(active[column].astype(np.uint32))
-        self.active = bool((self.held > 0.0).any())
+        self.active = bool((self.held > 0.0).any() or (self.latch > 0.0).any())
         if not found_t:
             return empty(SPIKES)
         return spike_batch(np.concatenate(found_t), np.concatenate(found_neuron))
