@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from spikeflow.events import Grid, Indices, Times, columns
 from spikeflow.node import Node
-from spikeflow.nodes.held import previous_values
+from spikeflow.nodes.held import finite, previous_values
 
 Doubles: TypeAlias = npt.NDArray[np.float64]
 Places: TypeAlias = npt.NDArray[np.intp]
@@ -31,11 +31,7 @@ _EXACT = 2.0**24  # whole numbers up to this one have a float32 of their own
 
 def finite_samples(node: Node, samples: pa.RecordBatch) -> tuple[Times, Indices, Doubles]:
     """The samples that are numbers, in float64; the others are noted and count as no samples."""
-    t_ns, channel, value = columns(samples)
-    finite = np.isfinite(value)
-    if not finite.all():
-        node.context.counters.note("not finite", int((~finite).sum()))
-        t_ns, channel, value = t_ns[finite], channel[finite], value[finite]
+    t_ns, channel, value = columns(finite(samples, node.context.counters))
     return t_ns, channel, value.astype(np.float64)
 
 
