@@ -110,6 +110,7 @@ class Stream:
         valued: spikes that are signed, counted or graded carry a value.
         shape: the shape of the neurons where they have one; its product is `size`.
         double: samples in float64.
+        made_by: the encoder of these spikes where it knows the way back from them; only inside its own graph.
     """
 
     name: str
@@ -118,7 +119,8 @@ class Stream:
     valued: bool = False
     shape: tuple[int, ...] = ()
     double: bool = False
-    _schemas: dict[Grid, pa.Schema] = field(default_factory=dict, compare=False, repr=False)
+    made_by: Any = field(default=None, compare=False, repr=False)
+    _schemas: dict[Grid, pa.Schema] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def plain(self) -> pa.Schema:

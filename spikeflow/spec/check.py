@@ -255,7 +255,7 @@ class Checker:
             self._fault(draft, draft.place, f"{draft.kind!r} gives {wrong}", "mend the class")
             return
         draft.outlets = {
-            port: replace(stream, name=f"{draft.name}.{port}" if port else draft.name, _schemas={})
+            port: replace(stream, name=f"{draft.name}.{port}" if port else draft.name)
             for port, stream in outlets.items()
         }
         for stream in draft.outlets.values():

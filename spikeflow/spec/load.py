@@ -263,7 +263,7 @@ class _Builder:
         """The node itself; None where one of its values is wrong."""
         fields = {key: child for key, child in draft.item.value.items() if key != draft.role}
         item = Item(fields, draft.item.place, draft.item.keys)
-        context = {"units": "required", "folder": self.folder, "node": draft.name}
+        context = {"units": "required", "folder": self.folder, "node": draft.name, "node_class": node_class}
         keys: dict[str, Any] = (
             {"extra_keys": (draft.role,), "closed_keys": ("inputs",)}
             if cls.most_inputs == 0

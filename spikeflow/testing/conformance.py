@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, NoReturn
 
@@ -96,7 +96,7 @@ def check_node(
         arriving = []
         for place, (name, one) in enumerate(zip(names, given, strict=True)):
             stream, record = one if isinstance(one, tuple) else (one, None)
-            named = Stream(name, stream.kind, stream.size, stream.valued, stream.shape, stream.double)
+            named = replace(stream, name=name)
             if record is None:
                 drawn = 4 * ticks if events is None else events
                 record = random_events(named, grid, ticks, drawn, seed + place, values)

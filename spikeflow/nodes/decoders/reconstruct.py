@@ -1,0 +1,113 @@
+"""Reconstruct: the values that an encoder turned into spikes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema
+
+from spikeflow.errors import ParameterError, Problem
+from spikeflow.events import Grid, Stream, columns, empty, sample_batch
+from spikeflow.node import Decoder, Encoder
+from spikeflow.nodes.inverse import Arrived, Invertible
+
+_SAID = "{encoder: level_crossing, threshold: 0.05}"
+
+
+def _encoder(given: Any, info: ValidationInfo) -> Any:
+    """The encoder that a mapping with its kind and its fields stands for."""
+    if not isinstance(given, Mapping):
+        return given
+    if "encoder" not in given:
+        raise ParameterError("an encoder without its kind", f"write {_SAID}")
+    context, cls = info.context or {}, given["encoder"]
+    if not isinstance(cls, type):
+        if "node_class" not in context:
+            raise ParameterError(f"the encoder {cls!r} by its name", "from Python, give an encoder itself")
+        cls = context["node_class"]("encoder", cls, context["folder"])
+    if not issubclass(cls, Encoder):
+        raise ParameterError(f"{cls.__name__} as an encoder", f"write {_SAID}")
+    return cls.model_validate({key: value for key, value in given.items() if key != "encoder"}, context=info.context)
+
+
+class Reconstruct(Decoder):
+    """The samples that the spikes of a closed-loop encoder stand for: one for each channel and tick with spikes.
+
+    What its input comes from says how, so that nothing need be said where the encoder is in the same graph. Spikes of
+    a recording, or from elsewhere, need `of`: the encoder, with the fields that it had. Each encoder says how near its
+    reconstruction is; most know changes only, and begin at its `initial`, or at `first` where that is said, else at 0.
+    A value holds until the channel's next one: `resample` gives it at every tick.
+    """
+
+    trusted: ClassVar[bool] = True
+
+    of: Annotated[
+        Encoder | None,
+        BeforeValidator(_encoder),
+        WithJsonSchema({"type": "object", "required": ["encoder"], "properties": {"encoder": {"type": "string"}}}),
+    ] = Field(
+        None,
+        description=f"the encoder and its fields, such as {_SAID}; that of the input where it is not said",
+    )
+    first: float | None = Field(
+        None, allow_inf_nan=False, description="the first sample of every channel, for encoders that do not send it"
+    )
+    precision: Literal["float32", "float64"] = Field("float32", description="of the values")
+
+    def _of(self, stream: Stream) -> Invertible | None:
+        known = self.of if self.of is not None else stream.made_by
+        return known if isinstance(known, Invertible) else None
+
+    def check(self, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
+        """An encoder that is not known or has no way back, another number of neurons than it gives."""
+        encoder, stream = self._of(inputs[0]), inputs[0]
+        if self.of is not None and encoder is None:
+            yield Problem(("of",), f"{type(self.of).__name__} has no way back", "name an encoder with an inverse")
+        elif encoder is None:
+            yield Problem(("inputs", 0), f"{stream.name!r} does not tell its encoder", f"write 'of: {_SAID}'")
+        else:
+            if stream.size % encoder.neurons:
+                found = f"{stream.name!r} has {stream.size} neurons, and the encoder {encoder.neurons} a channel"
+                yield Problem(("inputs", 0), found, "name the encoder that made these spikes")
+            try:
+                encoder.undoing(1, self.first, grid)
+            except ParameterError as error:
+                yield Problem(("of",) if self.of is not None else ("inputs", 0), error.found, error.hint)
+
+    def outlets(self, inputs: Sequence[Stream]) -> dict[str, Stream]:
+        """The channels of the encoder."""
+        encoder, given = self._of(inputs[0]), inputs[0]
+        double = self.precision == "float64"
+        if encoder is None or encoder.neurons == 1:
+            return {"": Stream("", "samples", given.size, shape=given.shape, double=double)}
+        shape = given.shape[:-1] if len(given.shape) > 2 else ()
+        return {"": Stream("", "samples", given.size // encoder.neurons, shape=shape, double=double)}
+
+    def start(self, size: int) -> None:
+        """No spike yet."""
+        encoder = self._of(self.context.inputs[0])
+        assert encoder is not None
+        self._encoder = encoder
+        self.rebuilt = encoder.undoing(self.context.outlet.size, self.first, self.context.grid)
+
+    def decode(self, spikes: pa.RecordBatch) -> pa.RecordBatch:
+        """Decode one window.
+
+        Args:
+            spikes: [n] rows of `t`, `neuron` and perhaps `value`, in time order.
+
+        Returns:
+            [m] rows of `t` (starts of ticks), `channel` and `value` (in units of the encoder's samples).
+        """
+        if not spikes.num_rows and not self._encoder.rings:
+            return empty(self.context.outlet.plain)
+        grid = self.context.grid
+        t_ns, neuron, value = columns(spikes)
+        arrived = Arrived(self.context.window, grid, grid.ticks(t_ns), neuron, value)
+        tick, channel, rebuilt = self._encoder.undo(arrived, self.rebuilt)
+        kind = np.float64 if self.precision == "float64" else np.float32
+        with np.errstate(over="ignore"):
+            return sample_batch(grid.origin_ns + tick * grid.dt_ns, channel, rebuilt.astype(kind))
