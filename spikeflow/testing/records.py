@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -40,7 +41,7 @@ def taken(given: Given, name: str, grid: Grid) -> tuple[Stream, pa.RecordBatch, 
     else:
         record = given if isinstance(given, pa.RecordBatch) else joined(given)
         stream = _stream_of(record)
-    named = Stream(name, stream.kind, stream.size, stream.valued, stream.shape, stream.double)
+    named = replace(stream, name=name, _schemas={})
     record = pa.RecordBatch.from_arrays(record.columns, schema=record.schema.remove_metadata())
     verify(record, named, Window(0, 0, grid.origin_ns, _ENDLESS))
     if record.num_rows:

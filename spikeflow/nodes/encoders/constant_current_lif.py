@@ -28,6 +28,7 @@ class ConstantCurrentLif(Encoder):
     """
 
     trusted: ClassVar[bool] = True
+    elementwise: ClassVar[bool] = True
 
     tau_mem: Time = Field(10e-3, description="membrane time constant")
     v_leak: Value = Field(0.0, description="potential at rest")
@@ -51,16 +52,17 @@ class ConstantCurrentLif(Encoder):
 
     def start(self, size: int) -> None:
         """Neurons at 0 that nothing drives."""
-        grid = self.context.grid
+        grid, copies = self.context.grid, self.context.copies
+        each = size // copies
         self._network = Network(
-            [Group(_NEURONS, self._model(), size, self.precision, initial={"v": 0.0})],
-            [Train(_CURRENT, size, valued=True)],
-            [Projection(_CURRENT, _NEURONS, build(size, size, dt=grid.dt), hold=True)],
+            [Group(_NEURONS, self._model(), size, self.precision, initial={"v": 0.0}, copies=copies)],
+            [Train(_CURRENT, size, valued=True, copies=copies)],
+            [Projection(_CURRENT, _NEURONS, build(each, each, dt=grid.dt), hold=True)],
             dt=grid.dt,
             origin_ns=grid.origin_ns,
             dt_ns=grid.dt_ns,
         )
-        self._against_leak = np.broadcast_to(-np.asarray(self.v_leak, np.float64), size)
+        self._against_leak = np.tile(np.broadcast_to(-np.asarray(self.v_leak, np.float64), each), copies)
         self._primed = not self._against_leak.any()
 
     def save(self) -> State:

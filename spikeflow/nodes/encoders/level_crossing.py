@@ -22,6 +22,7 @@ class LevelCrossing(Encoder):
 
     valued: ClassVar[bool] = True
     trusted: ClassVar[bool] = True
+    elementwise: ClassVar[bool] = True
 
     threshold: float = Field(
         gt=0, allow_inf_nan=False, description="the distance between two levels, in units of the samples"

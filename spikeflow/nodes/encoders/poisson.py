@@ -24,12 +24,14 @@ class Poisson(Encoder):
     """
 
     trusted: ClassVar[bool] = True
+    elementwise: ClassVar[bool] = True
 
     f_max: Annotated[Hertz, Field(gt=0)] = Field(100.0, description="spikes a second where the value is 1")
 
     def start(self, size: int) -> None:
         """No channel holds a value."""
         self._key = noise.key(self.context.seed, self.context.name, "poisson")
+        self._each = size // self.context.copies
         self.held = np.full(size, np.nan)
         self.active = False
 
@@ -57,7 +59,7 @@ class Poisson(Encoder):
             if not len(active):
                 continue
             ticks = np.arange(first, first + len(value), dtype=np.int64)
-            draws = noise.uniform(self._key, active[None, :], ticks[:, None])
+            draws = noise.uniform(self._key, active[None, :] % self._each, ticks[:, None])
             row, column = np.nonzero(draws < probability[:, active])
             found_t.append(grid.origin_ns + ticks[row] * grid.dt_ns)
             found_neuron.append(active[column].astype(np.uint32))

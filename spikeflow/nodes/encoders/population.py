@@ -25,6 +25,7 @@ class Population(Encoder):
 
     gives: ClassVar[tuple[Kind, ...]] = ("samples",)
     trusted: ClassVar[bool] = True
+    elementwise: ClassVar[bool] = True
 
     centres: int = Field(ge=1, description="how many neurons share a channel")
     scale: float = Field(gt=0, allow_inf_nan=False, description="the largest centre, in units of the samples")
