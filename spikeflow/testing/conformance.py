@@ -318,7 +318,7 @@ def _check_copies(use: _Use) -> None:
     given: list[list[pa.RecordBatch]] = []
     for place, (stream, record) in enumerate(use.arriving):
         late = record.filter(pa.compute.greater_equal(record.column(0).cast(pa.int64()), half))
-        given.append([record, random_events(stream, use.grid, use.ticks, 2 * use.ticks, use.seed - 1 - place), late])
+        given.append([record, random_events(stream, use.grid, use.ticks, 2 * use.ticks, use.seed + 100 + place), late])
     streams = [stream.times(copies) for stream, _ in use.arriving]
     together = [_together(records, stream) for records, (stream, _) in zip(given, use.arriving, strict=True)]
     alone = []
