@@ -17,7 +17,6 @@ from spikeflow.kernels.parts import Group, Projection
 from spikeflow.kernels.rule import Learning, LearningRule, values_of
 from spikeflow.units import Seconds
 
-
 COPIES = "copies share their weights, which each would change for all; learn with one, and give its weights to all"
 
 

@@ -256,7 +256,7 @@ def spread(
             for k in range(TILE):
                 into[k] += part[k] * factor
     else:
-        done = np.int64(0)
+        done: A = np.int64(0)
         while done < each:
             target = begin + done
             inside = target & 63

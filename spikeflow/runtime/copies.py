@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
@@ -59,8 +60,9 @@ class Copied(Stepper):
                 parts.append(batch)
                 due |= batch.count > 0
             else:
-                parts.append(split_copies(batch, stream, schema))
-                due[list(parts[-1])] = True
+                dealt = split_copies(batch, stream, schema)
+                parts.append(dealt)
+                due[list(dealt)] = True
         sent: list[list[tuple[Times, Times, Values | None]]] = [[] for _ in self._sent_as]
         for copy in np.flatnonzero(due).tolist():
             given = [
@@ -114,8 +116,10 @@ def split_copies(batch: Batch, stream: Stream, schema: pa.Schema) -> dict[int, B
     value = None if value is None else value[order]
     edges = [0, *(np.flatnonzero(np.diff(copy)) + 1).tolist(), len(copy)]
     return {
-        int(copy[low]): Batch(batch.window, schema, t_ns[low:high], local[low:high], None if value is None else value[low:high])
-        for low, high in zip(edges[:-1], edges[1:], strict=True)
+        int(copy[low]): Batch(
+            batch.window, schema, t_ns[low:high], local[low:high], None if value is None else value[low:high]
+        )
+        for low, high in itertools.pairwise(edges)
     }
 
 

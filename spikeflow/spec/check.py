@@ -289,7 +289,9 @@ class Checker:
             self._fault(draft, draft.place, f"{draft.kind!r} gives {wrong}", "mend the class")
             return
         if any(stream.copies > 1 for stream in outlets.values()) and draft.role != "source":
-            self._fault(draft, draft.place, f"{draft.kind!r} gives copies", "mend the class: it gives one copy's stream")
+            self._fault(
+                draft, draft.place, f"{draft.kind!r} gives copies", "mend the class: it gives one copy's stream"
+            )
             return
         draft.outlets = {
             port: replace(stream.times(draft.copies), name=f"{draft.name}.{port}" if port else draft.name, _schemas={})

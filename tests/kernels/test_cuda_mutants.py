@@ -32,9 +32,18 @@ FAULTS = {
         "n + 1 < group[G_SIZE]; n += blockDim.x) {\n        real *cell",
     ),
     "the last neuron of a copy gets no input": ("n < end; n += blockDim.x)", "n + 1 < end; n += blockDim.x)"),
-    "copies hear their neighbour": ("Copies{neuron % pre, own, own + 1}", "Copies{neuron % pre, (own + 1) % 3, (own + 1) % 3 + 1}"),
-    "the last copy hears nothing of what all hear": ("Copies{neuron, 0, projection[P_COPIES]}", "Copies{neuron, 0, projection[P_COPIES] - (projection[P_COPIES] > 1)}"),
-    "a copy has synapses of its own": ("weight[to.row * projection[P_STRIDE] + n - first]", "weight[to.row * projection[P_STRIDE] + n % projection[P_STRIDE]]"),
+    "copies hear their neighbour": (
+        "Copies{neuron % pre, own, own + 1}",
+        "Copies{neuron % pre, (own + 1) % 3, (own + 1) % 3 + 1}",
+    ),
+    "the last copy hears nothing of what all hear": (
+        "Copies{neuron, 0, projection[P_COPIES]}",
+        "Copies{neuron, 0, projection[P_COPIES] - (projection[P_COPIES] > 1)}",
+    ),
+    "a copy has synapses of its own": (
+        "weight[to.row * projection[P_STRIDE] + n - first]",
+        "weight[to.row * projection[P_STRIDE] + n % projection[P_STRIDE]]",
+    ),
     "what all hear goes to the first weights": ("weight + n % projection[P_EACH]", "weight + n % 7"),
     "one to one forgets the copy": ("copy * projection[P_EACH] + to.row;", "to.row;"),
     "sparse synapses forget the copy": ("copy * projection[P_EACH] + post[s]", "copy * 0 + post[s]"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,6 @@ from spikeflow.errors import GraphError
 from spikeflow.events import SPIKES, Batch, Stream, columns, empty, sample_batch, spike_batch
 from spikeflow.kernels import backends
 from spikeflow.node import Decoder, Encoder
-from spikeflow.nodes.event_writers import EventWriter
 from spikeflow.nodes.population import BACKEND
 from spikeflow.runtime.engine import Engine, Options, Report, fast_loop
 from spikeflow.spec import GraphSpec
@@ -142,7 +141,7 @@ def alone(folder: Path, machine: Machine) -> dict[str, Any]:
     return written(folder / "alone.csv", machine or [(0, 0, float("nan"))], CHANNELS)
 
 
-Events = tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32], npt.NDArray[Any]]
+Events = tuple[npt.NDArray[Any], ...]
 
 
 def run(
@@ -158,18 +157,18 @@ def run(
         engine.watch(name, partial(_keep, kept))
     with fast_loop() as runner:
         report = runner.run(engine.run())
-    found = {}
+    found: dict[str, Events] = {}
     for name, records in seen.items():
         parts = [columns(record) for record in records if record.num_rows]
         found[name] = tuple(np.concatenate(column) for column in zip(*parts, strict=True)) if parts else ()
-    return found, spec, report  # type: ignore[return-value]
+    return found, spec, report
 
 
 def _keep(kept: list[pa.RecordBatch], batch: Batch) -> None:
     kept.append(batch.record)
 
 
-def of_copy(events: Events | tuple[()], size: int, copy: int) -> Events | tuple[()]:
+def of_copy(events: Events, size: int, copy: int) -> Events:
     """The events of one copy, counted within it."""
     if not events:
         return ()
@@ -262,7 +261,7 @@ def test_copies_that_would_change_the_weights_of_all_are_refused() -> None:
         }
     )
     assert said == [
-        "node \"hidden\": 3 copies that learn — copies share their weights, which each would change for all; "
+        'node "hidden": 3 copies that learn — copies share their weights, which each would change for all; '
         "learn with one, and give its weights to all"
     ]
 

@@ -122,9 +122,7 @@ class Mqtt(Connected, Source):
                 context.counters.accepted += left
                 context.counters.drop("stopped", left)
 
-    async def _take(
-        self, message: aiomqtt.Message, channels: ChannelMap, copies: ChannelMap, outlet: Outlet
-    ) -> None:
+    async def _take(self, message: aiomqtt.Message, channels: ChannelMap, copies: ChannelMap, outlet: Outlet) -> None:
         """Push the events of one message."""
         topic = message.topic.value
         keys = self.topic.keys(topic)
