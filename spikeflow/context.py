@@ -94,6 +94,11 @@ class Context:
     window: Window = field(default_factory=lambda: Window(0, 0, 0, 0))
 
     @property
+    def copies(self) -> int:
+        """How many copies of the node there are, where a source upstream has a copy for each of its keys."""
+        return max((stream.copies for stream in self.outlets.values()), default=1)
+
+    @property
     def outlet(self) -> Stream:
         """The default outlet's stream."""
         return self.outlets[""]

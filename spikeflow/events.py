@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -110,6 +110,7 @@ class Stream:
         valued: spikes that are signed, counted or graded carry a value.
         shape: the shape of the neurons where they have one; its product is `size`.
         double: samples in float64.
+        copies: of how many equal copies the neurons are, one behind the other; the shape then begins with it.
         made_by: the encoder of these spikes where it knows the way back from them; only inside its own graph.
     """
 
@@ -119,8 +120,23 @@ class Stream:
     valued: bool = False
     shape: tuple[int, ...] = ()
     double: bool = False
+    copies: int = 1
     made_by: Any = field(default=None, compare=False, repr=False)
     _schemas: dict[Grid, pa.Schema] = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    @property
+    def one(self) -> Stream:
+        """The stream of one copy."""
+        if self.copies == 1:
+            return self
+        return replace(self, size=self.size // self.copies, shape=self.shape[1:], copies=1)
+
+    def times(self, copies: int) -> Stream:
+        """The stream of as many copies of this one."""
+        if copies == 1:
+            return self
+        shape = (copies, *(self.shape or (self.size,)))
+        return replace(self, size=self.size * copies, shape=shape, copies=copies)
 
     @property
     def plain(self) -> pa.Schema:
@@ -137,6 +153,8 @@ class Stream:
             metadata["origin"] = str(grid.origin_ns)
             if self.shape:
                 metadata["shape"] = ",".join(map(str, self.shape))
+            if self.copies > 1:
+                metadata["copies"] = str(self.copies)
             known = self._schemas[grid] = self.plain.with_metadata(metadata)
         return known
 

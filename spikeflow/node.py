@@ -132,8 +132,15 @@ class Node(BaseModel):
         """What is wrong with the fields, given what arrives. Files are opened here; the origin is not known yet."""
         return ()
 
+    def check_copies(self, copies: int) -> Iterable[Problem]:
+        """Why there cannot be `copies` copies of the node, each with a state of its own."""
+        return ()
+
     def outlets(self, inputs: Sequence[Stream]) -> dict[str, Stream]:
         """Port name to stream (the default one is ``""``); the run fills in the names.
+
+        Of a node that there are copies of, `inputs` and outlets are those of one copy, here and in `check`. A source
+        says itself how many copies its stream has.
 
         Raises:
             ParameterError: the size cannot be known.
@@ -263,6 +270,9 @@ class Source(Node):
 class Stepper(Node):
     """A node that turns one window of its inputs into one window of its outlets."""
 
+    elementwise: ClassVar[bool] = False
+    """Whether it serves all copies of a stream at once, each as it would serve it alone; else each gets a node."""
+
     @abstractmethod
     def step(self, window: Window, arriving: Sequence[Batch]) -> Sequence[Batch]:
         """One batch for each outlet of the context, in its order, from one batch of each input."""
@@ -345,6 +355,11 @@ class Neuron(Stepper):
     role: ClassVar[str] = "neuron"
     takes: ClassVar[tuple[Kind, ...]] = ("spikes", "samples")
     gives: ClassVar[tuple[Kind, ...]] = ("spikes",)
+
+    def check_copies(self, copies: int) -> Iterable[Problem]:
+        """Copies are stepped together, which a class has to know how to do."""
+        if not self.elementwise:
+            yield Problem((), f"{copies} copies of neurons that know of none", "let a population take its place")
 
     @classmethod
     @abstractmethod

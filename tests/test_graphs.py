@@ -32,6 +32,7 @@ HOST = next(path for path in GRAPHS if path.stem == "host")
 SHORTER: dict[str, dict[str, str]] = {
     "familiar_pattern": {"params.length": "3 s"},
     "file_to_file": {},
+    "fleet": {"params.length": "500 ms"},
     "habituation": {"params.length": "2 s"},
     "host": {},
     "rewarded_choice": {"params.length": "2 s"},
@@ -68,7 +69,7 @@ def test_a_graph_begins_with_a_sentence(path: Path) -> None:
     assert re.fullmatch(r"# [A-Z].*\.", first)
 
 
-@pytest.mark.parametrize("stem", ["synthetic", "vogels_abbott", "file_to_file"])
+@pytest.mark.parametrize("stem", ["synthetic", "vogels_abbott", "file_to_file", "fleet"])
 def test_a_finite_graph_gives_the_same_bytes_every_time(stem: str, tmp_path: Path) -> None:
     path = next(path for path in GRAPHS if path.stem == stem)
     for turn in ("one", "two"):

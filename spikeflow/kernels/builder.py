@@ -103,10 +103,14 @@ class Builder:
 
     def _check(self, projection: Projection) -> None:
         synapses = projection.synapses
-        sizes = {member.name: member.size for member in self.members}
+        sizes = {member.name: member.each for member in self.members}
         if projection.source not in sizes:
             raise ParameterError(f"there is no {projection.source!r}", nearest(projection.source, sizes))
         target = self._target(projection)
+        copies = self.members[self.place[projection.source]].copies
+        if copies not in (1, target.copies):
+            found = f"{copies} copies of {projection.source!r} for {target.copies} of {target.name!r}"
+            raise ParameterError(found, "as many, or one that all hear")
         receptors = target.model.receptors
         if projection.receptor is not None and projection.receptor not in receptors:
             raise ParameterError(f"no receptor {projection.receptor!r}", nearest(projection.receptor, receptors))
@@ -138,10 +142,12 @@ class Builder:
         for place, (group, (decided, constants)) in enumerate(zip(self.groups, self.forms, strict=True)):
             if group.size < 1:
                 raise ParameterError(f"{group.name!r} has {group.size} neurons", "give it one or more")
+            if group.size % group.copies:
+                raise ParameterError(f"{group.size} neurons in {group.copies} copies", "give each copy as many")
             for name, count in group.model.per_neuron().items():
-                if count != group.size:
+                if count != group.each:
                     raise ParameterError(
-                        f"{name} of {group.name!r} has {count} values for {group.size} neurons",
+                        f"{name} of {group.name!r} has {count} values for {group.each} neurons",
                         "give one value, or one per neuron",
                     )
             for name in group.initial:
@@ -173,7 +179,7 @@ class Builder:
                 G_FORM=self.which[place], G_BASE=base, G_TILES=tiles, G_ROWS=rows, G_SIZE=group.size, G_STATES=states,
                 G_INPUTS=inputs, G_CONSTANT=constant, G_REST=self.rest_count, G_RESTING=0,
                 G_LIST=self._more(listed), G_LISTED=len(listed), G_AFTER=self._more(after), G_AFTERS=len(after),
-                G_KEY=self._more([k - 2**64 if k >= 2**63 else k for k in keys]), G_VALUE=value,
+                G_KEY=self._more([k - 2**64 if k >= 2**63 else k for k in keys]), G_VALUE=value, G_EACH=group.each,
             )  # fmt: skip
             self.rest_count += tiles
 
@@ -204,14 +210,15 @@ class Builder:
         spare = len(decided.states) + len(decided.receptors) + len(decided.rows)
         weights, stride = synapses.weights, 0
         if synapses.kind == layout.DENSE:
-            stride = tiles_of(group.size) * TILE
+            stride = tiles_of(group.each) * TILE
             wide = np.zeros((synapses.pre_size, stride), group.precision)
-            wide[:, : group.size] = weights
+            wide[:, : group.each] = weights
             weights = wide
         held = -1
+        every = self.members[self.place[projection.source]].size
         if projection.hold:
             held = self.held_count
-            self.held_count += synapses.delays.size * synapses.pre_size
+            self.held_count += synapses.delays.size * every
         delays = self._more([number for delay in synapses.delays for number in (int(delay), 0)])
         self._set(
             self.projection_at + place * CODES["PROJECTION"],
@@ -220,25 +227,25 @@ class Builder:
             P_WEIGHT=self.weight_count[group.precision], P_STRIDE=stride, P_PRE=synapses.pre_size,
             P_DELAYS=synapses.delays.size, P_DELAY=delays, P_HELD=held, P_STATE=-1,
             P_START=self._keep_start(synapses.start), P_POST=self._keep_post(synapses.post),
-            P_MEMBER=self._keep_post(synapses.member),
+            P_MEMBER=self._keep_post(synapses.member), P_COPIES=group.copies, P_EACH=group.each, P_ALL=every,
         )  # fmt: skip
         self._keep_weights(weights, group.precision)
 
     def _coupling(self, place: int, target: int, coupling: Coupling) -> None:
         """A dense projection that the target's own state drives; it has no source, and no delay."""
         group, (decided, _) = self.groups[target], self.forms[target]
-        if coupling.weights.shape != (group.size, group.size):
-            found = f"a coupling of shape {list(coupling.weights.shape)} for {group.size} neurons of {group.name!r}"
-            raise ParameterError(found, f"give [{group.size}, {group.size}]")
+        if coupling.weights.shape != (group.each, group.each):
+            found = f"a coupling of shape {list(coupling.weights.shape)} for {group.each} neurons of {group.name!r}"
+            raise ParameterError(found, f"give [{group.each}, {group.each}]")
         rows = [*decided.states, *decided.receptors]
-        wide = np.zeros((group.size, tiles_of(group.size) * TILE), group.precision)
-        wide[:, : group.size] = coupling.weights.T
+        wide = np.zeros((group.each, tiles_of(group.each) * TILE), group.precision)
+        wide[:, : group.each] = coupling.weights.T
         self._set(
             self.projection_at + place * CODES["PROJECTION"],
             P_KIND=layout.DENSE, P_SOURCE=-1, P_TARGET=target, P_ROW=len(rows) + len(decided.rows),
             P_INTO=rows.index(coupling.into), P_WEIGHT=self.weight_count[group.precision], P_STRIDE=wide.shape[1],
-            P_PRE=group.size, P_DELAYS=0, P_DELAY=0, P_START=-1, P_POST=-1, P_MEMBER=-1, P_HELD=-1,
-            P_STATE=rows.index(coupling.of),
+            P_PRE=group.each, P_DELAYS=0, P_DELAY=0, P_START=-1, P_POST=-1, P_MEMBER=-1, P_HELD=-1,
+            P_STATE=rows.index(coupling.of), P_COPIES=group.copies, P_EACH=group.each, P_ALL=group.size,
         )  # fmt: skip
         self._keep_weights(wide, group.precision)
 

@@ -213,7 +213,8 @@ def _dispatch(program: Program) -> str:
         "    const long long constant = group[G_CONSTANT], *key = net.table + group[G_KEY];",
         "    switch (group[G_FORM]) {",
     ]
-    for k, (_, precision) in enumerate(program.forms):
+    for k, (form, precision) in enumerate(program.forms):
         reals = "net.real32" if precision == "float32" else "net.real64"
-        lines.append(f"    case {k}: return step_{k}({reals} + at, {reals} + constant, key, neuron, tick);")
+        counted = "neuron % group[G_EACH]" if form.noise else "neuron"
+        lines.append(f"    case {k}: return step_{k}({reals} + at, {reals} + constant, key, {counted}, tick);")
     return "\n".join([*lines, "    default: return false;", "    }", "}", ""])

@@ -220,7 +220,8 @@ class Laid:
             group, states = self.groups[place], self._forms[place][0].states
             start = {**dict.fromkeys(states, 0.0), **group.model.initial(), **group.initial}
             for variable in states:
-                self._write(place, variable, start[variable])
+                values = np.asarray(start[variable])
+                self._write(place, variable, np.tile(values, group.copies) if values.ndim else values)
             self._wake(place)
             for k, projection in enumerate(self.projections):
                 if projection.target == name:
@@ -232,7 +233,7 @@ class Laid:
         first, delays = int(self._table[at + CODES["P_DELAY"]]), int(self._table[at + CODES["P_DELAYS"]])
         self._table[first + 1 : first + 2 * delays : 2] = self._table[source + COUNT]
         if (held := int(self._table[at + CODES["P_HELD"]])) >= 0:
-            self.arrays.held[held : held + delays * int(self._table[at + CODES["P_PRE"]])] = 0.0
+            self.arrays.held[held : held + delays * int(self._table[at + CODES["P_ALL"]])] = 0.0
 
     def _wake(self, place: int) -> None:
         at = self._group_at + place * CODES["GROUP"]

@@ -62,6 +62,7 @@ GROUP = (
     "G_KEY",  # where the keys of its noise are listed (int64 with the bits of the uint64)
     "G_VALUE",  # the row of state that its spikes carry, or -1
     "G_LOST",  # 1 once a state is not a number, where a backend writes that down as it moves them
+    "G_EACH",  # neurons of one copy, which noise counts: G_SIZE, unless the population is several copies of one
 )
 
 # One stream of spikes or samples: what a population emitted, or what came from outside.
@@ -84,14 +85,17 @@ PROJECTION = (
     "P_INTO",  # the receptor's row that the sum is then added to, or -1 where P_ROW is that row
     "P_WEIGHT",  # its first weight in `weight32` or `weight64` (the target's precision)
     "P_STRIDE",  # DENSE: numbers per presynaptic neuron, a whole number of tiles
-    "P_PRE",  # presynaptic neurons
+    "P_PRE",  # presynaptic neurons of one copy
     "P_DELAYS",  # distinct delays, ascending
     "P_DELAY",  # where they are listed: (ticks, next event) for each
     "P_START",  # CSR: in `start`; synapses of neuron p at delay d: start[d * P_PRE + p] to start[d * P_PRE + p + 1]
     "P_POST",  # CSR: the postsynaptic neuron of each synapse, in `post`
-    "P_MEMBER",  # one delay per presynaptic neuron: which one, in `post`; -1 where there is one delay, or CSR
-    "P_HELD",  # hold: last values [delay, pre] in `held`; -1 where events act once
+    "P_MEMBER",  # one delay per presynaptic neuron of a copy: which one, in `post`; -1 where there is one delay, or CSR
+    "P_HELD",  # hold: last values [delay, P_ALL] in `held`; -1 where events act once
     "P_STATE",  # a coupling: the row of the target's own state that acts in place of events (DENSE); else -1
+    "P_COPIES",  # how many copies of the target share the synapses
+    "P_EACH",  # postsynaptic neurons of one copy; those of copy c begin at c * P_EACH
+    "P_ALL",  # presynaptic neurons of all copies; P_PRE where every copy hears the same ones
 )
 
 # One recorded variable.

@@ -18,6 +18,8 @@ from spikeflow.kernels.rule import Learning, LearningRule, values_of
 from spikeflow.kernels.vocabulary import TINY, flush
 from spikeflow.units import Seconds
 
+COPIES = "copies share their weights, which each would change for all; learn with one, and give its weights to all"
+
 
 class Trace(NeuronModel):
     """One side of a rule as neurons that never spike, so that everything that holds for neurons holds for traces."""
@@ -75,6 +77,8 @@ def expanded(
         if projection.learning is None:
             continue
         target, rule = targets[projection.target], projection.learning.rule
+        if target.copies > 1:
+            raise ParameterError(f"{target.copies} copies of {target.name!r} that learn", COPIES)
         if not target.model.spikes:
             hint = "let a population learn that spikes"
             raise ParameterError(f"{target.name!r} learns, but its neurons never spike", hint)

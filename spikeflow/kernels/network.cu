@@ -127,7 +127,7 @@ __device__ integer next_event(const Net &net, const integer *projection, integer
     const integer end = head[H_ORIGIN] + (tick - delay[0] + 1) * head[H_STEP];
     for (; delay[1] < source[S_COUNT] && net.time[source[S_OFFSET] + delay[1]] < end; delay[1]++) {
         const integer neuron = net.index[source[S_OFFSET] + delay[1]];
-        if (projection[P_MEMBER] < 0 || net.post[projection[P_MEMBER] + neuron] == d) return delay[1];
+        if (projection[P_MEMBER] < 0 || net.post[projection[P_MEMBER] + neuron % projection[P_PRE]] == d) return delay[1];
     }
     return -1;
 }
@@ -159,19 +159,19 @@ __device__ int pick_events(const Net &net, const integer *projection, integer ti
 
 // As `pick_events`, of the values held from `from` on, which counts neurons and, within a neuron, delays.
 __device__ int pick_held(const Net &net, const integer *projection, integer tick, integer &from, Arrival *picked) {
-    const integer delays = projection[P_DELAYS], pre = projection[P_PRE];
+    const integer delays = projection[P_DELAYS], every = projection[P_ALL];
     double *held = net.held + projection[P_HELD];
     if (from == 0) {
         for (integer d = 0; d < delays; d++) {
             for (integer event; (event = next_event(net, projection, d, tick)) >= 0;) {
                 const Arrival sample = take_event(net, projection, d, event);
-                held[d * pre + sample.neuron] = sample.value;
+                held[d * every + sample.neuron] = sample.value;
             }
         }
     }
     int many = 0;
-    for (; from < pre * delays && many < PICKS; from++) {
-        const double value = held[from % delays * pre + from / delays];
+    for (; from < every * delays && many < PICKS; from++) {
+        const double value = held[from % delays * every + from / delays];
         if (value != 0) picked[many++] = Arrival{from / delays, from % delays, value};
     }
     return many;
@@ -182,20 +182,47 @@ template <class real>
 __device__ int pick_state(
     const integer *projection, const integer *group, real *reals, integer &from, Arrival *picked) {
     int many = 0;
-    for (; from < projection[P_PRE] && many < PICKS; from++) {
+    for (; from < projection[P_ALL] && many < PICKS; from++) {
         const real value = *cell_of(reals, group, projection[P_STATE], from);
         if (value != 0) picked[many++] = Arrival{from, 0, (double)value};
     }
     return many;
 }
 
+// Where the synapses of an arriving neuron go: it is the neuron `row` of the copies `first` to before `end`.
+struct Copies {
+    integer row, first, end;
+};
+
+__device__ __forceinline__ Copies copies_of(const integer *projection, integer neuron) {
+    const integer pre = projection[P_PRE], own = neuron / pre;
+    if (projection[P_ALL] == pre) return Copies{neuron, 0, projection[P_COPIES]};
+    return Copies{neuron % pre, own, own + 1};
+}
+
+// As `deliver_dense`, where each copy hears its own neurons.
+template <class real>
+__device__ void deliver_own(
+    const integer *projection, const integer *group, real *reals, const real *weight, const Arrival *picked, int many) {
+    for (int k = 0; k < many; k++) {
+        const Copies to = copies_of(projection, picked[k].neuron);
+        const integer first = to.first * projection[P_EACH], end = to.end * projection[P_EACH];
+        const integer begin = first + (threadIdx.x + blockDim.x - first % blockDim.x) % blockDim.x;
+        for (integer n = begin; n < end; n += blockDim.x)
+            *cell_of(reals, group, projection[P_ROW], n) +=
+                weight[to.row * projection[P_STRIDE] + n - first] * (real)picked[k].value;
+    }
+}
+
 template <class real>
 __device__ void deliver_dense(
     const integer *projection, const integer *group, real *reals, const real *weight, const Arrival *picked, int many) {
+    if (projection[P_ALL] > projection[P_PRE]) return deliver_own(projection, group, reals, weight, picked, many);
     for (integer n = threadIdx.x; n < group[G_SIZE]; n += blockDim.x) {
         real *cell = cell_of(reals, group, projection[P_ROW], n);
         real sum = *cell;
-        for (int k = 0; k < many; k++) sum += weight[picked[k].neuron * projection[P_STRIDE] + n] * (real)picked[k].value;
+        const real *row = weight + n % projection[P_EACH];
+        for (int k = 0; k < many; k++) sum += row[picked[k].neuron * projection[P_STRIDE]] * (real)picked[k].value;
         *cell = sum;
     }
 }
@@ -204,9 +231,12 @@ template <class real>
 __device__ void deliver_one_to_one(
     const integer *projection, const integer *group, real *reals, const real *weight, const Arrival *picked, int many) {
     for (int k = 0; k < many; k++) {
-        const integer n = picked[k].neuron;
-        if (n % blockDim.x == threadIdx.x)
-            *cell_of(reals, group, projection[P_ROW], n) += weight[n] * (real)picked[k].value;
+        const Copies to = copies_of(projection, picked[k].neuron);
+        for (integer copy = to.first; copy < to.end; copy++) {
+            const integer n = copy * projection[P_EACH] + to.row;
+            if (n % blockDim.x == threadIdx.x)
+                *cell_of(reals, group, projection[P_ROW], n) += weight[to.row] * (real)picked[k].value;
+        }
     }
 }
 
@@ -216,14 +246,17 @@ __device__ void deliver_csr(
     const Arrival *picked, int many) {
     const int *post = net.post + projection[P_POST];
     for (int k = 0; k < many; k++) {
-        const integer *row = net.start + projection[P_START] + picked[k].delay * projection[P_PRE] + picked[k].neuron;
+        const Copies to = copies_of(projection, picked[k].neuron);
+        const integer *row = net.start + projection[P_START] + picked[k].delay * projection[P_PRE] + to.row;
         const real value = (real)picked[k].value;
         for (integer s = row[0] + threadIdx.x; s < row[1]; s += blockDim.x) {
             if (s > row[0] && post[s - 1] == post[s]) continue;  // the first of several to one neuron adds them all
-            real *cell = cell_of(reals, group, projection[P_ROW], post[s]);
-            real sum = *cell;
-            for (integer t = s; t < row[1] && post[t] == post[s]; t++) sum += weight[t] * value;
-            *cell = sum;
+            for (integer copy = to.first; copy < to.end; copy++) {
+                real *cell = cell_of(reals, group, projection[P_ROW], copy * projection[P_EACH] + post[s]);
+                real sum = *cell;
+                for (integer t = s; t < row[1] && post[t] == post[s]; t++) sum += weight[t] * value;
+                *cell = sum;
+            }
         }
         __syncthreads();  // E: the next row may go to the same neurons
     }

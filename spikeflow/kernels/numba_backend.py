@@ -31,7 +31,7 @@ from spikeflow.kernels.parts import Bind, Precision, Program
 from spikeflow.kernels.rule import RuleForm
 
 _LOOP = ("check", "drop_old", "begin", "full", "lose")
-_GROUP = ("sift", "deliver", "couple", "lose", "quiet", "keep", "same", "wake", "spike", "record", "group")
+_GROUP = ("sift", "spread", "deliver", "couple", "lose", "quiet", "keep", "same", "wake", "spike", "record", "group")
 _NOISE = ("mixed", "draw", "uniform32", "uniform64")
 _TYPES = {
     "table": "int64", "real32": "float32", "real64": "float64", "weight32": "float32", "weight64": "float64",

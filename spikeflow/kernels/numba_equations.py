@@ -34,7 +34,7 @@ def sweep_text(form: Form, bits: int) -> str:
     body = [f"s_{name} = x[{row * TILE} + k]" for row, name in enumerate(states)]
     body += [f"a_{name} = x[{(len(states) + k) * TILE} + k]" for k, name in enumerate(inputs)]
     body += [f"r_{name} = x[{row * TILE} + k]" for name, row in given.items()]
-    body += [f"n_{name} = uniform{bits}(key_{name}, tile * TILE + k, tick)" for name in noise]
+    body += [f"n_{name} = uniform{bits}(key_{name}, (tile * TILE + k) % each, tick)" for name in noise]
     body += [f"x[{(len(states) + k) * TILE} + k] = c_zero" for k in range(len(inputs))]
     sources = [f"s_{name}" if name in form.moved and k < len(form.moved) else name for k, name in enumerate(sources)]
     body += _inlined(form.update, sources, results)
@@ -59,6 +59,7 @@ def sweep_text(form: Form, bits: int) -> str:
         "    c, first = onward(real, table[g + G_CONSTANT]), table[g + G_REST] * TILE",
         *[f"    c_{name} = c[{k}]" for k, name in enumerate(form.constants) if name not in form.rows],
         *[f"    key_{name} = np.uint64(table[table[g + G_KEY] + {k}])" for k, name in enumerate(noise)],
+        *["    each = table[g + G_EACH]"] * bool(noise),
         "    lost = False",
         "    for tile in range(tile, last):",
         "        x, m = onward(real, base + tile * stride), onward(mask, first + tile * TILE)",

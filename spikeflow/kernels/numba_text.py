@@ -21,10 +21,10 @@ A: TypeAlias = Any
  H_PROJECTIONS, H_PROJECTION, H_RECORDS, H_RECORD, H_LEARNINGS, H_LEARNING, H_FORMS, H_ORDER, H_SCRATCH,
 ) = range(len(HEAD))  # fmt: skip
 (G_FORM, G_BASE, G_TILES, G_ROWS, G_SIZE, G_STATES, G_INPUTS, G_CONSTANT, G_REST, G_RESTING, G_LIST, G_LISTED,
- G_AFTER, G_AFTERS, G_KEY, G_VALUE, G_LOST) = range(len(GROUP))  # fmt: skip
+ G_AFTER, G_AFTERS, G_KEY, G_VALUE, G_LOST, G_EACH) = range(len(GROUP))  # fmt: skip
 S_COUNT, S_CAPACITY, S_OFFSET, S_SIZE, S_VALUE, S_START, S_KEPT = range(len(SOURCE))
 (P_KIND, P_SOURCE, P_TARGET, P_ROW, P_INTO, P_WEIGHT, P_STRIDE, P_PRE, P_DELAYS, P_DELAY, P_START, P_POST, P_MEMBER,
- P_HELD, P_STATE) = range(len(PROJECTION))  # fmt: skip
+ P_HELD, P_STATE, P_COPIES, P_EACH, P_ALL) = range(len(PROJECTION))  # fmt: skip
 R_GROUP, R_ROW, R_EVERY, R_NEURON, R_NEURONS, R_OUT = range(len(RECORD))
 (L_RULE, L_PROJECTION, L_PRE, L_POST, L_CONSTANT, L_STATE, L_COUNT, L_UNTIL, L_BY_POST, L_SYNAPSE, L_ROW) = range(
     len(LEARNING)
@@ -148,6 +148,7 @@ def deliver(
     first, delays, member = table[p + P_DELAY], table[p + P_DELAYS], table[p + P_MEMBER]
     kind, weights, pre, hold = table[p + P_KIND], table[p + P_WEIGHT], table[p + P_PRE], table[p + P_HELD]
     origin, step, tick, heap = table[H_ORIGIN], table[H_STEP], table[H_TICK], table[H_SCRATCH]
+    every, each = table[p + P_ALL], table[p + P_EACH]
     ends = heap + delays
     at = base + table[p + P_ROW] * TILE
     arrived, waiting = 0, 0
@@ -159,8 +160,8 @@ def deliver(
         while place < count and time[offset + place] < end:
             if hold >= 0:
                 neuron = np.int64(index[offset + place])
-                if member < 0 or post[member + neuron] == d:
-                    held[hold + d * pre + neuron] = value[values + place] if values >= 0 else 1.0
+                if member < 0 or post[member + neuron % pre] == d:
+                    held[hold + d * every + neuron] = value[values + place] if values >= 0 else 1.0
             place += 1
         arrived += place - begins
         table[ends + d] = place
@@ -174,14 +175,14 @@ def deliver(
     place, ended = table[first + 1], table[ends]
     while True:
         if hold >= 0:
-            while channel < pre and held[hold + which * pre + channel] == 0:
+            while channel < every and held[hold + which * every + channel] == 0:
                 which += 1
                 if which == delays:
                     channel, which = channel + 1, 0
-            if channel == pre:
+            if channel == every:
                 break
             neuron, d = channel, which
-            last = held[hold + d * pre + neuron]
+            last = held[hold + d * every + neuron]
             arrived += 1
             which += 1
             if which == delays:
@@ -211,23 +212,26 @@ def deliver(
             unsorted = 1
             last = value[values + place] if values >= 0 else 1.0
         factor = like(real, last)
-        if kind == CSR:
-            row = table[p + P_START] + d * pre + neuron
-            posts = table[p + P_POST]
-            for k in range(start[row], start[row + 1]):
-                target = np.int64(post[posts + k])
-                real[at + (target >> 6) * stride + (target & 63)] += weight[weights + k] * factor
-        elif member >= 0 and post[member + neuron] != d:
+        first_copy, copies = np.int64(0), table[p + P_COPIES]
+        if every > pre:  # a copy hears its own neurons; else all hear the same
+            first_copy = neuron // pre
+            neuron -= first_copy * pre
+            copies = first_copy + 1
+        if kind != CSR and member >= 0 and post[member + neuron] != d:
             continue
-        elif kind == DENSE:
-            row = weights + neuron * table[p + P_STRIDE]
-            for tile in range(tiles):
-                into = onward(real, at + tile * stride)
-                part = onward(weight, row + tile * TILE)
-                for k in range(TILE):
-                    into[k] += part[k] * factor
-        else:
-            real[at + (neuron >> 6) * stride + (neuron & 63)] += weight[weights + neuron] * factor
+        for copy in range(first_copy, copies):
+            begin = copy * each
+            if kind == CSR:
+                row = table[p + P_START] + d * pre + neuron
+                posts = table[p + P_POST]
+                for k in range(start[row], start[row + 1]):
+                    target = begin + np.int64(post[posts + k])
+                    real[at + (target >> 6) * stride + (target & 63)] += weight[weights + k] * factor
+            elif kind == DENSE:
+                spread(table, real, weight, p, at, stride, begin, neuron, factor)
+            else:
+                target = begin + neuron
+                real[at + (target >> 6) * stride + (target & 63)] += weight[weights + neuron] * factor
     if arrived > 0 and table[p + P_INTO] >= 0:
         zero = like(real, 0.0)
         total = base + table[p + P_INTO] * TILE
@@ -239,21 +243,42 @@ def deliver(
     return arrived
 
 
+def spread(
+    table: A, real: A, weight: A, p: int, at: int, stride: int, begin: int, neuron: int, factor: A
+) -> None:  # fmt: skip
+    """Add a dense row of weights to the copy that begins at neuron `begin`: in whole tiles, where it has them."""
+    wide, each = table[p + P_STRIDE], table[p + P_EACH]
+    row = table[p + P_WEIGHT] + neuron * wide
+    if table[p + P_COPIES] == 1 or wide == each:
+        base = at + (begin >> 6) * stride
+        for tile in range(wide >> 6):
+            into, part = onward(real, base + tile * stride), onward(weight, row + tile * TILE)
+            for k in range(TILE):
+                into[k] += part[k] * factor
+    else:
+        done: A = np.int64(0)
+        while done < each:
+            target = begin + done
+            inside = target & 63
+            many = min(TILE - inside, each - done)
+            into, part = onward(real, at + (target >> 6) * stride + inside), onward(weight, row + done)
+            for k in range(many):
+                into[k] += part[k] * factor
+            done += many
+
+
 def couple(table: A, real: A, weight: A, p: int, base: int, stride: int, tiles: int) -> None:
     """A state variable of all neurons acts on all neurons through a matrix: neurons ascending, zeros left out."""
-    weights, wide = table[p + P_WEIGHT], table[p + P_STRIDE]
+    pre, each = table[p + P_PRE], table[p + P_EACH]
     acting, at = base + table[p + P_STATE] * TILE, base + table[p + P_ROW] * TILE
     total = base + table[p + P_INTO] * TILE
     zero = like(real, 0.0)
-    for neuron in range(table[p + P_PRE]):
+    for neuron in range(table[p + P_ALL]):
         factor = real[acting + (neuron >> 6) * stride + (neuron & 63)]
         if factor == zero:
             continue
-        for tile in range(tiles):
-            into = onward(real, at + tile * stride)
-            part = onward(weight, weights + neuron * wide + tile * TILE)
-            for k in range(TILE):
-                into[k] += part[k] * factor
+        copy = neuron // pre
+        spread(table, real, weight, p, at, stride, copy * each, neuron - copy * pre, factor)
     for tile in range(tiles):
         into, part = onward(real, total + tile * stride), onward(real, at + tile * stride)
         for k in range(TILE):

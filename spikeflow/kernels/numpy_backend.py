@@ -210,9 +210,9 @@ class _Pass:
         """What acts in this tick: presynaptic neurons ascending, then delays; several of one neuron in their order."""
         found: list[Arrival] = []
         if projection["P_STATE"] >= 0:
-            acting = state[:, projection["P_STATE"], :].reshape(-1)[: projection["P_PRE"]]
+            acting = state[:, projection["P_STATE"], :].reshape(-1)[: projection["P_ALL"]]
             return [(int(n), 0, acting[n]) for n in np.flatnonzero(acting)]
-        source, pre = self.sources[projection["P_SOURCE"]], projection["P_PRE"]
+        source, pre, every = self.sources[projection["P_SOURCE"]], projection["P_PRE"], projection["P_ALL"]
         offset, held = source["S_OFFSET"], projection["P_HELD"]
         for d in range(projection["P_DELAYS"]):
             at = projection["P_DELAY"] + 2 * d
@@ -225,30 +225,34 @@ class _Pass:
             for place in range(first, last):
                 neuron = int(self.arrays.index[offset + place])
                 value = float(self.arrays.value[source["S_VALUE"] + place]) if source["S_VALUE"] >= 0 else 1.0
-                if projection["P_MEMBER"] >= 0 and self.arrays.post[projection["P_MEMBER"] + neuron] != d:
+                if projection["P_MEMBER"] >= 0 and self.arrays.post[projection["P_MEMBER"] + neuron % pre] != d:
                     continue
                 if held >= 0:
-                    self.arrays.held[held + d * pre + neuron] = value
+                    self.arrays.held[held + d * every + neuron] = value
                 else:
                     found.append((neuron, d, value))
         if held >= 0:
-            values = self.arrays.held[held : held + projection["P_DELAYS"] * pre].reshape(-1, pre)
+            values = self.arrays.held[held : held + projection["P_DELAYS"] * every].reshape(-1, every)
             found = [(int(n), int(d), float(values[d, n])) for n, d in np.argwhere(values.T != 0)]
         return sorted(found, key=lambda arrival: arrival[:2])
 
     def _deliver(self, projection: _Row, arrival: Arrival, weight: Tiles, row: Tiles) -> None:
         neuron, d, value = arrival
-        first, factor = projection["P_WEIGHT"], row.dtype.type(value)
-        if projection["P_KIND"] == layout.DENSE:
-            first += neuron * projection["P_STRIDE"]
-            row += weight[first : first + row.size] * factor
-        elif projection["P_KIND"] == layout.CSR:
-            at = projection["P_START"] + d * projection["P_PRE"] + neuron
-            start, end = (int(number) for number in self.arrays.start[at : at + 2])
-            posts = self.arrays.post[projection["P_POST"] + start : projection["P_POST"] + end]
-            np.add.at(row, posts, weight[first + start : first + end] * factor)
-        else:
-            row[neuron] += weight[first + neuron] * factor
+        each, own = projection["P_EACH"], projection["P_ALL"] > projection["P_PRE"]
+        of, neuron = divmod(neuron, projection["P_PRE"])  # a copy hears its own neurons, or those that all hear
+        for copy in (of,) if own else range(projection["P_COPIES"]):
+            into = row[copy * each : (copy + 1) * each]
+            first, factor = projection["P_WEIGHT"], row.dtype.type(value)
+            if projection["P_KIND"] == layout.DENSE:
+                first += neuron * projection["P_STRIDE"]
+                into += weight[first : first + each] * factor
+            elif projection["P_KIND"] == layout.CSR:
+                at = projection["P_START"] + d * projection["P_PRE"] + neuron
+                start, end = (int(number) for number in self.arrays.start[at : at + 2])
+                posts = self.arrays.post[projection["P_POST"] + start : projection["P_POST"] + end]
+                np.add.at(into, posts, weight[first + start : first + end] * factor)
+            else:
+                into[neuron] += weight[first + neuron] * factor
 
     def _update(self, form: Form, group: _Row, state: Tiles, real: Tiles) -> Tiles | None:
         """Run the model and what all models share; returns where there is a spike."""
@@ -280,7 +284,7 @@ class _Pass:
 
     def _noise(self, form: Form, group: _Row, state: Tiles) -> list[Tiles]:
         keys = self.arrays.table[group["G_KEY"] : group["G_KEY"] + len(form.noise)].astype(np.uint64)
-        neurons = np.arange(state.shape[0] * TILE)
+        neurons = np.arange(state.shape[0] * TILE) % group["G_EACH"]
         draw = noise.uniform32 if state.dtype == np.float32 else noise.uniform
         return [draw(int(key), neurons, self.head["H_TICK"]).reshape(-1, TILE) for key in keys]
 

@@ -22,8 +22,10 @@ class Group:
     """One population.
 
     Attributes:
+        size: how many neurons, those of all copies.
         initial: the state before the first tick, over the model's own.
         record: variable to (neurons, ticks between two samples); samples are taken after ticks that are multiples.
+        copies: of how many equal copies it is made, one behind the other. They share parameters, synapses and noise.
     """
 
     name: str
@@ -32,21 +34,38 @@ class Group:
     precision: Precision = "float32"
     initial: Mapping[str, float | Array] = field(default_factory=dict)
     record: Mapping[str, tuple[npt.NDArray[np.integer], int]] = field(default_factory=dict)
+    copies: int = 1
+
+    @property
+    def each(self) -> int:
+        """Neurons of one copy."""
+        return self.size // self.copies
 
 
 @dataclass(frozen=True)
 class Train:
-    """Events from outside; with `valued` each carries a number that multiplies the weights, else it counts 1."""
+    """Events from outside; with `valued` each carries a number that multiplies the weights, else it counts 1.
+
+    With `copies` its channels are those of as many copies, one behind the other.
+    """
 
     name: str
     size: int
     valued: bool = False
+    copies: int = 1
+
+    @property
+    def each(self) -> int:
+        """Channels of one copy."""
+        return self.size // self.copies
 
 
 @dataclass(frozen=True, eq=False)
 class Projection:
     """Synapses from a group or train to a group's receptor (the model's first one, if None).
 
+    Where the target is made of copies, the synapses are those of one of them: each copy has them to itself from its own
+    copy of the source, or, where the source has none, all copies hear the same.
     With `hold`, the last value of a channel acts at every tick until the next one (several in a tick: the last).
     With `learning`, the weights change; `receptor` may be one that a learning projection of the target hears.
     """

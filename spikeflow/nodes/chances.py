@@ -19,6 +19,7 @@ class RandomEncoder(FramedEncoder):
     """At each tick a channel spikes with probability dt · f_max · x, cut to 0 … 1; spikes with values carry a sign."""
 
     trusted: ClassVar[bool] = True
+    elementwise: ClassVar[bool] = True
     purpose: ClassVar[str]
     """What the draws are for: other draws for another purpose."""
 
@@ -29,6 +30,7 @@ class RandomEncoder(FramedEncoder):
         self.begin_frames(size)
         self._key = noise.key(self.context.seed, self.context.name, self.purpose)
         self._none = empty(self.context.outlet.plain)
+        self._each = size // self.context.copies
         self.active = False
         """Whether a value that is held may give spikes."""
 
@@ -56,7 +58,7 @@ class RandomEncoder(FramedEncoder):
             if not len(active):
                 continue
             ticks = np.arange(first, first + len(value), dtype=np.int64)
-            draws = noise.uniform(self._key, active[None, :], ticks[:, None])
+            draws = noise.uniform(self._key, active[None, :] % self._each, ticks[:, None])
             row, column = np.nonzero(draws < probability[:, active])
             found_t.append(grid.origin_ns + ticks[row] * grid.dt_ns)
             found_neuron.append(active[column].astype(np.uint32))

@@ -29,6 +29,7 @@ class CurrentEncoder(FramedEncoder):
     """One neuron a channel, in its initial state until the channel's first sample; in frames, until the frame's."""
 
     trusted: ClassVar[bool] = True
+    elementwise: ClassVar[bool] = True
     model_class: ClassVar[type[NeuronModel]]
     first_only: ClassVar[bool] = False
     """Whether a neuron's first spike, of the frame where there are frames, is its only one."""
@@ -60,11 +61,12 @@ class CurrentEncoder(FramedEncoder):
     def start(self, size: int) -> None:
         """Neurons in their initial state, which nothing drives."""
         self.begin_frames(size)
-        grid = self.context.grid
+        grid, copies = self.context.grid, self.context.copies
+        each = size // copies
         self._network = Network(
-            [Group(_NEURONS, self.model(), size, self.precision, initial=self.begins_at)],
-            [Train(_CURRENT, size, valued=True)],
-            [Projection(_CURRENT, _NEURONS, build(size, size, dt=grid.dt), hold=True)],
+            [Group(_NEURONS, self.model(), size, self.precision, initial=self.begins_at, copies=copies)],
+            [Train(_CURRENT, size, valued=True, copies=copies)],
+            [Projection(_CURRENT, _NEURONS, build(each, each, dt=grid.dt), hold=True)],
             dt=grid.dt,
             origin_ns=grid.origin_ns,
             dt_ns=grid.dt_ns,

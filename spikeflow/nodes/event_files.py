@@ -39,7 +39,7 @@ class Header:
         valued: whether there is a column `value`.
         double: whether the values are float64.
         relative: whether `t` is whole nanoseconds from the origin, rather than an instant.
-        size, shape, origin_ns, length_ns: from the metadata, as far as they are there.
+        size, shape, copies, origin_ns, length_ns: from the metadata, as far as they are there.
         first_ns: `t` of the first event (ns); None in an empty file.
         whole: False where the end of the file is missing, as after a crash; what is there can be read.
         types: types of the columns to read (CSV only).
@@ -56,6 +56,7 @@ class Header:
     first_ns: int | None = None
     whole: bool = True
     types: tuple[tuple[str, pa.DataType], ...] = field(default=(), repr=False)
+    copies: int = 1
 
     @property
     def index(self) -> str:
@@ -135,6 +136,7 @@ def _arrow_header(path: Path) -> Header:
         relative=not pa.types.is_timestamp(t),
         size=_whole(known.get("size")),
         shape=shape,
+        copies=_whole(known.get("copies")) or 1,
         origin_ns=_whole(known.get("origin")),
         length_ns=_whole(known.get("length")),
         first_ns=_first(path),

@@ -109,7 +109,12 @@ class TopicPattern:
     _places: tuple[int, ...]
 
     def key(self, topic: str) -> str | None:
-        """The levels of `topic` that the names take, joined by slashes; None where the pattern does not match."""
+        """As `keys`, joined by slashes."""
+        found = self.keys(topic)
+        return None if found is None else "/".join(found)
+
+    def keys(self, topic: str) -> list[str] | None:
+        """The levels of `topic` that the names take; None where the pattern does not match."""
         levels, wanted = topic.split("/"), self._levels
         if wanted[-1] == "#":
             wanted = wanted[:-1]
@@ -120,7 +125,7 @@ class TopicPattern:
         for level, want in zip(levels, wanted, strict=False):
             if want is not None and want != level:
                 return None
-        return "/".join(levels[place] for place in self._places)
+        return [levels[place] for place in self._places]
 
 
 def parse_topic(text: Any) -> Any:

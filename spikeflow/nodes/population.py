@@ -16,6 +16,7 @@ from spikeflow.errors import ParameterError, Problem, nearest
 from spikeflow.events import Batch, Grid, Indices, Stream, Times, Values, Window
 from spikeflow.kernels import Columns, Events, Group, Network, NeuronModel, Projection, Synapses, Train
 from spikeflow.kernels.about import about
+from spikeflow.kernels.learning import COPIES
 from spikeflow.kernels.model import Value
 from spikeflow.kernels.parameters import settled
 from spikeflow.kernels.refusals import refused
@@ -37,6 +38,7 @@ class Population(Neuron):
     """Neurons of one model, with what connects to them."""
 
     model_class: ClassVar[type[NeuronModel]]
+    elementwise: ClassVar[bool] = True
 
     inputs: list[ProjectionInput] = Field(default_factory=list, description="projections, in the order of their sums")  # type: ignore[assignment]
     size: Size = Field(description="how many neurons, or their shape, such as [32, 26, 26]")
@@ -155,6 +157,13 @@ class Population(Neuron):
             ):
                 yield replace(problem, path=(*path, *problem.path))
 
+    def check_copies(self, copies: int) -> Iterable[Problem]:
+        """Learning: the copies share their weights."""
+        for index, projection in enumerate(self.inputs):
+            if self._rule(index) is not None:
+                path = ("inputs", index, "learn") if projection.learn is not None else ("inputs", index)
+                yield Problem(path, f"{copies} copies that learn", COPIES)
+
     def _said(self, path: tuple[str | int, ...]) -> tuple[str | int, ...]:
         """A reset that only the model states is above a threshold that the file states: point at the threshold."""
         low, high = self.model_class.reset_below or ("", "")
@@ -216,7 +225,7 @@ class Population(Neuron):
 
     def group(self) -> Group:
         """The neurons as kernels know them."""
-        context = self.context
+        context, copies = self.context, self.context.copies
         wanted = {port for port in context.outlets if port in self._states()}
         if not self.model_class.spikes:
             wanted.add(self._states()[0])
@@ -224,8 +233,9 @@ class Population(Neuron):
         for name in sorted(wanted):
             record = self.record.get(name, Record())
             neurons = np.arange(self.size) if record.neurons is None else np.unique(record.neurons)
+            neurons = (np.arange(copies)[:, None] * int(self.size) + neurons).ravel()
             chosen[name] = neurons, (record.every or context.grid.dt_ns) // context.grid.dt_ns
-        return Group(context.name, self.model, int(self.size), self.precision, self._begun(), chosen)
+        return Group(context.name, self.model, int(self.size) * copies, self.precision, self._begun(), chosen, copies)
 
     def learning(self, index: int) -> Learning | None:
         """How input `index` learns, with what is listened to of it."""
@@ -251,7 +261,7 @@ class Population(Neuron):
         context = self.context
         earlier = context.lags[index] * context.grid.window_ticks if context.lags else 0
         return self.inputs[index].build(
-            context.inputs[index],
+            context.inputs[index].one,
             self.size,
             context.grid.dt_ns,
             self._default_delay(index),
@@ -279,7 +289,8 @@ class Stepped:
                     source = projection.source
                 else:
                     stream, source = context.inputs[index], f"{context.name}<{index}"
-                    trains.append(Train(source, stream.size, stream.valued or stream.kind == "samples"))
+                    valued = stream.valued or stream.kind == "samples"
+                    trains.append(Train(source, stream.size, valued, stream.copies))
                     lag = context.lags[index] if context.lags else 0
                     self._arrivals.append((source, lag * grid.window_ns, context.name))
                 held = projection.hold is not None

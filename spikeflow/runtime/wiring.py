@@ -9,6 +9,7 @@ from spikeflow.events import Batch, Grid, Stream, Window
 from spikeflow.node import Clock, Context, Neuron, Node, Sink, Source, Stepper
 from spikeflow.runtime.blame import blamed
 from spikeflow.runtime.channel import Channel, Fan
+from spikeflow.runtime.copies import serving
 from spikeflow.runtime.live import LiveOutlet
 from spikeflow.runtime.meters import Meter
 from spikeflow.runtime.stages import Entry, Shared, SinkStage, SourceStage, Stage
@@ -45,12 +46,13 @@ class Plan:
 
 @dataclass(slots=True)
 class Wired:
-    """A graph that is ready to run: stages in the order of the file, outlets and counters by name."""
+    """A graph that is ready to run: stages in the order of the file, outlets, counters and bound nodes by name."""
 
     stages: list[Stage] = field(default_factory=list)
     fans: dict[str, Fan] = field(default_factory=dict)
     contexts: dict[str, Context] = field(default_factory=dict)
     stage_of: dict[str, Stage] = field(default_factory=dict)
+    nodes: dict[str, Node] = field(default_factory=dict)
 
     @property
     def sources(self) -> list[SourceStage]:
@@ -64,7 +66,8 @@ def wire(spec: GraphSpec, plan: Plan) -> Wired:
     for node_spec in spec.nodes.values():
         context = _context(spec, node_spec, plan)
         with blamed(node_spec.name):
-            node_spec.node.bind(context)
+            node = wired.nodes[node_spec.name] = serving(node_spec.node, context)
+            node.bind(context)
         wired.contexts[node_spec.name] = context
         for port, stream in context.outlets.items():
             wired.fans[_outlet_name(node_spec.name, port)] = Fan(stream)
@@ -167,7 +170,7 @@ def _groups(spec: GraphSpec) -> list[list[NodeSpec]]:
 
 
 def _stage(members: list[NodeSpec], wired: Wired, plan: Plan) -> Stage:
-    first: Node = members[0].node
+    first: Node = wired.nodes[members[0].name]
     contexts = [wired.contexts[member.name] for member in members]
     name = "+".join(member.name for member in members)
     meter = Meter()
@@ -177,7 +180,7 @@ def _stage(members: list[NodeSpec], wired: Wired, plan: Plan) -> Stage:
         return SourceStage(name, plan.shared, contexts, first.on_error, meter, node=first, outlet=outlet)
     if isinstance(first, Sink):
         return SinkStage(name, plan.shared, contexts, first.on_error, meter, node=first)
-    steppers = [member.node for member in members]
+    steppers = [wired.nodes[member.name] for member in members]
     assert all(isinstance(node, Stepper) for node in steppers)
     neurons = [node for node in steppers if isinstance(node, Neuron)]
     with blamed(name):

@@ -63,15 +63,18 @@ class Draft:
     node: Node | None = None
     wishes: list[Wish] = field(default_factory=list)
     forget: Wish | None = None
+    copies: int = 1
     outlets: dict[str, Stream] | None = None
     partial: bool = False
     faulty: bool = False
 
     @property
     def inputs(self) -> list[Stream] | None:
-        """The streams that arrive; None while one of them is unknown."""
+        """The streams that arrive, of one copy where there are several of the node; None while one is unknown."""
         found = [wish.settled for wish in self.wishes if wish.settled is not None]
-        return found if len(found) == len(self.wishes) else None
+        if len(found) < len(self.wishes):
+            return None
+        return found if self.role in ("sink", "") else [stream.one for stream in found]
 
 
 def _no_streams(outlets: Any) -> str | None:
@@ -177,18 +180,49 @@ class Checker:
         while waiting:
             ready = [draft for draft in waiting if self._settle(draft)]
             for draft in ready:
+                self._copies(draft)
                 self._outlets(draft, draft.inputs or [])
                 draft.partial = False
             if not ready:
                 ready = [draft for draft in waiting if isinstance(draft.node, Neuron) and not draft.partial][:1]
                 if not ready:
                     break
+                self._copies(ready[0])
                 self._declared(ready[0])
                 ready[0].partial = ready[0].outlets is not None
             waiting = [draft for draft in waiting if draft not in ready or draft.partial]
         for draft in waiting:
             draft.partial = False
             self._settle(draft)
+
+    def _copies(self, draft: Draft) -> None:
+        """How many copies of a node there are: as many as a source upstream has; sources themselves are known."""
+        if draft.role in ("source", "sink"):
+            return
+        fed = {wish.node: self._replicated(wish.node) for wish in draft.wishes}
+        found = {source: copies for sources in fed.values() for source, copies in sources.items()}
+        draft.copies = next(iter(found.values()), 1)
+        if len(found) > 1 and all(len(sources) < len(found) for sources in fed.values()):
+            one, other = list(found)[:2]
+            wish = next(wish for wish in draft.wishes if other in fed[wish.node])
+            what = f"copies for the keys of {one!r} meet copies for those of {other!r}"
+            self._fault(draft, wish.item, what, "let one source bring both, or replicate one of them alone")
+
+    def _replicated(self, name: str) -> dict[str, int]:
+        """The sources with copies that a node depends on, and how many copies each has."""
+        found: dict[str, int] = {}
+        waiting, seen = [name], {name}
+        while waiting:
+            draft = self.drafts.get(waiting.pop())
+            if draft is None:
+                continue
+            if draft.role == "source":
+                copies = max((stream.copies for stream in (draft.outlets or {}).values()), default=1)
+                found |= {draft.name: copies} if copies > 1 else {}
+            new = {wish.node for wish in draft.wishes} - seen
+            seen |= new
+            waiting += sorted(new)
+        return dict(sorted(found.items()))
 
     def _settle(self, draft: Draft) -> bool:
         """Look up the streams of a node's inputs; a port that is not there is reported."""
@@ -254,8 +288,13 @@ class Checker:
         if (wrong := _no_streams(outlets)) is not None:
             self._fault(draft, draft.place, f"{draft.kind!r} gives {wrong}", "mend the class")
             return
+        if any(stream.copies > 1 for stream in outlets.values()) and draft.role != "source":
+            self._fault(
+                draft, draft.place, f"{draft.kind!r} gives copies", "mend the class: it gives one copy's stream"
+            )
+            return
         draft.outlets = {
-            port: replace(stream, name=f"{draft.name}.{port}" if port else draft.name)
+            port: replace(stream.times(draft.copies), name=f"{draft.name}.{port}" if port else draft.name)
             for port, stream in outlets.items()
         }
         for stream in draft.outlets.values():
@@ -300,6 +339,12 @@ class Checker:
         if node is None or inputs is None or draft.faulty:
             return
         self._problems(draft, self._guarded(draft, "check", lambda: list(node.check(inputs, self.grid))) or ())
+        if draft.copies > 1 and not draft.faulty:
+            copies = draft.copies
+            self._problems(draft, self._guarded(draft, "check", lambda: list(node.check_copies(copies))) or ())
+            if draft.forget is not None and self._replicated(draft.forget.node):
+                hint = "forget every so often, or on a node that there is one of"
+                self._fault(draft, draft.forget.item, f"{copies} copies that forget one by one", hint)
 
     def _problems(self, draft: Draft, problems: Iterable[Problem]) -> None:
         for problem in problems:

@@ -294,13 +294,13 @@ class _Builder:
 
         specs: dict[str, NodeSpec] = {}
         for name, draft in self.drafts.items():
-            assert draft.node is not None and draft.inputs is not None and draft.outlets is not None
+            assert draft.node is not None and draft.outlets is not None
             specs[name] = NodeSpec(
                 name=name,
                 role=draft.role,
                 kind=draft.kind,
                 node=draft.node,
-                inputs=tuple(draft.inputs),
+                inputs=tuple(wish.settled for wish in draft.wishes if wish.settled is not None),
                 outlets=draft.outlets,
                 wanted=frozenset(wanted.get(name, ())),
                 links=tuple(link(draft, index, wish) for index, wish in enumerate(draft.wishes)),

@@ -10,6 +10,7 @@ import pyarrow as pa
 from spikeflow.errors import EventError, ParameterError
 from spikeflow.events import Batch, Grid, Stream, Window, split, verify
 from spikeflow.node import Context, Counters, Node, Stepper
+from spikeflow.runtime.copies import serving
 from spikeflow.testing.clock import VirtualClock
 from spikeflow.testing.records import GRID, joined
 
@@ -64,15 +65,18 @@ def placed(node: Node, feeds: Sequence[Stream], name: str, grid: Grid) -> Place:
     node.__dict__["_name"] = name
     by_name = {stream.name: stream for stream in feeds}
     sources = [one.source for one in node.inputs] or list(by_name)
+    copies = max((stream.copies for stream in feeds), default=1) if isinstance(node, Stepper) else 1
     outlets = {
-        port: replace(stream, name=f"{name}.{port}" if port else name)
-        for port, stream in node.outlets([by_name[source] for source in sources if source in by_name]).items()
+        port: replace(stream.times(copies), name=f"{name}.{port}" if port else name, _schemas={})
+        for port, stream in node.outlets([by_name[source].one for source in sources if source in by_name]).items()
     }
     own = {stream.name: stream for stream in outlets.values()}
     if unknown := [source for source in sources if source not in by_name | own]:
         raise ParameterError(f"an input from {unknown[0]!r}", f"the node has the outlets {', '.join(own)}")
     inputs = tuple((by_name | own)[source] for source in sources)
-    wrong = [problem for problem in node.check(inputs, grid) if not problem.warning]
+    seen = [stream.one for stream in inputs] if isinstance(node, Stepper) else inputs
+    wrong = [problem for problem in node.check(seen, grid) if not problem.warning]
+    wrong += node.check_copies(copies) if copies > 1 else ()
     if wrong:
         at = ".".join(map(str, wrong[0].path))
         raise ParameterError(f"{at}: {wrong[0].found}" if at else wrong[0].found, wrong[0].hint)
@@ -97,11 +101,15 @@ class Bench:
     def __init__(
         self, node: Stepper, feeds: Sequence[Stream], grid: Grid = GRID, *, name: str = "node", seed: int = 0
     ) -> None:
-        self.node, self.grid = node, grid
+        self.grid = grid
         self.place = placed(node, feeds, name, grid)
         place, clock = self.place, VirtualClock(grid.origin_ns)
         lags = tuple(0 for _ in place.inputs)
-        node.bind(Context(name, grid, clock, place.inputs, dict(place.outlets), place.internal, lags, seed=seed))
+        context = Context(name, grid, clock, place.inputs, dict(place.outlets), place.internal, lags, seed=seed)
+        served = serving(node, context)
+        assert isinstance(served, Stepper)
+        self.node = served
+        served.bind(context)
 
     @property
     def counters(self) -> Counters:

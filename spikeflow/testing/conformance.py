@@ -9,9 +9,10 @@ from typing import Any, NoReturn
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 
 from spikeflow.errors import EventError, NodeError, ParameterError
-from spikeflow.events import Grid, Kind, Stream, Window, columns, empty, raw_columns
+from spikeflow.events import Grid, Kind, Stream, Window, build, columns, empty, raw_columns, sort
 from spikeflow.node import Clock, Node, Sink, Source, State, Stepper
 from spikeflow.testing.bench import Bench, feed_names, windows
 from spikeflow.testing.records import GRID, difference, joined, odd_events, random_events
@@ -32,6 +33,7 @@ RULES = {
     "odd": "a node takes what its stream may carry: values that are not finite, one event twice, many at an instant",
     "state": "a state that was saved at the end of a window, loaded into a new node, goes on in the same way",
     "forget": "a node that is reset goes on like a new one",
+    "copies": "several copies of a node at once give what each of them gives alone",
     "all": "a sink takes every batch of every input until all have ended",
 }
 """What `check_node` looks at, in its order."""
@@ -206,6 +208,7 @@ def _check_stepper(use: _Use) -> None:
     _check_hard(use, "odd", [odd_events(stream, use.grid, use.ticks) for stream, _ in use.arriving])
     _check_state(use)
     _check_forget(use)
+    _check_copies(use)
 
 
 def _check_repeat(use: _Use) -> list[pa.RecordBatch]:
@@ -331,6 +334,52 @@ def _check_forget(use: _Use) -> None:
     use.agree("forget", f"reset before tick {half}", used, later, found)
     used.node.reset()
     use.agree("forget", "reset and run again", used, begun, use.stepped("forget", used, use.records, 0, half))
+
+
+def _check_copies(use: _Use) -> None:
+    """Three copies, the first on what arrives, the second on something else, the third on what begins half-way."""
+    copies = 3
+    if any(True for _ in use.make().check_copies(copies)):
+        return
+    half = use.grid.time(use.ticks // 2)
+    given: list[list[pa.RecordBatch]] = []
+    for place, (stream, record) in enumerate(use.arriving):
+        late = record.filter(pa.compute.greater_equal(record.column(0).cast(pa.int64()), half))
+        given.append([record, random_events(stream, use.grid, use.ticks, 2 * use.ticks, use.seed + 100 + place), late])
+    streams = [stream.times(copies) for stream, _ in use.arriving]
+    together = [_together(records, stream) for records, (stream, _) in zip(given, use.arriving, strict=True)]
+    alone = []
+    for copy in range(copies):
+        bench = use.bench()
+        alone.append(use.stepped("copies", bench, [records[copy] for records in given], 0, use.ticks))
+    for cut in (7, use.grid.window_ticks):
+        node = use.make()
+        assert isinstance(node, Stepper)
+        bench = Bench(node, streams, use.cut(cut), seed=use.seed)
+        found = use.stepped("copies", bench, together, 0, use.ticks)
+        for copy in range(copies):
+            parts = [
+                _copy_of(record, stream, copy)
+                for record, stream in zip(found, bench.place.outlets.values(), strict=True)
+            ]
+            use.agree("copies", f"copy {copy} of {copies}, {_length(bench.grid)}", bench, alone[copy], parts)
+
+
+def _together(records: Sequence[pa.RecordBatch], stream: Stream) -> pa.RecordBatch:
+    """The events of copies as those of one stream."""
+    parts = [raw_columns(record) for record in records]
+    index = np.concatenate([part[1] + np.uint32(copy * stream.size) for copy, part in enumerate(parts)])
+    values = [part[2] for part in parts if part[2] is not None]
+    t_ns = np.concatenate([part[0] for part in parts])
+    return build(stream.plain, *sort(t_ns, index, np.concatenate(values) if values else None))
+
+
+def _copy_of(record: pa.RecordBatch, stream: Stream, copy: int) -> pa.RecordBatch:
+    """The events of one copy."""
+    t_ns, index, value = raw_columns(record)
+    of, local = np.divmod(index, np.uint32(stream.size // stream.copies))
+    own = of == copy
+    return build(stream.plain, t_ns[own], local[own], None if value is None else value[own])
 
 
 # Sources and sinks.

@@ -61,8 +61,9 @@ def everything(backend: str, **options: Any) -> Network:
         Group("tree", LifMcRefrac(g_coupling=own.normal(0, 0.02, (66, 66)), rho_reset=2), 66, "float64"),
         Group("pupil", Lif(v_th=0.6), 66),
         Group("scholar", Lif(tau_syn=3e-3), 101, "float64"),
+        *copied(np.random.default_rng(10)),
     ]
-    trains = [Train("x", 90, True), Train("y", 101), Train("z", 40, True)]
+    trains = [Train("x", 90, True), Train("y", 101), Train("z", 40, True), Train("w", 60, True, copies=3)]
     wide = rng.normal(0.05, 0.3, (90, 101))
     projections = [
         Projection("x", "a", build.dense(wide, rng.integers(0, 4, 90))),
@@ -81,8 +82,39 @@ def everything(backend: str, **options: Any) -> Network:
         Projection("short", "tree", build.dense(own.normal(0.5, 0.5, (101, 66)))),
         Projection("cable", "tree", scattered(own, 75, 66, 300, 1)),
         *learned(np.random.default_rng(9)),
+        *shared(np.random.default_rng(12)),
     ]
     return Network(groups, trains, projections, dt=DT, seed=3, backend=backend, origin_ns=500, dt_ns=10, **options)
+
+
+def copied(rng: np.random.Generator) -> list[Group]:
+    """Three copies of populations whose size is less than a tile, a whole one, and more."""
+    coupled = LifMc(g_coupling=rng.normal(-1, 20, (21, 21)))
+    return [
+        Group("fleet", Lif(tau_mem=np.linspace(3e-3, 20e-3, 37)), 111, record={"v": (np.arange(111), 4)}, copies=3),
+        Group("whole", Lif(v_th=0.7), 192, initial={"v": np.linspace(0, 1, 64)}, copies=3),
+        Group("wide", Lif(tau_syn=2e-3), 210, "float64", copies=3),
+        Group("branch", coupled, 63, record={"v": (np.arange(63), 5)}, copies=3),
+    ]
+
+
+def shared(rng: np.random.Generator) -> list[Projection]:
+    """Each kind of synapses between copies, and from what all copies hear."""
+    return [
+        Projection("w", "fleet", build.dense(rng.normal(0.4, 0.4, (20, 37)))),
+        Projection("w", "fleet", scattered(rng, 20, 37, 300, rng.integers(0, 4, 300)), hold=True),
+        Projection("x", "fleet", scattered(rng, 90, 37, 500, rng.integers(0, 3, 500))),
+        Projection("fleet", "fleet", build.dense(rng.normal(0, 0.1, (37, 37)), 2)),
+        Projection("fleet", "whole", build.dense(rng.normal(0.2, 0.3, (37, 64)), rng.integers(0, 4, 37))),
+        Projection("w", "whole", build.dense(rng.normal(0.1, 0.1, (20, 64)), rng.integers(0, 3, 20)), hold=True),
+        Projection("z", "whole", build.dense(rng.normal(0, 0.2, (40, 64)), 1)),
+        Projection("whole", "whole", build.one_to_one(rng.normal(0.2, 0.5, 64), rng.integers(1, 4, 64))),
+        Projection("whole", "wide", scattered(rng, 64, 70, 800, 1)),
+        Projection("z", "wide", build.dense(rng.normal(0.05, 0.1, (40, 70))), hold=True),
+        Projection("b", "wide", build.one_to_one(rng.normal(0.5, 0.5, 70), rng.integers(1, 4, 70))),
+        Projection("wide", "branch", scattered(rng, 70, 21, 300, rng.integers(0, 3, 300))),
+        Projection("fleet", "branch", build.dense(rng.normal(0.1, 0.3, (37, 21)))),
+    ]
 
 
 def learned(rng: np.random.Generator) -> list[Projection]:

@@ -31,6 +31,24 @@ FAULTS = {
         "n < group[G_SIZE]; n += blockDim.x) {\n        real *cell",
         "n + 1 < group[G_SIZE]; n += blockDim.x) {\n        real *cell",
     ),
+    "the last neuron of a copy gets no input": ("n < end; n += blockDim.x)", "n + 1 < end; n += blockDim.x)"),
+    "copies hear their neighbour": (
+        "Copies{neuron % pre, own, own + 1}",
+        "Copies{neuron % pre, (own + 1) % 3, (own + 1) % 3 + 1}",
+    ),
+    "the last copy hears nothing of what all hear": (
+        "Copies{neuron, 0, projection[P_COPIES]}",
+        "Copies{neuron, 0, projection[P_COPIES] - (projection[P_COPIES] > 1)}",
+    ),
+    "a copy has synapses of its own": (
+        "weight[to.row * projection[P_STRIDE] + n - first]",
+        "weight[to.row * projection[P_STRIDE] + n % projection[P_STRIDE]]",
+    ),
+    "what all hear goes to the first weights": ("weight + n % projection[P_EACH]", "weight + n % 7"),
+    "one to one forgets the copy": ("copy * projection[P_EACH] + to.row;", "to.row;"),
+    "sparse synapses forget the copy": ("copy * projection[P_EACH] + post[s]", "copy * 0 + post[s]"),
+    "delays of a copy are those of the first": ("neuron % projection[P_PRE]] == d", "neuron] == d"),
+    "held values of the last copy are not looked at": ("projection[P_ALL];\n", "projection[P_PRE];\n"),
     "a row is read one synapse too short": ("s < row[1]; s += blockDim.x", "s + 1 < row[1]; s += blockDim.x"),
     "spikes are written one place too late": (
         "const integer at = before + __popc",
@@ -60,7 +78,7 @@ FAULTS = {
     "events are let go of unread": ("if (next < first) first = next;", "if (next > first) first = next;"),
     "events move one place too few": ("kept = column[k + by]", "kept = column[k + by - 1]"),
     "values stay where they were": ("if (source[S_VALUE] >= 0) move_down", "if (false) move_down"),
-    "a coupling leaves the last neuron out": ("from < projection[P_PRE] &&", "from + 1 < projection[P_PRE] &&"),
+    "a coupling leaves the last neuron out": ("from < projection[P_ALL] &&", "from + 1 < projection[P_ALL] &&"),
     "a coupling starts from the wrong row": ("projection[P_STATE], from)", "projection[P_STATE] + 1, from)"),
     "couplings that come after the equations come never": ("group[G_AFTER], group[G_AFTERS]", "group[G_AFTER], 0"),
     "spikes carry another state": ("net.real32, group, group[G_VALUE],", "net.real32, group, group[G_VALUE] - 1,"),
@@ -144,6 +162,12 @@ def test_each_missing_barrier_is_seen_in_both_orders_by_those_who_watch(letter: 
     for reverse in (False, True):
         with pytest.raises(KernelError, match=r"a race|not every thread"):
             passes(without_barrier(letter), reverse=reverse, races="errors")
+
+
+def test_a_copy_whose_neurons_are_other_threads_is_a_race() -> None:
+    edit = replaced("blockDim.x - first % blockDim.x", "blockDim.x + 1 - first % blockDim.x")
+    with pytest.raises(KernelError, match="a race"):
+        passes(edit, reverse=False, races="errors")
 
 
 # Without D, one thread changes what others have read already; only the compiler could make them read it again.

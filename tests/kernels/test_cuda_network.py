@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from spikeflow.errors import EventError, ParameterError
-from spikeflow.kernels import Events, Group, Network, NeuronModel, register
+from spikeflow.kernels import Events, Group, Network, NeuronModel, backends, register
 from spikeflow.kernels.vocabulary import where
 
 from . import catalogue
@@ -105,6 +105,22 @@ def test_noise_has_the_bits_of_the_reference(precision: Any) -> None:
     expected = outcome(net("numpy"), ticks=20)
     assert len(expected["n spikes t"]) > 100 * 8
     assert differences(outcome(net(host(64, reverse=True)), ticks=20, window=3), expected) == []
+
+
+@pytest.mark.parametrize("backend", ["numpy", "cuda_host", *(name for name in backends() if name == "numba")])
+@pytest.mark.parametrize("size", [37, 64, 70])
+def test_noise_is_the_same_in_every_copy(backend: str, size: int) -> None:
+    def spikes(copies: int) -> tuple[Any, Any]:
+        net = Network([Group("n", Noisy(), size * copies, copies=copies)], [], [], dt=DT, seed=9, backend=backend)
+        result = net.step(0, 20, {})["n"]
+        return result.t, result.neuron
+
+    (t, neuron), (alone_t, alone) = spikes(3), spikes(1)
+    assert alone.size > 50
+    for copy in range(3):
+        own = neuron // size == copy
+        np.testing.assert_array_equal(t[own], alone_t)
+        np.testing.assert_array_equal(neuron[own] % size, alone)
 
 
 def test_a_window_that_overflows_goes_on_where_it_stopped() -> None:

@@ -45,6 +45,19 @@ def strong(size: int = 3) -> npt.NDArray[np.float64]:
     return np.full(size, 20.0)
 
 
+def test_copies_that_do_not_fit_are_refused() -> None:
+    def build(train: Train, group: Group) -> None:
+        synapses = dense(np.ones((train.each, group.each)))
+        Network([group], [train], [Projection("x", "a", synapses)], dt=1e-3, backend="numpy")
+
+    build(Train("x", 6, copies=3), Group("a", relay(), 9, copies=3))
+    build(Train("x", 6), Group("a", relay(), 9, copies=3))
+    with pytest.raises(ParameterError, match="2 copies of 'x' for 3 of 'a' — as many, or one that all hear"):
+        build(Train("x", 6, copies=2), Group("a", relay(), 9, copies=3))
+    with pytest.raises(ParameterError, match="10 neurons in 3 copies"):
+        build(Train("x", 6, copies=3), Group("a", relay(), 10, copies=3))
+
+
 @backend_of
 def test_without_delay_a_spike_passes_a_chain_in_its_own_tick(backend: str) -> None:
     projections = [Projection(a, b, one_to_one(strong())) for a, b in (("b", "c"), ("a", "b"), ("x", "a"))]

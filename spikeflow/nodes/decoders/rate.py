@@ -24,6 +24,7 @@ class Rate(Decoder):
     """
 
     trusted: ClassVar[bool] = True
+    elementwise: ClassVar[bool] = True
 
     over: Annotated[Nanoseconds, Field(gt=0)] = Field(description="how far back spikes count; whole ticks")
     every: Annotated[Nanoseconds, Field(gt=0)] | None = Field(
@@ -56,8 +57,10 @@ class Rate(Decoder):
         every = (self.every or self.over) // dt_ns
         self._bin_ticks = gcd(over, every)
         self._bins_an_answer = every // self._bin_ticks
-        self._channels = size if self.per == "neuron" else 1
-        self._unit = 1.0 / (over * self.context.grid.dt * (size if self.per == "population" else 1))
+        copies = self.context.copies
+        self._sharing = size // copies if self.per == "population" else 1  # neurons that make one channel
+        self._channels = size // self._sharing
+        self._unit = 1.0 / (over * self.context.grid.dt * self._sharing)
         self.bin = 0
         self.counted = np.zeros((over // self._bin_ticks, self._channels))
 
@@ -77,8 +80,8 @@ class Rate(Decoder):
             return empty(SAMPLES)
         self._roll((window.first_tick - 1) // self._bin_ticks)  # only after a reset, or a window that was missed
         t_ns, neuron, value = columns(spikes)
-        if self._channels == 1 and len(neuron):
-            neuron = np.zeros_like(neuron)
+        if self._sharing > 1 and len(neuron):
+            neuron = neuron // np.uint32(self._sharing)
         if first_bin == end_bin:
             self._count(neuron, value)
             return empty(SAMPLES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +29,8 @@ class LevelCrossing(Invertible):
     Source: Miskowicz, "Send-on-delta concept: an event-based data reporting strategy", Sensors 2006, as the sampling
     of level crossings, here with several levels at once.
     """
+
+    elementwise: ClassVar[bool] = True
 
     threshold: float = Field(
         gt=0, allow_inf_nan=False, description="the distance between two levels, in units of the samples"

@@ -36,6 +36,9 @@ class File(Source):
     size: Size | None = Field(
         None, description="how many neurons or channels, or their shape, where the file does not say"
     )
+    copies: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="how many equal copies they are, for each of which there is one of everything downstream"
+    )
     length: Annotated[Nanoseconds, Field(gt=0)] | None = Field(
         None, description="where the stream ends, counted from its origin, where the file does not say, or earlier"
     )
@@ -97,10 +100,17 @@ class File(Source):
             raise ParameterError(
                 f"{shown(self.file())} does not say how many {header.index}s there are", "declare it: size: 256"
             )
+        copies = (header.copies if size == header.size else 1) if self.copies is None else self.copies
+        if size % copies:
+            raise ParameterError(f"{size} {header.index}s in {copies} copies", "each copy has as many")
         shape = shape_of(self.size) or (header.shape if size == header.size else ())
         double = header.double if self.precision is None else self.precision == "float64"
         valued = header.kind == "spikes" and header.valued
-        return {"": Stream("", header.kind, size, valued, shape, double=double and header.kind == "samples")}
+        double &= header.kind == "samples"
+        if copies > 1:
+            shape = shape[1:] if shape[:1] == (copies,) else ()
+            return {"": Stream("", header.kind, size // copies, valued, shape, double).times(copies)}
+        return {"": Stream("", header.kind, size, valued, shape, double)}
 
     @property
     def finite(self) -> bool:

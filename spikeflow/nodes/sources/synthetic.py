@@ -53,6 +53,9 @@ class Synthetic(Source):
         0.0, allow_inf_nan=False, description="by how much of a period a channel is ahead of the one before"
     )
     duty: float = Field(0.5, gt=0, lt=1, description="the part of a period that a pulse lasts")
+    copies: int = Field(
+        1, ge=1, description="how many times as many, for each of which there is one of everything downstream"
+    )
     length: Annotated[Nanoseconds, Field(gt=0)] | None = Field(
         None, description="where the source ends; without, never"
     )
@@ -65,8 +68,8 @@ class Synthetic(Source):
 
     @property
     def count(self) -> int:
-        """How many channels or neurons there are."""
-        return int(self.channels or self.size or 1)
+        """How many channels or neurons there are, those of all copies."""
+        return int(self.channels or self.size or 1) * self.copies
 
     def check(self, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
         """A length that is not whole ticks, a rate past one spike a tick, fields that do nothing."""
@@ -88,7 +91,8 @@ class Synthetic(Source):
     def outlets(self, inputs: Sequence[Stream]) -> dict[str, Stream]:
         """Spikes for `poisson`, else samples."""
         shape = shape_of(self.channels or self.size)
-        return {"": Stream("", "spikes" if self.signal == "poisson" else "samples", self.count, shape=shape)}
+        kind: Kind = "spikes" if self.signal == "poisson" else "samples"
+        return {"": Stream("", kind, self.count // self.copies, shape=shape).times(self.copies)}
 
     @property
     def finite(self) -> bool:

@@ -110,6 +110,58 @@ async def test_keys_past_the_last_channel_are_counted_and_named_once(url: str) -
     ]
 
 
+FLEET = {"replicate": "machine", "copies": 2, "qos": 1}
+
+
+async def test_a_key_gets_a_copy_and_the_others_a_channel_that_is_the_same_in_all_copies(url: str) -> None:
+    node = Mqtt(url=url, topic="plant/{machine}/{axis}", channels=2, **FLEET)
+    async with LiveSource(node) as live:
+        topics = ["a/x", "b/y", "b/x", "a/y", "a/z", "c/x", "c/y", "a/x"]
+        await published(url, [(f"plant/{topic}", k) for k, topic in enumerate(topics)])
+        await live.outlet.heard(5)
+    assert [(c, v) for c, v, _ in live.outlet.pushed] == [(0, 0.0), (3, 1.0), (2, 2.0), (1, 3.0), (0, 7.0)]
+    assert (node.copy_names(), node.channel_names()) == (["a", "b"], ["x", "y"])
+    assert live.context.outlet.shape == (2, 2)
+    assert live.outlet.rejected == {"channels": 1, "copies": 2}
+    assert [text for _, text in live.log.lines] == [
+        "no channel is left for z; there are 2",
+        "no copy is left for c; there are 2",
+    ]
+
+
+async def test_elements_of_an_array_are_channels_of_the_machine_they_come_from(url: str) -> None:
+    async with LiveSource(Mqtt(url=url, topic="{machine}", channels=3, **FLEET)) as live:
+        await published(url, [("p", [1, 2]), ("q", [3, 4, 5, 6]), ("r", [7]), ("p", [[8]])])
+        await live.outlet.heard(5)
+        await published(url, [("p", 9)])
+        await live.outlet.heard(6)
+    assert [(c, v) for _, c, v in live.outlet.events] == [(0, 1.0), (1, 2.0), (3, 3.0), (4, 4.0), (5, 5.0)]
+    assert live.outlet.pushed == [(0, 9.0, None)]
+    assert live.outlet.rejected["copies"] == live.outlet.rejected["channels"] == 1
+
+
+async def test_a_machine_without_a_channel_takes_no_copy(url: str) -> None:
+    node = Mqtt(url=url, topic="{machine}/{axis}", channels=["x"], **FLEET)
+    async with LiveSource(node) as live:
+        await published(url, [("p/y", 1), ("q/y", 1), ("r/x", 2)])
+        await live.outlet.heard(1)
+    assert (node.copy_names(), live.outlet.pushed) == (["r"], [(0, 2.0, None)])
+
+
+async def test_copies_keep_their_keys_over_a_restart(url: str) -> None:
+    node = Mqtt(url=url, topic="{machine}", channels=1, **FLEET)
+    async with LiveSource(node) as live:
+        await published(url, [("p", 1), ("q", 2)])
+        await live.outlet.heard(2)
+    saved = node.save()
+    again = LiveSource(node)
+    node.load(saved)
+    async with again:
+        await published(url, [("q", 3)])
+        await again.outlet.heard(1)
+    assert again.outlet.pushed == [(1, 3.0, None)]
+
+
 async def test_ten_thousand_unreadable_payloads_are_counted_and_the_next_good_one_gets_through(
     mosquitto: Mosquitto,
 ) -> None:
@@ -233,6 +285,19 @@ def test_times_that_are_missing_or_do_nothing_are_named_at_check() -> None:
         "the payload's time does nothing, time is by arrival — write time: {by: payload} where it shall count"
     ]
     assert problems() == []
+
+
+def test_copies_need_a_name_in_the_topic_and_a_number() -> None:
+    assert problems(topic="plant/{machine}/x", replicate="machin", copies=3) == [
+        "no {machin} in the topic 'plant/{machine}/x' — did you mean 'machine'?"
+    ]
+    assert problems(replicate="machine", copies=3) == [
+        "no {machine} in the topic 'x' — write plant/{machine}/vibration"
+    ]
+    assert problems(topic="{machine}", replicate="machine") == [
+        "no number of copies for the keys of {machine} — say how many at most: copies: 100"
+    ]
+    assert problems(copies=3) == ["3 copies of nothing — say which name in the topic they are for: replicate: machine"]
 
 
 @pytest.mark.parametrize("channels", [0, [], ["a", "a"]])

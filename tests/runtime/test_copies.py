@@ -1,0 +1,315 @@
+"""Copies: each of many machines in one graph gives exactly what it gives alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pytest
+from pydantic import Field
+
+import spikeflow
+from spikeflow.errors import GraphError
+from spikeflow.events import SPIKES, Batch, Stream, columns, empty, sample_batch, spike_batch
+from spikeflow.kernels import backends
+from spikeflow.node import Decoder, Encoder
+from spikeflow.nodes.population import BACKEND
+from spikeflow.runtime.engine import Engine, Options, Report, fast_loop
+from spikeflow.spec import GraphSpec
+from spikeflow.units import Nanoseconds
+
+MS = 1_000_000
+TICKS, CHANNELS = 300, 3
+Row = tuple[int, int, float]
+Machine = list[Row]
+"""What a machine measures: (tick, channel, value)."""
+
+
+class EveryThird(Encoder):
+    """A spike at every third sample, whichever channel it is on: an encoder that knows nothing of copies."""
+
+    def start(self, size: int) -> None:
+        self.seen = 0
+
+    def encode(self, samples: pa.RecordBatch) -> pa.RecordBatch:
+        t_ns, channel, _ = columns(samples)
+        third = (np.arange(len(t_ns)) + self.seen) % 3 == 2
+        self.seen = (self.seen + len(t_ns)) % 3
+        return spike_batch(t_ns[third], channel[third]) if third.any() else empty(SPIKES)
+
+
+class Balance(Decoder):
+    """Every `every` the number of spikes so far, also where there were none."""
+
+    every: Annotated[Nanoseconds, Field(gt=0)] = 70 * MS
+
+    def size_out(self, inputs: Sequence[Stream]) -> int:
+        return 1
+
+    def start(self, size: int) -> None:
+        self.count = 0
+
+    def rests_until(self) -> int:
+        context = self.context
+        every, past = self.every // context.grid.dt_ns, context.window.first_tick + context.window.ticks
+        return -(-past // every) * every
+
+    def decode(self, spikes: pa.RecordBatch) -> pa.RecordBatch:
+        grid, window = self.context.grid, self.context.window
+        t_ns = columns(spikes)[0]
+        every = self.every // grid.dt_ns
+        due = range(-(-window.first_tick // every) * every, window.first_tick + window.ticks, every)
+        at = np.array([grid.time(tick) for tick in due], np.int64)
+        counts = self.count + np.searchsorted(t_ns, at)
+        self.count += len(t_ns)
+        return sample_batch(at, np.zeros(len(at), np.uint32), counts.astype(np.float32))
+
+
+NODES: dict[str, Any] = {
+    "hum": {"source": "synthetic", "signal": "poisson", "size": 5, "rate": "60 Hz", "length": f"{TICKS} ms"},
+    "edges": {"encoder": "level_crossing", "input": "machines", "threshold": 0.4},
+    "chance": {"encoder": "poisson", "input": "machines", "f_max": "80 Hz"},
+    "thirds": {"encoder": EveryThird, "input": "machines"},
+    "current": {"encoder": "constant_current_lif", "input": "machines", "v_th": 0.5},
+    "hidden": {
+        "neuron": "lif",
+        "size": 37,
+        "tau_mem": {"uniform": {"low": "4 ms", "high": "20 ms"}},
+        "initial": {"v": {"uniform": {"low": 0.0, "high": 0.9}}},
+        "record": {"v": {"neurons": "3:9", "every": "5 ms"}},
+        "inputs": [
+            {"from": "edges", "weights": {"normal": {"mean": 0.9, "std": 0.5}}},
+            {"from": "chance", "connect": {"probability": 0.4}, "weights": 1.3, "delay": "3 ms"},
+            {"from": "machines", "weights": {"uniform": {"low": -0.1, "high": 0.2}}, "hold": "last"},
+            {"from": "hum", "connect": {"indegree": 2}, "weights": 0.7},
+            {"from": "hidden", "connect": {"probability": 0.2}, "weights": -0.4, "delay": "13 ms"},
+            {"from": "other", "weights": {"normal": {"mean": 0.0, "std": 0.3}}, "delay": "2 ms"},
+        ],
+    },
+    "other": {
+        "neuron": "lif_adex",
+        "size": 64,
+        "precision": "float64",
+        "inputs": [
+            {"from": "hidden", "weights": {"normal": {"mean": 0.6, "std": 0.2}}},
+            {"from": "thirds", "weights": 2.0, "connect": "all"},
+        ],
+    },
+    "out": {"neuron": "li", "size": 2, "inputs": [{"from": "other", "weights": 0.3}]},
+    "rate": {"decoder": "rate", "input": "hidden", "over": "30 ms"},
+    "whole": {"decoder": "rate", "input": "other", "over": "20 ms", "every": "10 ms", "per": "population"},
+    "balance": {"decoder": Balance, "input": "hidden"},
+}
+WATCHED = ["machines", "edges", "chance", "thirds", "current", "hidden", "hidden.v", "other", "out", "rate"]
+WATCHED += ["whole", "balance"]
+
+
+def machines(count: int, seed: int = 5) -> list[Machine]:
+    """Random walks that begin at different times, with gaps; the second machine never says a word."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for machine in range(count):
+        first = 0 if machine == 0 else int(rng.integers(0, TICKS))
+        rows = []
+        for channel in range(CHANNELS):
+            ticks = np.flatnonzero(rng.random(TICKS) < 0.15)
+            walk = np.cumsum(rng.normal(0, 0.5, ticks.size)).astype(np.float32)
+            rows += [(int(t), channel, float(v)) for t, v in zip(ticks, walk, strict=True) if t >= first]
+        found.append(sorted(rows) if machine != 1 else [])
+    return found
+
+
+def written(path: Path, rows: Sequence[Row], size: int) -> dict[str, Any]:
+    """A file source of these samples."""
+    text = [f"{tick * MS},{channel},{value!r}\n" for tick, channel, value in rows]
+    path.write_text("".join(["t,channel,value\n", *text]))
+    return {"source": "file", "path": str(path), "size": size, "length": f"{TICKS} ms"}
+
+
+def together(folder: Path, fleet: Sequence[Machine]) -> dict[str, Any]:
+    """One file of all machines."""
+    rows = [(t, k * CHANNELS + channel, v) for k, machine in enumerate(fleet) for t, channel, v in machine]
+    return {**written(folder / "fleet.csv", sorted(rows), len(fleet) * CHANNELS), "copies": len(fleet)}
+
+
+def alone(folder: Path, machine: Machine) -> dict[str, Any]:
+    return written(folder / "alone.csv", machine or [(0, 0, float("nan"))], CHANNELS)
+
+
+Events = tuple[npt.NDArray[Any], ...]
+
+
+def run(
+    source: Mapping[str, Any], nodes: Mapping[str, Any] = NODES, watched: Sequence[str] = WATCHED, window: int = 10
+) -> tuple[dict[str, Events], GraphSpec, Report]:
+    """Every event of the watched streams."""
+    spec = spikeflow.load(
+        {"name": "fleet", "seed": 3, "time": {"window": f"{window} ms"}, "nodes": {"machines": source, **nodes}}
+    )
+    engine = Engine(spec, Options())
+    seen: dict[str, list[pa.RecordBatch]] = {name: [] for name in watched}
+    for name, kept in seen.items():
+        engine.watch(name, partial(_keep, kept))
+    with fast_loop() as runner:
+        report = runner.run(engine.run())
+    found: dict[str, Events] = {}
+    for name, records in seen.items():
+        parts = [columns(record) for record in records if record.num_rows]
+        found[name] = tuple(np.concatenate(column) for column in zip(*parts, strict=True)) if parts else ()
+    return found, spec, report
+
+
+def _keep(kept: list[pa.RecordBatch], batch: Batch) -> None:
+    kept.append(batch.record)
+
+
+def of_copy(events: Events, size: int, copy: int) -> Events:
+    """The events of one copy, counted within it."""
+    if not events:
+        return ()
+    t_ns, index, value = events
+    own = index // size == copy
+    return (t_ns[own], index[own] % size, value[own]) if own.any() else ()
+
+
+def agree(fleet: Sequence[Machine], folder: Path, windows: Sequence[int], looked: Sequence[int] | None = None) -> None:
+    singles = {
+        k: run(alone(folder, fleet[k]), window=10)[0] for k in (looked if looked is not None else range(len(fleet)))
+    }
+    for window in windows:
+        found, spec, report = run(together(folder, fleet), window=window)
+        assert report.exit_code == 0
+        for name in WATCHED:
+            node, _, port = name.partition(".")
+            stream = spec.nodes[node].outlets[port]
+            assert stream.copies == len(fleet)
+            for k, single in singles.items():
+                mine = of_copy(found[name], stream.size // stream.copies, k)
+                assert len(mine) == len(single[name]), f"{name} of copy {k}, windows of {window}"
+                for one, other in zip(mine, single[name], strict=True):
+                    assert one.tobytes() == other.tobytes(), f"{name} of copy {k}, windows of {window}"
+            assert name == "machines" or sum(len(one[name]) > 0 for one in singles.values()) > len(singles) // 2
+
+
+@pytest.mark.parametrize("backend", [name for name in ("numba", "numpy") if name in backends()])
+def test_each_of_fifty_machines_gives_what_it_gives_alone(
+    backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(BACKEND, backend)
+    fleet = machines(50)
+    agree(fleet, tmp_path, [10], None if backend == "numba" else [0, 1, 7, 23, 49])
+
+
+@pytest.mark.parametrize("window", [1, 7, 100])
+def test_windows_change_nothing_of_what_a_copy_gives(window: int, tmp_path: Path) -> None:
+    agree(machines(8, seed=9), tmp_path, [window])
+
+
+def test_a_file_that_a_graph_wrote_of_its_copies_is_read_as_copies(tmp_path: Path) -> None:
+    fleet = machines(4)
+    source = together(tmp_path, fleet)
+    tape = {"sink": "file", "input": "machines", "path": str(tmp_path / "tape.arrows")}
+    run(source, {"tape": tape}, ())
+    read = {"source": "file", "path": str(tmp_path / "tape.arrows")}
+    expected, spec, _ = run(source)
+    found, again, _ = run(read)
+    assert again.nodes["machines"].outlets[""] == spec.nodes["machines"].outlets[""]
+    assert spec.nodes["machines"].outlets[""].shape == (4, CHANNELS)
+    for name in WATCHED:
+        for one, other in zip(found[name], expected[name], strict=True):
+            assert one.tobytes() == other.tobytes()
+    plain = spikeflow.load({"nodes": {"machines": {**read, "copies": 1}, "edges": NODES["edges"]}})
+    assert plain.nodes["edges"].outlets[""].copies == 1
+
+
+def test_copies_that_forget_every_so_often_give_what_each_gives_alone(tmp_path: Path) -> None:
+    nodes = {name: dict(node) for name, node in NODES.items()}
+    for name in ("thirds", "balance", "rate", "out", "edges", "chance"):
+        nodes[name]["forget"] = {"every": "45 ms"}
+    fleet = machines(5, seed=2)
+    found, spec, _ = run(together(tmp_path, fleet), nodes)
+    for k, machine in enumerate(fleet):
+        single = run(alone(tmp_path, machine), nodes)[0]
+        for name in WATCHED:
+            node, _, port = name.partition(".")
+            stream = spec.nodes[node].outlets[port]
+            mine = of_copy(found[name], stream.size // stream.copies, k)
+            assert [column.tobytes() for column in mine] == [column.tobytes() for column in single[name]]
+
+
+def refused(nodes: Mapping[str, Any]) -> list[str]:
+    with pytest.raises(GraphError) as caught:
+        spikeflow.load({"nodes": nodes})
+    return str(caught.value).splitlines()
+
+
+FLEET = {"source": "synthetic", "signal": "sine", "channels": 2, "copies": 3, "length": "1 s"}
+
+
+def test_copies_that_would_change_the_weights_of_all_are_refused() -> None:
+    learn = {"from": "edges", "weights": 0.5, "learn": "stdp"}
+    said = refused(
+        {
+            "machines": FLEET,
+            "edges": {"encoder": "level_crossing", "input": "machines", "threshold": 0.1},
+            "hidden": {"neuron": "lif", "size": 4, "inputs": [learn]},
+        }
+    )
+    assert said == [
+        'node "hidden": 3 copies that learn — copies share their weights, which each would change for all; '
+        "learn with one, and give its weights to all"
+    ]
+
+
+def test_copies_of_two_sources_do_not_meet() -> None:
+    said = refused(
+        {
+            "left": FLEET,
+            "right": {**FLEET, "copies": 4},
+            "hidden": {"neuron": "lif", "size": 4, "inputs": [{"from": "left", "weights": 1.0}, "late"]},
+            "late": {"neuron": "lif", "size": 4, "inputs": [{"from": "right", "weights": 1.0}]},
+            "last": {"neuron": "lif", "size": 4, "inputs": [{"from": "hidden", "weights": 1.0}]},
+        }
+    )
+    assert said == [
+        "node \"hidden\": copies for the keys of 'left' meet copies for those of 'right' — "
+        "let one source bring both, or replicate one of them alone"
+    ]
+
+
+def test_copies_do_not_forget_one_by_one() -> None:
+    edges = {"encoder": "level_crossing", "input": "machines", "threshold": 0.1}
+    hidden = {"neuron": "lif", "size": 4, "inputs": [{"from": "edges", "weights": 1.0}], "forget": {"on": "edges"}}
+    said = refused({"machines": FLEET, "edges": edges, "hidden": hidden})
+    assert said == [
+        'node "hidden": 3 copies that forget one by one — forget every so often, or on a node that there is one of'
+    ]
+
+
+def test_a_file_that_does_not_divide_into_copies_is_refused(tmp_path: Path) -> None:
+    source = {**written(tmp_path / "odd.csv", [(0, 0, 1.0)], 7), "copies": 2}
+    said = refused({"machines": source, "edges": NODES["edges"]})
+    assert said == ['node "machines": 7 channels in 2 copies — each copy has as many']
+
+
+def test_errors_of_a_copied_node_are_told_of_one_copy() -> None:
+    weights = np.zeros((4, 6))
+    hidden = {"neuron": "lif", "size": 4, "inputs": [{"from": "machines", "weights": weights}]}
+    (said,) = refused({"machines": FLEET, "hidden": hidden})
+    assert "[4, 2]" in said
+
+
+def test_sinks_see_every_copy_and_files_say_how_many_there_are(tmp_path: Path) -> None:
+    tape = {"sink": "file", "input": "rate", "path": str(tmp_path / "rate.arrow")}
+    nodes = {name: NODES[name] for name in ("edges",)}
+    rate = {"decoder": "rate", "input": "edges", "over": "100 ms"}
+    run({**FLEET, "length": "300 ms"}, {**nodes, "rate": rate, "tape": tape}, ())
+    with pa.memory_map(str(tmp_path / "rate.arrow")) as opened:
+        table = pa.ipc.open_file(opened).read_all()
+    assert set(table["channel"].to_pylist()) == set(range(6))
+    assert (table.schema.metadata[b"copies"], table.schema.metadata[b"shape"]) == (b"3", b"3,2")
