@@ -53,7 +53,7 @@ def drawn(kind: str, chosen: Mapping[str, Any], rng: np.random.Generator) -> Lea
     are small and, where no bound holds the weights, positive: else weights grow without end.
     """
     rule = rules()[kind]
-    held = not issubclass(rule, Bounded) or chosen.get("hardbound", True)
+    rates = (-0.25, 0.25) if not issubclass(rule, Bounded) or chosen.get("hardbound", True) else (0.002, 0.02)
     while True:
         numbers: dict[str, Any] = {}
         for name, field in rule.model_fields.items():
@@ -61,7 +61,7 @@ def drawn(kind: str, chosen: Mapping[str, Any], rng: np.random.Generator) -> Lea
                 numbers[name] = float(rng.uniform(1e-3, 20e-3))
             elif field.annotation is float:
                 positive = any(getattr(limit, "ge", None) == 0 for limit in field.metadata)
-                numbers[name] = float(rng.uniform(1, 2) if positive else rng.uniform(-0.25 if held else 0.02, 0.25))
+                numbers[name] = float(rng.uniform(1, 2) if positive else rng.uniform(*rates))
         if issubclass(rule, Bounded):
             numbers |= {"w_min": float(rng.uniform(-1, 0.2)), "w_max": float(rng.uniform(0.5, 2))}
         made = rule(**numbers, **chosen)
