@@ -164,8 +164,8 @@ def test_each_missing_barrier_is_seen_in_both_orders_by_those_who_watch(letter: 
             passes(without_barrier(letter), reverse=reverse, races="errors")
 
 
-def test_a_copy_whose_neurons_are_other_threads_is_a_race() -> None:
-    edit = replaced("blockDim.x - first % blockDim.x", "blockDim.x + 1 - first % blockDim.x")
+def test_a_copy_whose_neurons_go_from_thread_to_thread_is_a_race() -> None:
+    edit = replaced("blockDim.x - first % blockDim.x", "blockDim.x + k - first % blockDim.x")
     with pytest.raises(KernelError, match="a race"):
         passes(edit, reverse=False, races="errors")
 
