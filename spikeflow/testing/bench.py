@@ -67,7 +67,7 @@ def placed(node: Node, feeds: Sequence[Stream], name: str, grid: Grid) -> Place:
     sources = [one.source for one in node.inputs] or list(by_name)
     copies = max((stream.copies for stream in feeds), default=1) if isinstance(node, Stepper) else 1
     outlets = {
-        port: replace(stream.times(copies), name=f"{name}.{port}" if port else name, _schemas={})
+        port: replace(stream.times(copies), name=f"{name}.{port}" if port else name)
         for port, stream in node.outlets([by_name[source].one for source in sources if source in by_name]).items()
     }
     own = {stream.name: stream for stream in outlets.values()}

@@ -129,7 +129,7 @@ def bind_source(node: Source, grid: Grid, *, name: str = "source", seed: int = 0
     """Enter a run with a source; the outlet for its `produce`."""
     clock = StillClock(now_ns)
     stream = node.outlets(())[""]
-    named = replace(stream, name=name, _schemas={})
+    named = replace(stream, name=name)
     node.bind(Context(name, grid, clock, (), {"": named}, seed=seed))
     return KeepingOutlet(clock)
 
@@ -186,7 +186,7 @@ class LiveSource:
     def __init__(self, node: Source, name: str = "source") -> None:
         self.node, self.log = node, Log()
         stream = node.outlets(())[""]
-        named = replace(stream, name=name, _schemas={})
+        named = replace(stream, name=name)
         self.context = Context(name, Grid(0, 1_000_000, 10), WallClock(), (), {"": named}, log=self.log)
         node.bind(self.context)
         self.outlet = KeepingOutlet(self.context.clock)
