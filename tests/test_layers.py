@@ -19,7 +19,7 @@ LAYERS = (
     ("kernels",),
     ("nodes",),
     ("catalog",),
-    ("spec", "simulation"),
+    ("spec", "simulation", "encoding"),
     ("runtime",),
     ("session", "testing"),
     ("monitor",),
