@@ -1,11 +1,11 @@
-"""Benchmarks: `python -m tests.benchmarks [chain] [idle] [tick] [synapses]`; all of them unless named."""
+"""Benchmarks: `python -m tests.benchmarks [chain] [encoders] [idle] [tick] [synapses]`; all of them unless named."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 
-NAMES = ("chain", "idle", "tick", "synapses")
+NAMES = ("chain", "encoders", "idle", "tick", "synapses")
 
 for name in sys.argv[1:] or NAMES:
     if name not in NAMES:
