@@ -60,7 +60,7 @@ def cost(make: Callable[[], Stepper], kind: Kind, channels: int, a_tick: float, 
             for sent in node.step(window, batches):
                 sent.bare  # noqa: B018  # what is built on the first look counts
         best = min(best, time.perf_counter() - began)
-    return best / record.num_rows * 1e9
+    return float(best / record.num_rows * 1e9)
 
 
 def silence(make: Callable[[], Stepper], kind: Kind) -> float:
