@@ -89,9 +89,9 @@ def node_class(role: str, kind: str | type, folder: Path | None = None) -> type[
 
 
 def _instead(role: str, kind: str) -> str:
-    for other in ROLES:
-        if other != role and kind in _files(other):
-            return f"it is {article(other)}: write '{other}: {kind}'"
+    if others := [other for other in ROLES if other != role and kind in _files(other)]:
+        known = " and ".join(article(other) for other in others)
+        return f"it is {known}: write " + " or ".join(f"'{other}: {kind}'" for other in others)
     return nearest(kind, kinds(role))
 
 

@@ -116,7 +116,10 @@ def test_what_another_package_cannot_deliver_is_explained(entries: None) -> None
 def test_an_unknown_kind_names_the_nearest() -> None:
     assert refused("encoder", "level_crosing") == "unknown encoder 'level_crosing' — did you mean 'level_crossing'?"
     assert refused("neuron", "lfi") == "unknown neuron model 'lfi' — did you mean 'lif'?"
-    assert refused("source", "rate") == "unknown source 'rate' — it is a decoder: write 'decoder: rate'"
+    assert refused("source", "rate") == (
+        "unknown source 'rate' — it is an encoder and a decoder: write 'encoder: rate' or 'decoder: rate'"
+    )
+    assert refused("source", "poisson") == "unknown source 'poisson' — it is an encoder: write 'encoder: poisson'"
 
 
 def test_a_class_can_be_named_by_its_path_or_given() -> None:

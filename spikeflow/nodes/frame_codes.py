@@ -13,6 +13,7 @@ from pydantic import Field
 
 from spikeflow.errors import Problem
 from spikeflow.events import Grid, Indices, Stream, Times, Values, empty, spike_batch
+from spikeflow.node import State
 from spikeflow.nodes.blocks import FramedEncoder
 from spikeflow.nodes.folds import Doubles
 from spikeflow.units import Nanoseconds
@@ -38,6 +39,12 @@ class FrameCode(FramedEncoder):
     def start(self, size: int) -> None:
         """No frame has begun."""
         self.begin_frames(size)
+        self._code: Code | None = None  # of the frame that is on, in order; made of its latch
+
+    def load(self, state: State) -> None:
+        """Put a saved state back."""
+        super().load(state)
+        self._code = None
 
     def encode(self, samples: pa.RecordBatch) -> pa.RecordBatch:
         """Encode one window.
@@ -55,14 +62,15 @@ class FrameCode(FramedEncoder):
             return empty(outlet.plain)
         found: list[Code] = []
         for part, held in self.latched(samples):
-            channel = np.flatnonzero(~np.isnan(held)).astype(np.uint32)
-            if not len(channel):
-                continue
-            tick, neuron, value = self.code(held[channel].astype(np.float64), channel)
-            tick = tick + part.first
-            use = np.flatnonzero((tick >= part.low) & (tick < part.high))
-            order = use[np.lexsort((neuron[use], tick[use]))]
-            found.append((tick[order], neuron[order], value[order]))
+            if part.begins or self._code is None:
+                channel = np.flatnonzero(~np.isnan(held)).astype(np.uint32)
+                tick, neuron, value = self.code(held[channel].astype(np.float64), channel)
+                order = np.lexsort((neuron, tick))
+                self._code = tick[order], neuron[order], value[order]
+            tick, neuron, value = self._code
+            due = slice(*np.searchsorted(tick, (part.low - part.first, part.high - part.first)).tolist())
+            if due.start < due.stop:
+                found.append((tick[due] + part.first, neuron[due], value[due]))
         if not found:
             return empty(outlet.plain)
         tick, neuron, value = (np.concatenate(one) for one in zip(*found, strict=True))

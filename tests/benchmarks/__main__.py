@@ -1,11 +1,11 @@
-"""Benchmarks: `python -m tests.benchmarks [chain] [idle] [tick] [synapses] [replicas]`; all of them unless named."""
+"""Benchmarks: `python -m tests.benchmarks [NAME …]`; all of `NAMES` unless named."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 
-NAMES = ("chain", "idle", "tick", "synapses", "replicas")
+NAMES = ("chain", "encoders", "idle", "tick", "synapses", "replicas")
 
 for name in sys.argv[1:] or NAMES:
     if name not in NAMES:
