@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Protocol, Self
@@ -343,6 +344,14 @@ class Decoder(_Mapper):
     verb: ClassVar[str] = "decode"
     takes: ClassVar[tuple[Kind, ...]] = ("spikes",)
     gives: ClassVar[tuple[Kind, ...]] = ("samples",)
+    absent: ClassVar[float] = math.nan
+    """What stands in an array where it gives no sample."""
+    lasts: ClassVar[bool] = False
+    """Whether what it gives lasts until it gives something else; `absent` comes before the first."""
+
+    def answers_at(self, ticks: int) -> Sequence[int] | None:
+        """The ticks at which it answers on so many ticks, once it is bound; None where that is up to what arrives."""
+        return None
 
     @abstractmethod
     def decode(self, spikes: pa.RecordBatch) -> pa.RecordBatch:
