@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 
 from spikeflow.catalog import node_class
-from spikeflow.errors import ParameterError, nearest
+from spikeflow.errors import ParameterError, Problem, nearest
 from spikeflow.kernels import Events, Group, Network, NeuronModel, Projection, Train, build
 from spikeflow.kernels.parameters import Value, settled
 from spikeflow.kernels.parts import Precision
@@ -126,7 +126,11 @@ def simulate(
     size = _size(given, forward, own)
     delays = _by_receptor(delay, receptors, "delay") if isinstance(delay, Mapping) else dict.fromkeys(given, delay)
     made = made.settled(seed, name, size)
-    _report(made, tick, size)
+    _report(made.problems(tick, size))
+    for one in learning.values():
+        _report(one.rule.problems(tick) if one else [])
+    if learn_recurrent is not None and not own:
+        raise ParameterError("learn_recurrent without recurrent", "give [post, pre] weights that can learn")
     kept = _recorded(made, record)
     first = _resume_at(state, of := _outline(made, size, given, own, precision))
     trains, projections, events = [], [], {}
@@ -170,12 +174,17 @@ def _learning(rule: Rule, model: NeuronModel, what: str) -> Learning | None:
         return None if own is None else Learning(own)
     if isinstance(rule, LearningRule):
         return Learning(rule)
-    stated: Mapping[str, Any] = {rule: {}} if isinstance(rule, str) else rule
+    stated: Any = {rule: {}} if isinstance(rule, str) else rule
+    if not isinstance(stated, Mapping):
+        raise ParameterError(f"{what} is {rule!r}", "name a rule, or give {kind: {…}}, or a rule with its parameters")
     if len(stated) != 1:
         raise ParameterError(f"{what} names {len(stated)} rules", f"name one: {', '.join(rules())}")
     ((kind, given),) = stated.items()
     if kind not in rules():
         raise ParameterError(f"{what}: unknown rule {kind!r}", nearest(str(kind), rules()))
+    given = {} if given is None else given
+    if not isinstance(given, Mapping):
+        raise ParameterError(f"{what}: {kind}: {given!r}", "give the rule's parameters as a mapping")
     for key, value in given.items():
         if key not in (known := rules()[kind].model_fields):
             raise inverse(rules()[kind], key, value) or ParameterError(f"{kind} has no {key!r}", nearest(key, known))
@@ -315,8 +324,8 @@ def _size(given: Mapping[str, Array], weights: Mapping[str, Array], recurrent: M
     return int(sizes[0][0])
 
 
-def _report(model: NeuronModel, dt: Seconds, size: int) -> None:
-    for problem in model.problems(dt, size):
+def _report(problems: Iterable[Problem]) -> None:
+    for problem in problems:
         path = ".".join(map(str, problem.path))
         found = problem.found if problem.found.startswith(path) else f"{path}: {problem.found}"
         if not problem.warning:

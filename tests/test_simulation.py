@@ -323,6 +323,13 @@ def test_sensors_of_a_model_measure_without_being_asked() -> None:
         ({"stdp": {"w_mx": 1}}, "stdp has no 'w_mx' — did you mean 'w_max'?"),
         ({"stdp": {"tau_pre_inv": 20.0}}, "tau_pre_inv is one over a time constant — write tau_pre: 50 ms"),
         ({"stdp": {"tau_pre": -1.0}}, "learn: tau_pre: -1 s is not above zero — write a time such as 10 ms"),
+        (
+            {"stdp": {"tau_pre": 1e-4}},
+            "tau_pre: 100 us is unstable: dt / tau_pre is 10, above 2 — take a shorter dt, or a longer time constant",
+        ),
+        ({"stdp": {"w_min": 5.0}}, "w_min 5 is above w_max 1 — swap them"),
+        (3, "learn is 3 — name a rule, or give {kind: {…}}, or a rule with its parameters"),
+        ({"stdp": 3}, "learn: stdp: 3 — give the rule's parameters as a mapping"),
         ({}, "learn names 0 rules — name one: correlation_sensor, r_stdp, stdp, stdp_sensor"),
     ],
 )

@@ -125,7 +125,8 @@ def learn_text(rule: RuleForm, opened: Sequence[str]) -> str:
         f"                {chooses}",
         "                y = onward(real, after + tile * after_stride)",
         "                s = onward(weight, first + row * table[p + P_STRIDE] + tile * TILE)",
-        "                for k in range(TILE):",
+        # the synapses that fill the last tile are nobody's, and stay 0
+        "                for k in range(min(TILE, table[b + G_SIZE] - tile * TILE)):",
         *[f"                    {line}" for line in _synapse(rule, " + k")],
         "    elif kind == CSR:",
         "        for row in range(table[a + G_SIZE]):",

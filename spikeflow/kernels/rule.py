@@ -44,8 +44,9 @@ class LearningRule(BaseModel):
     """What is kept for each synapse; the first one is the weight."""
     receptors: ClassVar[tuple[str, ...]] = ()
     """What else the rule hears, beside spikes: receptors that the population has because of it."""
-    event_driven: ClassVar[bool] = True
-    """Whether nothing of a synapse moves in a tick in which neither of its neurons has fired."""
+    event_driven: ClassVar[bool] = False
+    """Whether nothing of a synapse moves in a tick in which neither of its neurons has fired. A rule that says so and
+    moves it nevertheless gives other results on every backend."""
 
     @model_validator(mode="before")
     @classmethod
@@ -186,4 +187,4 @@ def rule_form(rule: LearningRule, dt: Seconds) -> tuple[RuleForm, dict[str, floa
 def values_of(rule: LearningRule, dt: Seconds) -> dict[str, Any]:
     """The constants that a rule's functions may name: those of this `dt`, and its fields."""
     fields = {name: getattr(rule, name) for name in type(rule).model_fields}
-    return dict(rule.constants(dt)) | {name: value for name, value in fields.items() if isinstance(value, float)}
+    return dict(rule.constants(dt)) | {name: value for name, value in fields.items() if isinstance(value, int | float)}

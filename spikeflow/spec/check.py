@@ -305,8 +305,9 @@ class Checker:
 
     def _room(self, draft: Draft, outlets: Mapping[str, Stream]) -> None:
         """Refuse neurons whose state, of which each variable is a port, is more than this machine can hold."""
-        count = max((stream.size for stream in outlets.values()), default=0)
-        need = count * (_NEURON_BYTES + _VARIABLE_BYTES * len(outlets))
+        count = outlets[""].size if "" in outlets else 0
+        variables = sum(stream.size == count for stream in outlets.values())  # ports of synapses are none of them
+        need = count * (_NEURON_BYTES + _VARIABLE_BYTES * variables)
         if need > memory():
             found = f"{count} neurons, which take {gigabytes(need)} at least"
             self._problems(draft, [Problem(("size",), found, f"this machine has {gigabytes(memory())}; take fewer")])

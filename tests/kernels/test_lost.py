@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import spikeflow
 from spikeflow.errors import EventError
 from spikeflow.kernels import Events, Group, Network, Projection, Train, backends, register
 from spikeflow.kernels.models.li import Li
@@ -115,3 +116,21 @@ def test_a_trace_is_named_as_the_port_that_carries_it(name: str) -> None:
     net = Network([Group("late", Lif(), 70)], [Train("y", 3, True)], [projection], dt=1e-3, backend=name)
     with pytest.raises(EventError, match="trace 2 of 't_pre_y' in 'late' is not a number at tick 4"):
         net.step(0, 10, {"y": at(4, 2, np.nan)})
+
+
+@pytest.mark.parametrize("size", [3, 64, 65])
+def test_windows_of_weights_that_are_not_numbers_are_skipped_to_the_end(size: int) -> None:
+    rule = {"stdp": {"hardbound": False, "eta_plus": 3e38, "eta_minus": 3e38, "tau_pre": "5 ms", "tau_post": "5 ms"}}
+    nodes = {
+        "x": {"source": "synthetic", "signal": "poisson", "size": 5, "rate": "100 Hz", "length": "300 ms"},
+        "n": {
+            "neuron": "lif",
+            "on_error": "skip",
+            "size": size,
+            "inputs": [{"from": "x", "weights": 1.5, "learn": rule}],
+        },
+        "out": {"sink": "console", "input": "n"},
+    }
+    nodes["n"]["inputs"] = [{"from": "x", "weights": 1.5, "learn": rule}]
+    report = spikeflow.run_blocking(spikeflow.load({"nodes": nodes}))
+    assert report.exit_code == 0 and 0 < report.nodes["n"]["errors"] < 30

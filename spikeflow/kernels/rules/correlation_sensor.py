@@ -30,7 +30,6 @@ class CorrelationSensor(LearningRule):
     pre: ClassVar = ("z_pre",)
     post: ClassVar = ("z_post",)
     state: ClassVar = ("w", "post_pre", "correlation", "anti_correlation")
-    event_driven: ClassVar = False
 
     def constants(self, dt: Seconds) -> Mapping[str, float]:
         return {"fade": dt / self.tau_c, "anti_fade": dt / self.tau_ac}

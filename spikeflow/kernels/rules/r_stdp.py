@@ -39,7 +39,6 @@ class RStdp(Bounded):
     post: ClassVar = ("t_post", "reward", "z_post")
     state: ClassVar = ("w", "e")
     receptors: ClassVar = ("reward",)
-    event_driven: ClassVar = False
 
     def constants(self, dt: Seconds) -> Mapping[str, float]:
         found = {}

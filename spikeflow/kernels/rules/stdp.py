@@ -40,6 +40,7 @@ class Stdp(Bounded):
 
     pre: ClassVar = ("t_pre", "z_pre")
     post: ClassVar = ("t_post", "z_post")
+    event_driven: ClassVar = True
 
     @property
     def tolerance(self) -> float | None:

@@ -26,6 +26,7 @@ class StdpSensor(LearningRule):
 
     pre: ClassVar = ("a_pre", "z_pre")
     post: ClassVar = ("a_post", "z_post")
+    event_driven: ClassVar = True
 
     def constants(self, dt: Seconds) -> Mapping[str, float]:
         return {"keep": 1.0 - dt / self.tau_c}

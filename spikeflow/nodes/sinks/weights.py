@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from spikeflow.errors import ConnectError, EventError, Problem, shown, why
 from spikeflow.events import Grid, Indices, Kind, Stream, Values, columns
-from spikeflow.node import Inlet, Sink
+from spikeflow.node import Context, Inlet, Sink
+from spikeflow.nodes.event_writers import try_to_write
 from spikeflow.nodes.paths import GraphPath
 from spikeflow.units import Nanoseconds, format_ns
 
@@ -46,6 +46,14 @@ class Weights(Sink):
                 found = f"{stream.name!r} carries no weights [post, pre]"
                 yield Problem(("inputs",), found, "listen to the port of a projection that learns, such as hidden.w_x")
 
+    async def probe(self, context: Context) -> str:
+        """Look whether the file could be written; one that is there stays as it is."""
+        try:
+            await asyncio.to_thread(try_to_write, self.path)
+        except OSError as error:
+            raise ConnectError(str(error)) from None
+        return shown(self.path)
+
     async def consume(self, inlet: Inlet) -> None:
         """Keep the weights of one instant, and write them once it is known which."""
         stream = inlet.streams[0]
@@ -69,6 +77,8 @@ class Weights(Sink):
 
     def _open(self) -> None:
         try:
+            if self.path.is_dir():
+                raise ConnectError(f"{shown(self.path)!r} is a folder; name a file")
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._aside.touch()
             self._aside.unlink()
@@ -80,23 +90,27 @@ class Weights(Sink):
         return self.path.with_name(f".{self.path.name}.part")
 
     def _write(self, channel: Indices, value: Values, stream: Stream) -> None:
-        """Write the file beside its place, then put it there."""
-        matrix = self._matrix(channel, value, stream) if self.path.suffix == ".npy" else None
-        with self._aside.open("wb") as file:
-            if matrix is not None:
-                np.save(file, matrix)
-            else:
-                from scipy.sparse import coo_array, save_npz
+        """Write the file beside its place, then put it there; what is no matrix becomes a sparse file all the same."""
+        whole = len(channel) == stream.size == len(np.unique(channel))
+        path = self.path if whole else self.path.with_suffix(".npz")
+        aside = self._aside
+        try:
+            with aside.open("wb") as file:
+                if path.suffix == ".npy":
+                    matrix = np.zeros(stream.size, value.dtype)
+                    matrix[channel] = value
+                    np.save(file, matrix.reshape(stream.shape))
+                else:
+                    from scipy.sparse import coo_array, save_npz
 
-                post, pre = np.divmod(channel.astype(np.int64), stream.shape[1])
-                save_npz(file, coo_array((value, (post, pre)), shape=stream.shape))
-        self._aside.replace(self.path)
-
-    def _matrix(self, channel: Indices, value: Values, stream: Stream) -> npt.NDArray[np.floating]:
-        if len(channel) != stream.size or len(np.unique(channel)) != stream.size:
+                    post, pre = np.divmod(channel.astype(np.int64), stream.shape[1])
+                    save_npz(file, coo_array((value, (post, pre)), shape=stream.shape))
+            aside.replace(path)
+        except OSError as error:
+            aside.unlink(missing_ok=True)
             raise EventError(
-                f"{len(channel)} synapses for {stream.size} pairs of neurons are no matrix; let the path end in .npz"
-            )
-        matrix = np.zeros(stream.size, value.dtype)
-        matrix[channel] = value
-        return matrix.reshape(stream.shape)
+                f"{shown(path)!r} cannot be written: {why(error)}; make room, or name another place"
+            ) from None
+        if path != self.path:
+            found = f"{len(channel)} synapses for {stream.size} pairs of neurons are no matrix"
+            self.context.log("warning", f"{found}; they are in {shown(path)!r}: let the path end in .npz")

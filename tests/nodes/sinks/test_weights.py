@@ -11,7 +11,7 @@ import pytest
 import scipy.sparse
 
 import spikeflow
-from spikeflow.errors import ConnectError, EventError
+from spikeflow.errors import ConnectError
 from spikeflow.events import Grid, Stream, sample_batch
 from spikeflow.nodes.sinks.weights import Weights
 from tests.nodes.conftest import Examples, GivingInlet, bind_sink
@@ -57,10 +57,17 @@ async def test_which_synapses_there_are_is_kept_in_a_sparse_file(tmp_path: Path)
     assert found.row.tolist() == [0, 1, 1, 1] and found.col.tolist() == [0, 1, 1, 2]
 
 
-async def test_synapses_that_are_no_matrix_are_no_matrix_file(tmp_path: Path) -> None:
-    with pytest.raises(EventError, match=r"4 synapses for 6 pairs of neurons are no matrix; let the path end in \.npz"):
-        await consumed(Weights(path=tmp_path / "w.npy"), said([2], [0, 1, 4, 5]))
-    assert list(tmp_path.iterdir()) == []
+async def test_synapses_that_are_no_matrix_are_kept_in_a_sparse_file_with_a_word(tmp_path: Path) -> None:
+    (text,) = await consumed(Weights(path=tmp_path / "w.npy"), said([2], [0, 1, 4, 5]))
+    assert text.startswith("4 synapses for 6 pairs of neurons are no matrix; they are in ")
+    assert text.endswith("w.npz': let the path end in .npz")
+    assert [path.name for path in tmp_path.iterdir()] == ["w.npz"]
+
+
+async def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "w.npy").mkdir()
+    with pytest.raises(ConnectError, match="is a folder"):
+        await consumed(Weights(path=tmp_path / "w.npy"), said([2], list(range(6))))
 
 
 async def test_a_run_that_ends_too_early_says_so_and_leaves_the_old_file(tmp_path: Path) -> None:
@@ -113,3 +120,19 @@ def test_learned_weights_act_in_another_run_as_they_were_saved(tmp_path: Path) -
     frozen: Any = scipy.sparse.load_npz(tmp_path / "again.npz")
     assert frozen.row.tolist() == learned.row.tolist() and frozen.col.tolist() == learned.col.tolist()
     assert np.array_equal(frozen.data, learned.data)
+
+
+@pytest.mark.parametrize("window", ["10 ms", "70 ms"])
+def test_without_a_time_the_weights_after_the_last_tick_are_kept(tmp_path: Path, window: str) -> None:
+    rule = {"stdp": {"eta_plus": 0.2, "eta_minus": 0.1, "w_max": 3, "integrator": "exact"}}
+    nodes = {
+        "x": {"source": "synthetic", "signal": "poisson", "size": 30, "rate": "40 Hz", "length": "437 ms"},
+        "n": {"neuron": "lif", "size": 20, "inputs": [{"from": "x", "weights": 1.0, "learn": rule}]},
+        "kept": {"sink": "weights", "input": "n.w_x", "path": str(tmp_path / "w.npy")},
+        "every": {"neuron": "lif", "size": 20, "inputs": [{"from": "x", "weights": 1.0, "learn": rule}],
+                  "record": {"w_x": {"every": "1 ms"}}},
+        "whole": {"sink": "weights", "input": "every.w_x", "path": str(tmp_path / "every.npy"), "at": "436 ms"},
+    }  # fmt: skip
+    spikeflow.run_blocking(spikeflow.load({"nodes": nodes, "time": {"window": window}}))
+    learned = np.load(tmp_path / "w.npy")
+    assert np.array_equal(learned, np.load(tmp_path / "every.npy")) and np.ptp(learned) > 0.5
