@@ -11,7 +11,7 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from spikeflow.catalog import node_class
-from spikeflow.errors import ParameterError, nearest
+from spikeflow.errors import ParameterError, many, nearest
 from spikeflow.events import Batch, Grid, Stream, Window, build, raw_columns
 from spikeflow.node import Context, Encoder, Node
 from spikeflow.units import Seconds, format_ns, parse_ns
@@ -143,7 +143,7 @@ def _ticks(array: Array, ticks: int | None, frame_ns: int | None, dt_ns: int) ->
             raise ParameterError(f"a frame of {format_ns(frame_ns)}", f"give a multiple of dt, {format_ns(dt_ns)}")
         return max(rows, 1, 0 if frame_ns is None or array.ndim == 2 else frame_ns // dt_ns)
     if ticks < max(1, rows):
-        raise ParameterError(f"{ticks} ticks for {rows} rows of values", "give as many ticks, or more")
+        raise ParameterError(f"{many(ticks, 'tick')} for {many(rows, 'row')} of values", "give as many ticks, or more")
     return ticks
 
 

@@ -113,7 +113,7 @@ def test_random_spikes_depend_on_the_seed_and_the_name() -> None:
         ({"values": [[1.0], [1.0, 2.0]]}, "values is a list of rows of several lengths"),
         ({"values": ["a"]}, "values hold <U1"),
         ({"values": np.ones((5, 2)), "ticks": 3}, "3 ticks for 5 rows of values"),
-        ({"ticks": 0}, "0 ticks for 1 rows of values"),
+        ({"ticks": 0}, "0 ticks for 1 row of values"),
         ({"dt": 0}, "dt of 0 — "),
         ({"frame": "2500 us"}, "a frame of 2500 us — give a multiple of dt, 1 ms"),
         ({"frame": "2500 us", "ticks": 5}, "frame: frame is 2500 us, which is not a multiple of dt, 1 ms — write 2 ms"),

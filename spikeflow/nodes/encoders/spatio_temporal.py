@@ -32,6 +32,8 @@ class SpatioTemporal(FramedEncoder):
     def start(self, size: int) -> None:
         """No channel holds a value."""
         self.begin_frames(size)
+        self.due = np.full(size, -1, np.int64)
+        """In which tick of this frame each channel spikes; -1 where it does not."""
 
     def encode(self, samples: pa.RecordBatch) -> pa.RecordBatch:
         """Encode one window.
@@ -46,11 +48,13 @@ class SpatioTemporal(FramedEncoder):
             return empty(SPIKES)  # a frame that begins here has nothing to begin with
         grid, found = self.context.grid, []
         for part, value in self.latched(samples):
-            tick = part.first + ticks_after(value, self.t_late, grid.dt, self.frame_ticks)
-            channel = np.flatnonzero((tick >= part.low) & (tick < part.high) & ~np.isnan(value))
-            channel = channel[np.argsort(tick[channel], kind="stable")]
-            found.append((tick[channel], channel))
-        if not any(len(tick) for tick, _ in found):
+            if part.begins:
+                self.due = np.where(np.isnan(value), -1, ticks_after(value, self.t_late, grid.dt, self.frame_ticks))
+            channel = np.flatnonzero((self.due >= part.low - part.first) & (self.due < part.high - part.first))
+            if len(channel):
+                channel = channel[np.argsort(self.due[channel], kind="stable")]
+                found.append((part.first + self.due[channel], channel))
+        if not found:
             return empty(SPIKES)
         tick, channel = (np.concatenate(column) for column in zip(*found, strict=True))
         return spike_batch(grid.origin_ns + tick * grid.dt_ns, channel.astype(np.uint32))
