@@ -99,7 +99,9 @@ async def agree(url: str, folder: Path, machines: int, later: int, rounds: int) 
     assert schema.metadata[b"copies"] == str(copies).encode()
     t_ns, channel, value = raw_columns(whole["machines"])
     spoken = 0
-    for k in range(machines):
+    # alone each takes a run of its own: of many machines one in twenty, and all that came later
+    compared = sorted({*range(0, machines, 20 if machines > 20 else 1), *range(machines - later, machines)})
+    for k in compared:
         own = channel // 2 == k
         one = {key: text for key, text in schema.metadata.items() if key not in (b"copies", b"shape")} | {b"size": b"2"}
         path = folder / "one.arrow"
@@ -119,7 +121,7 @@ async def agree(url: str, folder: Path, machines: int, later: int, rounds: int) 
             for got, want in zip((t[mine], index[mine] % size, values[mine]), columns(alone), strict=True):
                 assert got.tobytes() == want[until].tobytes(), f"{name} of machine {k}"
             spoken += name == "hidden" and bool(mine.any())
-    assert spoken > machines // 2
+    assert spoken > len(compared) // 2
 
 
 async def test_machines_that_appear_on_the_way_give_what_they_give_alone(mosquitto: Mosquitto, tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_any_windows_on_any_backends_give_the_bits_of_the_reference(
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(names, CASES)
 @given(plan=plans, segments=relays)
-@settings(max_examples=20)
+@settings(max_examples=5)
 def test_any_option_on_any_backends_gives_the_bits_of_the_reference(
     kind: str, chosen: Any, precision: Any, plan: Plan, segments: Any
 ) -> None:

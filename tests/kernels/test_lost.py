@@ -131,6 +131,5 @@ def test_windows_of_weights_that_are_not_numbers_are_skipped_to_the_end(size: in
         },
         "out": {"sink": "console", "input": "n"},
     }
-    nodes["n"]["inputs"] = [{"from": "x", "weights": 1.5, "learn": rule}]
     report = spikeflow.run_blocking(spikeflow.load({"nodes": nodes}))
     assert report.exit_code == 0 and 0 < report.nodes["n"]["errors"] < 30
