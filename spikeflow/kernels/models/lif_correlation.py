@@ -14,6 +14,8 @@ from spikeflow.kernels.rules.correlation_sensor import CorrelationSensor
 class LifCorrelation(Lif):
     """The neurons of `lif`; every projection to them has a correlation sensor in each synapse, unless it learns itself.
 
+    dv/dt = (v_leak - v + i) / tau_mem,  di/dt = -i / tau_syn;  where v > v_th: a spike, v = v_reset. The sensors'
+    equations are those of the rule `correlation_sensor`.
     Ports such as `correlation_x` and `anti_correlation_x`, for a projection from x, carry what the sensors measured.
     Source: Norse 1.1, lif_correlation_step: a step of the neurons, then of the sensors, for recurrent synapses between
     the spikes of the last tick and those of this one.
