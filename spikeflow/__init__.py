@@ -12,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from spikeflow.decoding import decode
     from spikeflow.errors import GraphError, NodeError, SpikeflowError
     from spikeflow.events import columns, sample_batch, spike_batch
     from spikeflow.node import Decoder, Encoder, Inlet, Outlet, Sink, Source
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "spikeflow.decoding": ("decode",),
     "spikeflow.errors": ("GraphError", "NodeError", "SpikeflowError"),
     "spikeflow.events": ("columns", "sample_batch", "spike_batch"),
     "spikeflow.node": ("Decoder", "Encoder", "Inlet", "Outlet", "Sink", "Source"),
@@ -58,6 +60,7 @@ __all__ = [
     "SpikeflowError",
     "__version__",
     "columns",
+    "decode",
     "load",
     "run",
     "run_blocking",
