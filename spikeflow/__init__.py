@@ -12,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from spikeflow.decoding import decode
     from spikeflow.encoding import encode
     from spikeflow.errors import GraphError, NodeError, SpikeflowError
     from spikeflow.events import columns, sample_batch, spike_batch
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "spikeflow.decoding": ("decode",),
     "spikeflow.encoding": ("encode",),
     "spikeflow.errors": ("GraphError", "NodeError", "SpikeflowError"),
     "spikeflow.events": ("columns", "sample_batch", "spike_batch"),
@@ -60,6 +62,7 @@ __all__ = [
     "SpikeflowError",
     "__version__",
     "columns",
+    "decode",
     "encode",
     "load",
     "run",

@@ -19,7 +19,7 @@ LAYERS = (
     ("kernels",),
     ("nodes",),
     ("catalog",),
-    ("spec", "simulation", "encoding"),
+    ("spec", "simulation", "encoding", "decoding"),
     ("runtime",),
     ("session", "testing"),
     ("monitor",),
@@ -33,6 +33,7 @@ KNOWS_MODELS = {"catalog", "cli.doctor", "nodes.encoders.lif_ex_current", "nodes
 """The catalogue names a model's class by its file; the doctor compiles one; two encoders say which one theirs is."""
 READS_NUMBERS = {"nodes.number_files"}
 """Fields that hold numbers read their files as weights are read."""
+RUNS = {"spec", "runtime", "catalog", "session", "decoding"}
 
 
 def modules() -> dict[str, Path]:
@@ -90,7 +91,7 @@ def test_kernels_know_nothing_of_arrow_asyncio_or_yaml(name: str) -> None:
     assert {top(one) for one in own(name)} <= {"kernels", "errors", "units", "noise", "machine"}
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if top(name) in ("spec", "runtime", "catalog", "session")])
+@pytest.mark.parametrize("name", [name for name in MODULES if top(name) in RUNS])
 def test_nobody_who_runs_nodes_names_one(name: str) -> None:
     assert not [one for one in own(name) if top(one) == "nodes"]
 

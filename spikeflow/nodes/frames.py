@@ -50,12 +50,16 @@ def samples_of(node: Node, answers: Sequence[Answer]) -> pa.RecordBatch:
     schema = node.context.outlet.plain
     if not answers:
         return empty(schema)
-    at = np.repeat([tick for tick, _, _ in answers], [len(channel) for _, channel, _ in answers])
     grid = node.context.grid
-    channel = np.concatenate([channel for _, channel, _ in answers])
-    value = np.concatenate([value for _, _, value in answers])
+    tick, channel, value = answers[0]
+    if len(answers) == 1:
+        at = np.full(len(channel), tick, np.int64)
+    else:
+        at = np.repeat(np.array([tick for tick, _, _ in answers]), [len(channel) for _, channel, _ in answers])
+        channel = np.concatenate([channel for _, channel, _ in answers])
+        value = np.concatenate([value for _, _, value in answers])
     with np.errstate(over="ignore"):
-        return build(schema, grid.origin_ns + at.astype(np.int64) * grid.dt_ns, channel, value)
+        return build(schema, grid.origin_ns + at * grid.dt_ns, channel, value)
 
 
 class Parted(Decoder):

@@ -81,7 +81,7 @@ class Exponential(Decoder):
         if self._pooled:
             neuron = np.zeros_like(neuron)
         tick = self.context.grid.ticks(t_ns)
-        heads = np.flatnonzero(np.diff(tick, prepend=-1)).tolist()
+        heads = np.flatnonzero(np.diff(tick, prepend=-1)).tolist() if len(tick) else []
         busy = dict(zip(tick[heads].tolist(), pairwise([*heads, len(tick)]), strict=True))
         found: list[Answer] = []
         for now in sorted({*busy, *asked}):
@@ -94,7 +94,6 @@ class Exponential(Decoder):
 
     def _add(self, now: int, neuron: Indices, value: Values | None) -> None:
         """Let the spikes of a tick in."""
-        ones = np.unique(neuron)
-        self.y[ones] *= np.exp((now - self.tick[ones]) * self._fade)
-        self.tick[ones] = now
+        self.y[neuron] = self.y[neuron] * np.exp((now - self.tick[neuron]) * self._fade)  # for two spikes as for one
+        self.tick[neuron] = now
         np.add.at(self.y, neuron, 1.0 if value is None else value)

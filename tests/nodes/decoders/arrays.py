@@ -24,8 +24,10 @@ def answers(
     kind = values.dtype.kind
     fill = ~np.isnan(values) if kind == "f" else values != 0
     tick, index = np.nonzero(fill)
-    stream = Stream("x", "samples" if kind == "f" else "spikes", values.shape[1], kind in "iu")
-    given = None if kind == "b" else values[tick, index].astype(np.float32)
+    stream = Stream(
+        "x", "samples" if kind == "f" else "spikes", values.shape[1], kind in "iu", double=values.dtype == np.float64
+    )
+    given = None if kind == "b" else values[tick, index]
     record = build(stream.plain, grid.origin_ns + tick * grid.dt_ns, index.astype(np.uint32), given)
     ran = run_node(node, (stream, record), ticks=len(values) + 1, grid=grid, **more)
     rows = ran.rows()
