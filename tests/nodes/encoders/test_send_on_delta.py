@@ -41,7 +41,8 @@ def test_what_was_sent_last_is_nearer_than_a_threshold_to_every_sample(samples: 
     record = recorded([(step, np.float32(value) if abs(value) < 1e30 else 0.0) for step, value in samples])
     node = SendOnDelta(threshold=threshold)
     t_ns, channel, value = (column.to_numpy() for column in record.columns)
-    events = [(t, c, v) for t, c, v in zip(t_ns.astype(np.int64), channel, value, strict=True) if np.isfinite(v)]
+    rows = zip(t_ns.astype(np.int64).tolist(), channel.tolist(), value.tolist(), strict=True)
+    events = [row for row in rows if np.isfinite(row[2])]
     last: dict[int, float] = {}
     expected = 0
     for _, where, x in events:
