@@ -65,14 +65,11 @@ class Network(Laid):
 
     # ---- stepping
 
-    def step(
-        self, first_tick: int, ticks: int, arriving: Mapping[str, Events | Columns], final: bool = False
-    ) -> dict[str, Result]:
+    def step(self, first_tick: int, ticks: int, arriving: Mapping[str, Events | Columns]) -> dict[str, Result]:
         """Step ticks `first_tick` to `first_tick + ticks`.
 
         Args:
             arriving: events of each train within these ticks, in time order; a train that is not there is silent.
-            final: whether no tick follows; then what has been learned is recorded after the last one, too.
 
         Raises:
             EventError: events outside these ticks or out of order, or an index beyond the train's size.
@@ -88,7 +85,7 @@ class Network(Laid):
             self._append(name, events)
         if self._records:
             self._make_room_for_records(first_tick, stop)
-        learned = self._learn(first_tick, stop, final) if self._plastic else self._go(stop)
+        learned = self._learn(first_tick, stop) if self._plastic else self._go(stop)
         results = {}
         for name, first, last, base, values in self._outputs:
             start, end = table[first], table[last]
@@ -121,14 +118,10 @@ class Network(Laid):
             self._run()
         return ()
 
-    def _learn(self, first: int, stop: int, final: bool) -> Sequence[Learned]:
+    def _learn(self, first: int, stop: int) -> Sequence[Learned]:
         """Step up to tick `stop`, and look at synapses after the ticks at which they are recorded."""
-        end = {stop - 1} if final and stop > first else set[int]()
         kept = {
-            (plastic, state): (
-                sorted({*range(-(-first // every) * every, stop, every), *end}),
-                plastic.chosen(channels),
-            )
+            (plastic, state): (range(-(-first // every) * every, stop, every), plastic.chosen(channels))
             for plastic in self._plastic
             for state, (channels, every) in plastic.learning.record.items()
             if state in plastic.states

@@ -326,7 +326,7 @@ class Stepped:
                 given[train] = batch.arrays
                 if shift_ns:
                     given[train] = self._late(*batch.arrays, shift_ns, self._forgot.get(member))
-        results = self._network.step(window.first_tick, window.ticks, given, window.last)
+        results = self._network.step(window.first_tick, window.ticks, given)
         found = []
         for name, port, schema in self._outlets:
             t_ns, neuron, recorded, value = results[name]

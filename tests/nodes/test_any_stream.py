@@ -15,7 +15,7 @@ from spikeflow.events import Grid, Stream, build
 from spikeflow.testing import difference, run_node
 from tests.nodes.test_conformance import examples
 
-ORIGIN_NS, DT_NS, TICKS, SIZE = 5_000_000_000, 1_000_000, 60, 3
+ORIGIN_NS, DT_NS, TICKS, SIZE = 5_000_000_000, 1_000_000, 60, 5
 EXAMPLES = [(kind, number) for kind in kinds("encoder") for number in range(len(examples("encoder", kind)))]
 VALUES = st.sampled_from([0.0, 0.25, 1.0, 2.0, 3.0, -1.5, float("nan"), float("inf"), float("-inf")])
 ROWS = st.lists(

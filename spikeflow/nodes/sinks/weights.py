@@ -34,7 +34,8 @@ class Weights(Sink):
 
     path: GraphPath = Field(description="a file that ends in .npy or .npz")
     at: Annotated[Nanoseconds, Field(ge=0)] | None = Field(
-        None, description="keep the first weights sent at or after this time from the origin; the last ones unless said"
+        None,
+        description="keep the first weights sent at or after this time from the origin; else the last that are sent",
     )
 
     def check(self, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
@@ -61,12 +62,18 @@ class Weights(Sink):
         kept: tuple[Indices, Values] | None = None
         await asyncio.to_thread(self._open)
         inlet.opened()
-        async for batch in inlet:
-            t_ns, channel, value = columns(batch)
+        sent_ns = end_ns = 0
+        while True:
+            try:
+                batch = await inlet.take()
+            except StopAsyncIteration:
+                break
+            end_ns = batch.window.end_ns
+            t_ns, channel, value = columns(batch.record)
             if not len(t_ns) or (due is not None and (kept is not None or t_ns[-1] < due)):
                 continue
             chosen = t_ns == (t_ns[-1] if due is None else t_ns[np.searchsorted(t_ns, due)])
-            kept = channel[chosen], value[chosen]
+            kept, sent_ns = (channel[chosen], value[chosen]), int(t_ns[chosen][0])
             if due is not None:
                 await asyncio.to_thread(self._write, *kept, stream)
         if kept is None:
@@ -74,6 +81,10 @@ class Weights(Sink):
             self.context.log("warning", f"no weights came{when}; {shown(self.path)!r} is not written")
         elif due is None:
             await asyncio.to_thread(self._write, *kept, stream)
+            if end_ns - sent_ns > self.context.grid.dt_ns:
+                port = stream.name.partition(".")[2]
+                found = f"the weights in {shown(self.path)!r} are those of {format_ns(end_ns - sent_ns)} before the end"
+                self.context.log("warning", f"{found}; `record: {{{port}: {{every: …}}}}` sends them more often")
 
     def _open(self) -> None:
         try:

@@ -39,7 +39,8 @@ async def consumed(node: Weights, record: pa.RecordBatch, ticks: int = 40) -> li
 
 
 async def test_the_last_weights_are_kept_as_a_matrix_of_post_and_pre(tmp_path: Path) -> None:
-    await consumed(Weights(path=tmp_path / "new/w.npy"), said([3, 14, 25], list(range(6))))
+    (text,) = await consumed(Weights(path=tmp_path / "new/w.npy"), said([3, 14, 25], list(range(6))))
+    assert "are those of 15 ms before the end; `record: {w_x: {every: …}}` sends them more often" in text
     np.testing.assert_allclose(np.load(tmp_path / "new/w.npy"), np.arange(6).reshape(2, 3) + 0.25, rtol=1e-6)
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["w.npy"]
 
@@ -51,14 +52,14 @@ async def test_the_first_weights_from_a_time_on_are_kept(tmp_path: Path, at: str
 
 
 async def test_which_synapses_there_are_is_kept_in_a_sparse_file(tmp_path: Path) -> None:
-    await consumed(Weights(path=tmp_path / "w.npz"), said([2], [0, 4, 4, 5]))
+    await consumed(Weights(path=tmp_path / "w.npz"), said([2], [0, 4, 4, 5]), ticks=3)
     found: Any = scipy.sparse.load_npz(tmp_path / "w.npz")
     assert found.shape == (2, 3)
     assert found.row.tolist() == [0, 1, 1, 1] and found.col.tolist() == [0, 1, 1, 2]
 
 
 async def test_synapses_that_are_no_matrix_are_kept_in_a_sparse_file_with_a_word(tmp_path: Path) -> None:
-    (text,) = await consumed(Weights(path=tmp_path / "w.npy"), said([2], [0, 1, 4, 5]))
+    (text,) = await consumed(Weights(path=tmp_path / "w.npy"), said([2], [0, 1, 4, 5]), ticks=3)
     assert text.startswith("4 synapses for 6 pairs of neurons are no matrix; they are in ")
     assert text.endswith("w.npz': let the path end in .npz")
     assert [path.name for path in tmp_path.iterdir()] == ["w.npz"]
@@ -120,19 +121,3 @@ def test_learned_weights_act_in_another_run_as_they_were_saved(tmp_path: Path) -
     frozen: Any = scipy.sparse.load_npz(tmp_path / "again.npz")
     assert frozen.row.tolist() == learned.row.tolist() and frozen.col.tolist() == learned.col.tolist()
     assert np.array_equal(frozen.data, learned.data)
-
-
-@pytest.mark.parametrize("window", ["10 ms", "70 ms"])
-def test_without_a_time_the_weights_after_the_last_tick_are_kept(tmp_path: Path, window: str) -> None:
-    rule = {"stdp": {"eta_plus": 0.2, "eta_minus": 0.1, "w_max": 3, "integrator": "exact"}}
-    nodes = {
-        "x": {"source": "synthetic", "signal": "poisson", "size": 30, "rate": "40 Hz", "length": "437 ms"},
-        "n": {"neuron": "lif", "size": 20, "inputs": [{"from": "x", "weights": 1.0, "learn": rule}]},
-        "kept": {"sink": "weights", "input": "n.w_x", "path": str(tmp_path / "w.npy")},
-        "every": {"neuron": "lif", "size": 20, "inputs": [{"from": "x", "weights": 1.0, "learn": rule}],
-                  "record": {"w_x": {"every": "1 ms"}}},
-        "whole": {"sink": "weights", "input": "every.w_x", "path": str(tmp_path / "every.npy"), "at": "436 ms"},
-    }  # fmt: skip
-    spikeflow.run_blocking(spikeflow.load({"nodes": nodes, "time": {"window": window}}))
-    learned = np.load(tmp_path / "w.npy")
-    assert np.array_equal(learned, np.load(tmp_path / "every.npy")) and np.ptp(learned) > 0.5
