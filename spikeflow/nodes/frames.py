@@ -261,7 +261,9 @@ class Readout(Counted):
     """Whether `since` is kept."""
 
     frame: Annotated[Nanoseconds, Field(gt=0)] | None = Field(
-        None, description="count spikes over frames of this length; whole ticks. They count as those of other decoders"
+        None,
+        description="count spikes over frames of this length; whole ticks. Frames count from the origin, or from where "
+        "the node forgot",
     )
     over: Annotated[Nanoseconds, Field(gt=0)] | None = Field(
         None, description="in place of frames: count spikes over so much time just past; whole ticks"

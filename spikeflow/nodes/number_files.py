@@ -33,7 +33,7 @@ def _numbers(value: Any, info: ValidationInfo) -> Any:
 
 
 Numbers = Annotated[
-    File | npt.NDArray[Any] | float,
+    Any,  # a File or an array
     PlainValidator(_numbers),
     WithJsonSchema(
         {"anyOf": [{"type": "number"}, {"type": "array"}, {"type": "string", "pattern": r"\.np[yz](#.+)?$"}]}
