@@ -118,7 +118,8 @@ async def agree(url: str, folder: Path, machines: int, later: int, rounds: int) 
             size = int(whole[name].schema.metadata[b"size"]) // copies
             mine = index // size == k
             until = columns(alone)[0] <= t.max(initial=0)  # alone it runs on for a little
-            for got, want in zip((t[mine], index[mine] % size, values[mine]), columns(alone), strict=True):
+            pairs: Any = zip((t[mine], index[mine] % size, values[mine]), columns(alone), strict=True)
+            for got, want in pairs:
                 assert got.tobytes() == want[until].tobytes(), f"{name} of machine {k}"
             spoken += name == "hidden" and bool(mine.any())
     assert spoken > len(compared) // 2
