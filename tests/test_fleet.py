@@ -78,7 +78,8 @@ async def agree(url: str, folder: Path, machines: int, later: int, rounds: int) 
     async with start(graph(source, folder / "fleet")) as run:
         tap = run.tap("machines")
         await anext(tap)
-        source_stage: Any = next(stage for stage in run.engine.wired.stages if stage.name == "machines")
+        wired: Any = run.engine.wired
+        source_stage = next(stage for stage in wired.stages if stage.name == "machines")
         await source_stage.outlet.is_open.wait()  # windows close before it has subscribed, too
         plant = Plant(url)
         async with plant.client:
