@@ -36,7 +36,8 @@ def test_a_resumed_run_gives_the_rest_of_the_whole_one(nodes: dict[str, Any], wi
     assume(set("+".join(point.states).split("+")) >= set(nodes))  # a node that has ended before has no state there
     rest = play(nodes, resume=point)
     for name, rows in whole.items():
-        assert rest[name] == [row for row in rows if row[0] >= point.tick], name
+        left = [row for row in rows if row[0] >= point.tick]
+        assert rest.get(name, []) == left, name  # a stream without a row is not among the collected ones
 
 
 def test_a_checkpoint_holds_the_state_at_a_window_s_end() -> None:
