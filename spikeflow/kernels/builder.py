@@ -123,6 +123,7 @@ class Builder:
             raise ParameterError(f"a delay of 0 from {projection.source!r} to itself", "delay it by a tick or more")
 
     def _head(self, order: list[int], skip: bool, seed: int) -> None:
+        self.span = self._span(order)
         self._set(
             0, H_ORIGIN=self.origin_ns, H_STEP=self.dt_ns, H_SKIP=int(skip),
             H_GROUPS=len(self.groups), H_GROUP=self.group_at, H_SOURCES=len(self.members), H_SOURCE=self.source_at,
@@ -131,7 +132,38 @@ class Builder:
             H_LEARNINGS=len(self.lessons), H_LEARNING=self.learning_at, H_FORMS=len(self.program.forms),
             H_ORDER=self._more(order),
             H_SCRATCH=self._more([0] * self._scratch()),
+            H_SPAN=self.span, H_FOUND=-1, H_NEURON=-1, H_COUNTS=self._more([0] * self.span),
+            H_BOUNDS=self._more([0] * (2 * self.span * self._most_listed())),
+            H_BITS=sum(tiles_of(group.size) for group in self.groups) * (TILE // 8),
         )  # fmt: skip
+
+    def _span(self, order: list[int]) -> int:
+        """How many ticks a population may be stepped before the others are, without a spike that comes too late."""
+        if self.lessons or any(group.model.graded for group in self.groups):
+            return 1  # what learns looks at all populations of a tick; what spikes carry is read at their tick
+        turn = {place: k for k, place in enumerate(order)}
+        span = _SPAN
+        for projection in self.projections:
+            source, target = self.place[projection.source], self.place[projection.target]
+            if source in turn and turn[source] >= turn[target]:
+                span = min(span, int(projection.synapses.delays[0]))
+        most = max((tiles_of(group.size) for group in self.groups), default=1)
+        return max(1, min(span, _BITS // (most * TILE)))
+
+    def _block(self, place: int, rows: int) -> int:
+        """How many tiles of a population go through several ticks before the next ones do."""
+        group = self.groups[place]
+        listed = [p.synapses for p in self.projections if p.target == group.name]
+        apart = not group.record and not any(target == place for target, _ in self.couplings)
+        apart = apart and not any(p.hold for p in self.projections if p.target == group.name)
+        apart = apart and all(synapses.kind != layout.CSR and synapses.delays.size == 1 for synapses in listed)
+        if not apart or group.copies > 1:
+            return tiles_of(group.size)
+        return max(1, _CACHE // (rows * TILE * np.dtype(group.precision).itemsize))
+
+    def _most_listed(self) -> int:
+        targets = [projection.target for projection in self.projections] + [place for place, _ in self.couplings]
+        return max((targets.count(target) for target in targets), default=0) + len(self.couplings)
 
     def _scratch(self) -> int:
         delays = max((projection.synapses.delays.size for projection in self.projections), default=1)
@@ -160,6 +192,9 @@ class Builder:
             listed += [k for k, coupling in own if not coupling.after]
             after = [k for k, coupling in own if coupling.after]
             value = decided.states.index(group.model.graded) if group.model.graded else -1
+            if after and value >= 0:
+                found = f"graded spikes and a coupling that acts after them in {group.name!r}"
+                raise ParameterError(found, "let it act before the equations")
             states, inputs = len(decided.states), len(decided.receptors)
             rows = states + inputs + len(decided.rows) + int(spare)
             tiles = tiles_of(group.size)
@@ -179,7 +214,8 @@ class Builder:
                 G_FORM=self.which[place], G_BASE=base, G_TILES=tiles, G_ROWS=rows, G_SIZE=group.size, G_STATES=states,
                 G_INPUTS=inputs, G_CONSTANT=constant, G_REST=self.rest_count, G_RESTING=0,
                 G_LIST=self._more(listed), G_LISTED=len(listed), G_AFTER=self._more(after), G_AFTERS=len(after),
-                G_KEY=self._more([k - 2**64 if k >= 2**63 else k for k in keys]), G_VALUE=value, G_EACH=group.each,
+                G_KEY=self._more([k - 2**64 if k >= 2**63 else k for k in keys]),
+                G_VALUE=value, G_EACH=group.each, G_BLOCK=self._block(place, rows),
             )  # fmt: skip
             self.rest_count += tiles
 
@@ -337,7 +373,8 @@ class Builder:
             if self.weight_count[of]:
                 np.concatenate(parts, out=flat[: self.weight_count[of]])
             weights[of] = flat
-        mask = aligned(max(self.rest_count, 1) * TILE, np.uint8)
+        most = max((tiles_of(group.size) for group in self.groups), default=1)
+        mask = aligned(max(self.rest_count, 1) * TILE + most * self.span * 8, np.uint8)
         any_typed: dict[str, Any] = {
             "table": np.array(self.table, np.int64),
             "real32": real["float32"], "real64": real["float64"],
@@ -353,6 +390,12 @@ class Builder:
 
 
 _NEVER = 2**62
+_SPAN = 128
+"""The most ticks in hand: what is done once for them is then a hundredth of the work."""
+_BITS = 2**27
+"""The most bits of neurons and ticks in hand: 16 MB."""
+_CACHE = 256 * 1024
+"""Bytes of state of a block: they stay in the second cache, which is as fast as the equations are."""
 
 
 def _distinct(

@@ -137,7 +137,11 @@ def _form(form: Form, precision: Precision, place: int) -> str:
         others = ", ".join(constant[name] for name in ("rho_reset", "one", "zero"))
         lines += [f"shared_count_down<{real}>(cell[{rho} * TILE], free, spiked, {others}, next_{rho});"]
     for k in range(states):
-        lines += [f"shared_flush<{real}>(next_{k}, {constant['tiny']}, {constant['zero']}, cell[{k} * TILE]);"]
+        lines += [f"cell[{k} * TILE] = next_{k};"]
+    lines += [f"if (tick % {vocabulary.FLUSH_EVERY} == 0) {{"]
+    for k in range(states):
+        lines += [f"    shared_flush<{real}>(next_{k}, {constant['tiny']}, {constant['zero']}, cell[{k} * TILE]);"]
+    lines += ["}"]
     head = (
         f"// {model}, {precision}\n__device__ __forceinline__ bool step_{place}(\n"
         f"    {real} *cell, const {real} *constant, const long long *key, long long neuron, long long tick) {{"

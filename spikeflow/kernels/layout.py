@@ -41,6 +41,15 @@ HEAD = (
     "H_FORMS",  # how many forms the program has; its learning rules come behind them
     "H_ORDER",  # where the order of the populations within a tick is listed
     "H_SCRATCH",  # room for a backend's own use: twice the most delays, or 8 numbers a tile
+    # What follows is the Numba backend's own.
+    "H_SPAN",  # how many ticks a population may be ahead of the others: their events take longer to come back to it
+    "H_END",  # the end of the ticks in hand; earlier where a state was not a number
+    "H_AT",  # which population has to go on first, in their order
+    "H_FOUND",  # the spikes that it found and could not keep yet; -1 where it has yet to step
+    "H_NEURON",  # the neuron whose state is not a number; -1: look for it
+    "H_COUNTS",  # room for the spikes of each tick in hand
+    "H_BOUNDS",  # room for (first event, one past the last) of each plain projection and tick
+    "H_BITS",  # in `words`: a bit for each neuron that spiked, by tick
 )
 
 # One population.
@@ -63,6 +72,7 @@ GROUP = (
     "G_VALUE",  # the row of state that its spikes carry, or -1
     "G_LOST",  # 1 once a state is not a number, where a backend writes that down as it moves them
     "G_EACH",  # neurons of one copy, which noise counts: G_SIZE, unless the population is several copies of one
+    "G_BLOCK",  # tiles that go through several ticks before the others do; G_TILES where all must step together
 )
 
 # One stream of spikes or samples: what a population emitted, or what came from outside.
@@ -141,7 +151,8 @@ class Arrays:
     """What a backend gets, in the order of its arguments.
 
     `real32` and `real64` begin with room for the state of one tile, for a backend's own use.
-    `mask` holds the spikes of a tick, one byte a neuron, and `words` is the same memory, eight neurons a word.
+    `mask` holds the spikes of a tick, one byte a neuron, and `words` is the same memory, eight neurons a word; behind
+    them there is room for a bit for each neuron and tick.
     """
 
     table: npt.NDArray[np.int64]

@@ -184,7 +184,7 @@ class Network(Laid):
         table[_STATUS] = 0
         if status == layout.FULL:
             at = self._sources[place]
-            self._grow(place, int(table[at + COUNT] + table[at + SIZE]))
+            self._grow(place, int(table[at + COUNT] + max(table[at + SIZE], table[_FOUND] + 3)))
         elif status == layout.UNORDERED:
             self._sort(place)
         elif status == layout.LOST:
@@ -193,7 +193,8 @@ class Network(Laid):
             self._refuse(place)
 
     def _not_a_number(self, place: int) -> None:
-        tick = int(self._table[_TICK])
+        table = self._table
+        tick = int(table[_TICK])
         if place >= len(self.groups):
             plastic = self._plastic[place - len(self.groups)]
             for state in plastic.states:
@@ -203,8 +204,11 @@ class Network(Laid):
                     raise EventError(f"{found}, in its {plastic.key(state)!r}")
             raise EventError(f"what {plastic.target!r} learns is not a number at tick {tick}")
         group = self.groups[place]
+        known, table[_NEURON] = int(table[_NEURON]), -1
         for variable in self._forms[place][0].states:
             lost = np.flatnonzero(np.isnan(self.read(group.name, variable)))
+            if known >= 0:  # those before it are ahead of the tick
+                lost = lost[lost == known]
             if not lost.size:
                 continue
             if group.name in self._traces:
@@ -269,7 +273,7 @@ class Network(Laid):
             start += value.size
 
 
-_TICK, _STOP, _PAUSE, _STATUS, _DETAIL, _FRESH = (
-    CODES[k] for k in ("H_TICK", "H_STOP", "H_PAUSE", "H_STATUS", "H_DETAIL", "H_FRESH")
+_TICK, _STOP, _PAUSE, _STATUS, _DETAIL, _FRESH, _FOUND, _NEURON = (
+    CODES[k] for k in ("H_TICK", "H_STOP", "H_PAUSE", "H_STATUS", "H_DETAIL", "H_FRESH", "H_FOUND", "H_NEURON")
 )
 _new = tuple.__new__  # half the time of a named tuple's own, which parses arguments

@@ -23,15 +23,18 @@ from types import ModuleType
 
 import numpy as np
 
-from spikeflow.kernels import numba_text
+from spikeflow.kernels import numba_arrivals, numba_text, numba_words, vocabulary
 from spikeflow.kernels.layout import ARGUMENTS, CODES, Arrays
 from spikeflow.kernels.model import Form
-from spikeflow.kernels.numba_equations import learn_text, sweep_text
+from spikeflow.kernels.numba_equations import learn_text, settle_text, sweep_text
 from spikeflow.kernels.parts import Bind, Precision, Program
 from spikeflow.kernels.rule import RuleForm
 
-_LOOP = ("check", "drop_old", "begin", "full", "lose")
-_GROUP = ("sift", "spread", "deliver", "couple", "lose", "quiet", "keep", "same", "wake", "spike", "record", "group")
+_LOOP = ("check", "drop_old", "begin", "lose")
+_GROUP = (
+    "plain", "bounds", "add_up", "bulk", "sift", "spread", "deliver", "couple", "lose", "first_lost", "quiet", "keep",
+    "same", "wake", "count", "spikes", "record", "part", "group",
+)  # fmt: skip
 _NOISE = ("mixed", "draw", "uniform32", "uniform64")
 _TYPES = {
     "table": "int64", "real32": "float32", "real64": "float64", "weight32": "float32", "weight64": "float64",
@@ -87,6 +90,15 @@ def like(typing, array, number):
 
 
 @intrinsic
+def bits_of(typing, array, place):
+    def emit(context, builder, signature, arguments):
+        loaded = builder.load(builder.gep(arguments[0], [arguments[1]]))
+        return builder.bitcast(loaded, ir.IntType(array.dtype.bitwidth))
+
+    return (types.int32 if array.dtype.bitwidth == 32 else types.int64)(array, types.int64), emit
+
+
+@intrinsic
 def where(typing, flag, yes, no):
     kind = typing.unify_types(types.unliteral(yes), types.unliteral(no))
 
@@ -110,7 +122,7 @@ def which_of(typing, mask, first):
 @intrinsic
 def trailing_zeros(typing, word):
     def emit(context, builder, signature, arguments):
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
 
     return types.uint64(types.uint64), emit
 
@@ -149,9 +161,9 @@ def learn(typing, function, addresses, l):
 
 
 @intrinsic
-def tick(typing, function, addresses, place, equations, looks):
-    return _caller(types.int64, types.int64, types.int64, types.int64)(
-        typing, function, addresses, place, equations, looks
+def tick(typing, function, addresses, place, equations, looks, span):
+    return _caller(types.int64, types.int64, types.int64, types.int64, types.int64)(
+        typing, function, addresses, place, equations, looks, span
     )
 """
 _lock = threading.Lock()
@@ -191,21 +203,27 @@ def loop_text() -> str:
         "        if not begin(table, time, index, value):",
         "            return",
         "    while table[H_TICK] < table[H_PAUSE]:",
-        "        if full(table):",
-        "            return",
-        "        for k in range(table[H_GROUPS]):",
-        "            group = table[table[H_ORDER] + k]",
+        "        span = min(table[H_SPAN], table[H_PAUSE] - table[H_TICK])",
+        "        if table[H_AT] == 0 and table[H_FOUND] < 0:",
+        "            table[H_END] = table[H_TICK] + span",
+        "        while table[H_AT] < table[H_GROUPS]:",
+        "            group = table[table[H_ORDER] + table[H_AT]]",
         f"            form = {len(ARGUMENTS)} + {_PER_FORM} * table[table[H_GROUP] + group * N_GROUP + G_FORM]",
-        "            tick(addresses[form], place, group, addresses[form + 1], addresses[form + 2])",
+        "            tick(addresses[form], place, group, addresses[form + 1], addresses[form + 2], span)",
+        "            if table[H_STATUS] == FULL:",
+        "                return",
+        "            table[H_AT] += 1",
+        "        table[H_AT] = 0",
         "        for k in range(table[H_LEARNINGS]):",
         "            l = table[H_LEARNING] + k * N_LEARNING",
         "            if table[H_TICK] < table[l + L_UNTIL]:",
         f"                rule = {len(ARGUMENTS)} + {_PER_FORM} * table[H_FORMS] + table[l + L_RULE]",
         "                if learn(addresses[rule], place, l) != 0:",
-        "                    lose(table, table[H_GROUPS] + k)",
+        "                    lose(table, table[H_GROUPS] + k, np.int64(-1))",
         "        if table[H_STATUS] != 0:",
+        "            table[H_TICK] = table[H_END] - 1",
         "            return",
-        "        table[H_TICK] += 1\n",
+        "        table[H_TICK] += span\n",
     ]
     return _file("the loop over ticks", [*_functions(_LOOP), "\n".join(lines)])
 
@@ -213,15 +231,15 @@ def loop_text() -> str:
 def group_text(precision: Precision) -> str:
     """The source file of what a tick of a population is beside its equations, which all populations share."""
     arguments = ["table", "real", "weight", "post", "start", "time", "index", "value", "held", "rest", "recorded"]
-    arguments.append("mask")
+    arguments += ["mask", "words"]
     lines = [
-        '@cfunc("void(int64, int64, int64, int64)", cache=True, error_model="numpy", _nrt=False)',
-        "def tick(addresses, place, equations, looks):",
+        '@cfunc("void(int64, int64, int64, int64, int64)", cache=True, error_model="numpy", _nrt=False)',
+        "def tick(addresses, place, equations, looks, span):",
         "    addresses = int64s(addresses)",
         *_opened(arguments, 32 if precision == "float32" else 64),
-        f"    group({', '.join(arguments)}, place, equations, looks != 0)\n",
+        f"    group({', '.join(arguments)}, place, equations, looks != 0, span)\n",
     ]
-    return _file(f"a tick of {precision} populations", [*_functions(_GROUP), "\n".join(lines)])
+    return _file(f"a tick of {precision} populations", [settle_text(), *_functions(_GROUP), "\n".join(lines)])
 
 
 def text(form: Form, precision: Precision) -> str:
@@ -249,13 +267,13 @@ def _opened(names: Sequence[str], bits: int) -> list[str]:
 
 
 def _codes() -> str:
-    named = ("N_GROUP", "N_SOURCE", "N_PROJECTION", "N_RECORD", "N_LEARNING", "MIX_1", "MIX_2", "STRIDE")
-    codes = {**CODES, **{name: getattr(numba_text, name) for name in named}}
+    named = ("N_GROUP", "N_SOURCE", "N_PROJECTION", "N_RECORD", "N_LEARNING", "SPARE", "MIX_1", "MIX_2", "STRIDE")
+    codes = {**CODES, "FLUSH_EVERY": vocabulary.FLUSH_EVERY, **{name: getattr(numba_words, name) for name in named}}
     return "\n".join(f"{name} = {number}" for name, number in codes.items())
 
 
 def _functions(names: Sequence[str]) -> list[str]:
-    return [_plain(getattr(numba_text, name)) for name in names]
+    return [_plain(getattr(numba_arrivals, name, None) or getattr(numba_text, name)) for name in names]
 
 
 @functools.cache

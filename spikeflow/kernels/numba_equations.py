@@ -47,7 +47,7 @@ def sweep_text(form: Form, bits: int) -> str:
             f"new_rho = count_down(s_rho, free, spiked, {reset}, c_one, c_zero)",
         ]
     body += [f"lost = lost | (new_{name} != new_{name})" for name in states]
-    body += [f"x[{row * TILE} + k] = flush(new_{name}, c_tiny, c_zero)" for row, name in enumerate(states)]
+    body += [f"x[{row * TILE} + k] = new_{name}" for row, name in enumerate(states)]
     if form.spikes:
         body += ["m[k] = spiked"]
     kind = f"float{bits}"
@@ -67,6 +67,20 @@ def sweep_text(form: Form, bits: int) -> str:
         *[f"            {line}" for line in body],
         "    if lost:",
         "        table[g + G_LOST] = 1",
+    ]
+    return ast.unparse(_Words().visit(ast.parse("\n".join(lines)))) + "\n"
+
+
+def settle_text() -> str:
+    """What sets tiny state to zero, for tiles `first` to `last`."""
+    lines = [
+        "@_njit",
+        "def settle(real, at, stride, rows, first, last):",
+        f"    tiny, zero = like(real, {vocabulary.TINY}), like(real, 0.0)",
+        "    for tile in range(first, last):",
+        "        x = onward(real, at + tile * stride)",
+        f"        for k in range(rows * {TILE}):",
+        "            x[k] = flush(x[k], tiny, zero)",
     ]
     return ast.unparse(_Words().visit(ast.parse("\n".join(lines)))) + "\n"
 

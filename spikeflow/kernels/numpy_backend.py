@@ -13,7 +13,7 @@ from spikeflow.kernels import layout
 from spikeflow.kernels.layout import CODES, TILE, Arrays
 from spikeflow.kernels.model import Form
 from spikeflow.kernels.network import Program, Run
-from spikeflow.kernels.vocabulary import count_down, flush, hold
+from spikeflow.kernels.vocabulary import FLUSH_EVERY, count_down, flush, hold
 
 Tiles: TypeAlias = npt.NDArray[Any]
 Arrival: TypeAlias = tuple[int, int, float]
@@ -278,8 +278,9 @@ class _Pass:
             for name in form.held:
                 new[name] = hold(free, old[name], new[name])
             new["rho"] = count_down(rho, free, spiked, constant["rho_reset"], constant["one"], zero)
+        flushing = self.head["H_TICK"] % FLUSH_EVERY == 0
         for k, name in enumerate(form.states):
-            state[:, k, :] = flush(new[name], constant["tiny"], constant["zero"])
+            state[:, k, :] = flush(new[name], constant["tiny"], constant["zero"]) if flushing else new[name]
         return spiked
 
     def _noise(self, form: Form, group: _Row, state: Tiles) -> list[Tiles]:

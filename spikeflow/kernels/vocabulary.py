@@ -54,9 +54,12 @@ TINY = 1e-30
 """State nearer to zero than this becomes zero: far above the smallest normal float32 (1.2e-38), so that neither the
 state nor its products with small constants are subnormal, which would cost 25 to 50 times the time."""
 
+FLUSH_EVERY = 16
+"""Ticks from one flush to the next, at multiples of it: even the state that halves in every tick stays above 1e-35."""
+
 
 def flush(x: Real, tiny: Real, zero: Real) -> Real:
-    """State after a tick, with what is nearer to zero than `tiny` set to zero."""
+    """State with what is nearer to zero than `tiny` set to zero."""
     return where(absolute(x) < tiny, zero, x)
 
 

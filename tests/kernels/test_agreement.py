@@ -101,7 +101,7 @@ def test_a_silent_population_comes_to_zero_and_not_to_subnormal_numbers(backend:
         net.step(first, 100, {})
         for variable in ("v", "i"):
             left = np.abs(net.read("n", variable))
-            assert ((left == 0) | (left > 1e-31)).all()
+            assert ((left == 0) | (left > 1e-35)).all()
     assert not net.read("n", "v").any() and not net.read("n", "i").any()
 
 

@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from spikeflow.kernels import Group, Network, NeuronModel, backends, vocabulary
 from spikeflow.kernels.model import Form, form
+from spikeflow.kernels.vocabulary import where
 
 pytest.importorskip("numba")
 
@@ -48,6 +50,14 @@ def test_a_second_process_compiles_nothing(tmp_path: Path) -> None:
     assert first[2:] == second[2:]
 
 
+def never_held(free: Any, held: Any, moved: Any) -> Any:
+    return where(free, moved, moved)
+
+
+def never_flushed(x: Any, tiny: Any, zero: Any) -> Any:
+    return where(x == tiny, zero, x)
+
+
 def of(model: NeuronModel, dt: float = 1e-3) -> Form:
     return form(model, dt)[0]
 
@@ -59,12 +69,15 @@ def test_an_edited_equation_or_helper_has_a_file_of_its_own(tmp_path: Path, monk
     texts = {numba_backend.text(of(Lif()), "float32"), numba_backend.text(of(Lif(reset_by="subtract")), "float32")}
     texts.add(numba_backend.text(of(Lif()), "float64"))
     assert len(texts) == 3
-    monkeypatch.setattr(vocabulary, "flush", vocabulary.hold)
-    texts.add(numba_backend.text(of(Lif()), "float32"))
-    assert len(texts) == 4
+    texts |= {numba_backend.text(of(Lif(refractory=2)), "float32"), numba_backend.group_text("float32")}
+    assert len(texts) == 5
+    monkeypatch.setattr(vocabulary, "flush", never_flushed)
+    monkeypatch.setattr(vocabulary, "hold", never_held)
+    texts |= {numba_backend.text(of(Lif(refractory=2)), "float32"), numba_backend.group_text("float32")}
+    assert len(texts) == 7
     monkeypatch.setattr(numba_backend, "_codes", lambda: "# other columns")
     texts |= {numba_backend.loop_text(), numba_backend.group_text("float32")}
-    assert len({numba_backend.named(text) for text in texts}) == 6
+    assert len({numba_backend.named(text) for text in texts}) == 9
 
 
 def test_the_values_of_parameters_share_one_file() -> None:
