@@ -42,7 +42,8 @@ class Bsa(Invertible):
         None,
         ge=0,
         allow_inf_nan=False,
-        description="how much less must be left, summed over the taps; unless given 0.9 · Σ |h|, near the best",
+        description="how much less must be left, summed over the taps; unless given 0.9 · Σ |h|; two thirds of "
+        "that follows weak signals better",
     )
     interval: Annotated[Nanoseconds, Field(gt=0)] | None = Field(
         None, description="from sample to sample, for the way back; whole ticks, one tick where it is not said"
