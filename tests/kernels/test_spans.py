@@ -40,7 +40,7 @@ def synapses(kind: str, rng: np.random.Generator) -> Synapses:
 
 
 def network(backend: str, kinds: tuple[str, ...], seed: int, recurrent: int, recorded: bool) -> Network:
-    """A population that hears single neurons and channels, and one behind it; back from there after `recurrent` ticks."""
+    """A population that hears neurons and channels, and one behind it; back from there after `recurrent` ticks."""
     rng = np.random.default_rng(seed)
     record: dict[str, Any] = {"v": (np.arange(0, SIZE, 9), 3)} if recorded else {}
     projections = [Projection("single", "first", one_to_one(rng.normal(3.0, 1.0, SIZE)))]
@@ -112,7 +112,7 @@ def test_what_spikes_carry_is_not_changed_behind_them_by_a_coupling() -> None:
         def couplings(self, dt: float) -> Any:
             from spikeflow.kernels.model import Coupling
 
-            return [Coupling(self.state[0], self.receptors[0], np.ones((5, 5)), after=True)]
+            return [Coupling(np.ones((5, 5)), self.state[0], self.receptors[0], after=True)]
 
     with pytest.raises(ParameterError, match="graded spikes and a coupling that acts after them"):
         Network([Group("g", Both(), 5)], [], [], dt=1e-3)
