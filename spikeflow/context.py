@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from spikeflow.copies import ChannelMap
 from spikeflow.events import Batch, Grid, Stream, Window
 
 
@@ -78,6 +79,7 @@ class Context:
         clock: the run's clock.
         counters: what became of the node's events.
         log: ``log(level, text)`` puts a line in the run's log.
+        named: key to the names of its copies, the same ones for all nodes of the run; ask `names`.
     """
 
     name: str
@@ -92,11 +94,21 @@ class Context:
     counters: Counters = field(default_factory=Counters)
     log: Callable[[str, str], None] = _quiet
     window: Window = field(default_factory=lambda: Window(0, 0, 0, 0))
+    named: dict[str, ChannelMap] = field(default_factory=dict)
 
     @property
     def copies(self) -> int:
         """How many copies of the node there are, where a source upstream has a copy for each of its keys."""
         return max((stream.copies for stream in self.outlets.values()), default=1)
+
+    def names(self, stream: Stream) -> ChannelMap:
+        """The names of a stream's copies: the source that hears a new one gives it a place, and all others see it.
+
+        A copy has its name before any event of that name comes. It keeps it for the whole run, and over a checkpoint.
+        """
+        if not stream.key:
+            return ChannelMap(0)
+        return self.named.setdefault(stream.key, ChannelMap(stream.copies))
 
     @property
     def outlet(self) -> Stream:

@@ -111,6 +111,8 @@ class Stream:
         shape: the shape of the neurons where they have one; its product is `size`.
         double: samples in float64.
         copies: of how many equal copies the neurons are, one behind the other; the shape then begins with it.
+        key: what the copies are told apart by, such as `machine`, where they have names; streams with the same key
+            have the same names in the same order.
         made_by: the encoder of these spikes where it knows the way back from them; only inside its own graph.
     """
 
@@ -121,22 +123,25 @@ class Stream:
     shape: tuple[int, ...] = ()
     double: bool = False
     copies: int = 1
+    key: str = ""
     made_by: Any = field(default=None, compare=False, repr=False)
     _schemas: dict[Grid, pa.Schema] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def one(self) -> Stream:
         """The stream of one copy."""
+        if self.copies == 1 and not self.key:
+            return self
         if self.copies == 1:
-            return self
-        return replace(self, size=self.size // self.copies, shape=self.shape[1:], copies=1)
+            return replace(self, key="")
+        return replace(self, size=self.size // self.copies, shape=self.shape[1:], copies=1, key="")
 
-    def times(self, copies: int) -> Stream:
-        """The stream of as many copies of this one."""
+    def times(self, copies: int, key: str = "") -> Stream:
+        """The stream of as many copies of this one, told apart by a key."""
         if copies == 1:
-            return self
+            return self if not key else replace(self, key=key)
         shape = (copies, *(self.shape or (self.size,)))
-        return replace(self, size=self.size * copies, shape=shape, copies=copies)
+        return replace(self, size=self.size * copies, shape=shape, copies=copies, key=key)
 
     @property
     def plain(self) -> pa.Schema:
@@ -155,6 +160,8 @@ class Stream:
                 metadata["shape"] = ",".join(map(str, self.shape))
             if self.copies > 1:
                 metadata["copies"] = str(self.copies)
+            if self.key:
+                metadata["key"] = self.key
             known = self._schemas[grid] = self.plain.with_metadata(metadata)
         return known
 

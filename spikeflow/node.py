@@ -13,6 +13,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from spikeflow.context import Clock, Context, Counters, Inlet, Outlet
+from spikeflow.copies import ChannelMap
 from spikeflow.errors import EventError, ParameterError, Problem
 from spikeflow.events import Batch, Grid, Indices, Kind, Stream, Times, Values, Window, merge, verify
 from spikeflow.units import Nanoseconds
@@ -259,6 +260,10 @@ class Source(Node):
         """How long the source lasts, counted from the origin, where that is known (ns)."""
         return None
 
+    def copy_names(self) -> Sequence[str]:
+        """The names of the copies that are known before the run, in their order; others come as they are heard."""
+        return ()
+
     def size_out(self, inputs: Sequence[Stream]) -> int:
         """The declared size."""
         raise ParameterError("the size of this source is not known", "declare how many channels or neurons there are")
@@ -409,30 +414,6 @@ class Sink(Node):
     @abstractmethod
     async def consume(self, inlet: Inlet) -> None:
         """Iterate over the inlet until it ends."""
-
-
-class ChannelMap:
-    """Keys to channels: the next free one for a new key, or the one that a fixed list names.
-
-    Attributes:
-        keys: channel to key, in the order of the channels.
-        version: grows by one with every new key.
-    """
-
-    def __init__(self, size: int, keys: Sequence[str] = (), *, fixed: bool = False) -> None:
-        self.size, self.fixed = size, fixed
-        self.keys = list(keys)
-        self.version = len(self.keys)
-        self._channels = {key: channel for channel, key in enumerate(self.keys)}
-
-    def channel(self, key: str) -> int | None:
-        """The channel of `key`; None where there is no room for a new one."""
-        found = self._channels.get(key)
-        if found is None and not self.fixed and len(self.keys) < self.size:
-            found = self._channels[key] = len(self.keys)
-            self.keys.append(key)
-            self.version += 1
-        return found
 
 
 __all__ = [

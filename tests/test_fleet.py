@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 import spikeflow
 from spikeflow.events import build, columns, raw_columns
 from spikeflow.nodes.broker import embedded_broker
+from spikeflow.nodes.event_files import read_header
 from spikeflow.nodes.event_writers import EventWriter
 from spikeflow.session import start
 from tests.brokers import Mosquitto, mosquitto
@@ -135,6 +137,75 @@ async def test_machines_that_appear_on_the_way_give_what_they_give_alone(mosquit
 async def test_the_embedded_broker_serves_a_fleet_too(tmp_path: Path) -> None:
     async with embedded_broker() as (host, port):
         await agree(f"mqtt://{host}:{port}", tmp_path, machines=4, later=1, rounds=10)
+
+
+async def test_each_machine_is_answered_under_its_own_topic_by_what_two_sources_say(
+    mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    listening = {"source": "mqtt", "url": mosquitto.url, "replicate": "machine", "copies": 6, "qos": 1}
+    nodes: dict[str, Any] = {
+        "walks": {**listening, "topic": "plant/{machine}/{axis}", "channels": ["x", "y"]},
+        "heat": {**listening, "topic": "heat/{machine}", "channels": 1},
+        "edges": {"encoder": "level_crossing", "input": "walks", "threshold": 0.2},
+        "warm": {"encoder": "level_crossing", "input": "heat", "threshold": 0.2},
+        "hidden": {
+            "neuron": "lif", "size": 2,
+            "inputs": [{"from": "edges", "weights": 0.8}, {"from": "warm", "weights": 0.8}],
+        },
+        "alarm": {
+            "sink": "mqtt", "input": ["edges", "hidden"], "url": mosquitto.url, "topic": "alarms/{machine}/{stream}"
+        },
+        "tape": {"sink": "file", "input": ["walks", "heat", "edges", "hidden"], "path": str(tmp_path / "fleet")},
+    }  # fmt: skip
+    names = [f"press{k}" for k in range(5)]
+    answers: dict[str, list[tuple[int, int]]] = {}
+    async with aiomqtt.Client(mosquitto.host, mosquitto.port) as reader:
+        await reader.subscribe("alarms/#", 1)
+        async with start({"seed": 5, "nodes": nodes}) as run:
+            tap = run.tap("walks"), run.tap("heat")
+            await asyncio.gather(*(anext(one) for one in tap))
+            wired: Any = run.engine.wired
+            for stage in wired.sources:
+                await stage.outlet.is_open.wait()
+            plant = Plant(mosquitto.url)
+            async with plant.client:
+                expected = 0
+                for known in (2, 4, 5):  # the others come later, some to the one source first and some to the other
+                    await plant.client.publish(f"heat/{names[known - 1]}", "1.5", 1)
+                    expected += await plant.publish(names[:known], 8)
+                    for name in names[:known]:
+                        await plant.client.publish(f"heat/{name}", str(known), 1)
+                expected_heat = 3 + 2 + 4 + 5
+
+                async def hear(tap: Any, count: int) -> None:
+                    async for batch in tap:
+                        count -= batch.num_rows
+                        if count <= 0:
+                            break
+
+                await asyncio.gather(hear(tap[0], expected), hear(tap[1], expected_heat))
+        report = await run.finished()
+        assert report.exit_code == 0
+        sent = report.nodes["alarm"]
+        assert sent["accepted"] == sent["processed"] > 0
+        for _ in range(sent["noted"]["messages"]):
+            message = await anext(aiter(reader.messages))
+            assert isinstance(message.payload, bytes)
+            body = json.loads(message.payload)
+            assert str(message.topic).endswith(f"/{body['stream']}")
+            rows = zip(body["t"], body["neuron"], strict=True)
+            answers.setdefault(str(message.topic), []).extend(rows)
+    taped = read_header(tmp_path / "fleet" / "heat.arrow").names
+    assert sorted(taped) == names
+    assert taped == read_header(tmp_path / "fleet" / "hidden.arrow").names
+    for stream in ("edges", "hidden"):
+        t_ns, index, _ = columns(tape(tmp_path / "fleet", stream))
+        for copy, name in enumerate(taped):
+            mine = index // 2 == copy
+            expected_rows = list(zip(t_ns[mine].tolist(), (index[mine] % 2).tolist(), strict=True))
+            assert answers.get(f"alarms/{name}/{stream}", []) == expected_rows
+            assert expected_rows or stream == "hidden"
+    assert any(topic.endswith("hidden") for topic in answers)
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ PACKAGE = ROOT / "spikeflow"
 LAYERS = (
     ("errors", "units", "noise", "machine"),
     ("events",),
+    ("copies",),
     ("context",),
     ("node",),
     ("kernels",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -39,7 +40,7 @@ class Header:
         valued: whether there is a column `value`.
         double: whether the values are float64.
         relative: whether `t` is whole nanoseconds from the origin, rather than an instant.
-        size, shape, copies, origin_ns, length_ns: from the metadata, as far as they are there.
+        size, shape, copies, key, names, origin_ns, length_ns: from the metadata, as far as they are there.
         first_ns: `t` of the first event (ns); None in an empty file.
         whole: False where the end of the file is missing, as after a crash; what is there can be read.
         types: types of the columns to read (CSV only).
@@ -57,6 +58,8 @@ class Header:
     whole: bool = True
     types: tuple[tuple[str, pa.DataType], ...] = field(default=(), repr=False)
     copies: int = 1
+    key: str = ""
+    names: tuple[str, ...] = ()
 
     @property
     def index(self) -> str:
@@ -137,6 +140,8 @@ def _arrow_header(path: Path) -> Header:
         size=_whole(known.get("size")),
         shape=shape,
         copies=_whole(known.get("copies")) or 1,
+        key=known.get("key", ""),
+        names=_names(path, known.get("names")),
         origin_ns=_whole(known.get("origin")),
         length_ns=_whole(known.get("length")),
         first_ns=_first(path),
@@ -146,6 +151,19 @@ def _arrow_header(path: Path) -> Header:
 
 def _whole(text: str | None) -> int | None:
     return int(text) if text is not None and _WHOLE.fullmatch(text) else None
+
+
+def _names(path: Path, text: str | None) -> tuple[str, ...]:
+    """The names of copies."""
+    if text is None:
+        return ()
+    try:
+        names = json.loads(text)
+    except ValueError:
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len({*names}) < len(names):
+        raise ParameterError(f"{shown(path)}: its metadata 'names' is {text[:40]!r}", "a JSON array, each name once")
+    return tuple(names)
 
 
 def _columns(path: Path, names: list[str]) -> tuple[Kind, bool]:
@@ -187,7 +205,7 @@ def _schema(path: Path) -> tuple[pa.Schema, dict[str, str], bool]:
                 whole = False
                 break
         extra = {}
-        if last is not None and last.type == "record batch" and whole:
+        if last is not None and last.type == "record batch":
             with pa.ipc.open_stream(_stream(schema, last)) as one:
                 extra = _texts(one.read_next_batch_with_custom_metadata().custom_metadata)
         ours = "stream" in metadata(schema)  # other programs say no length

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -59,18 +61,22 @@ class EventWriter:
         """Whether what has been written can be read where the file was never completed."""
         return self._kind != "parquet"
 
-    def write(self, batches: list[pa.RecordBatch]) -> None:
-        """Write batches as one."""
+    def write(self, batches: list[pa.RecordBatch], names: Sequence[str] = ()) -> None:
+        """Write batches as one, with the names of the copies so far where the format can hold them."""
+        told = _told(names)
         table = pa.Table.from_batches(batches, self.schema).combine_chunks()
         with self._named():
             for batch in table.to_batches():
-                self._writer.write_batch(batch)
+                if told and self._kind in ("arrows", "arrow"):  # each time, so that a killed process leaves them too
+                    self._writer.write_batch(batch, custom_metadata=told)
+                else:
+                    self._writer.write_batch(batch)
 
-    def close(self, length_ns: int | None = None) -> None:
-        """Complete the file, with the stream's length (ns from the origin) where the format can hold it."""
+    def close(self, length_ns: int | None = None, names: Sequence[str] = ()) -> None:
+        """Complete the file, with the stream's length (ns from the origin) and names where the format can hold them."""
         with self._named():
             if length_ns is not None:
-                told = {"length": str(length_ns)}
+                told = {"length": str(length_ns), **_told(names)}
                 if self._kind in ("arrows", "arrow"):
                     nothing = pa.RecordBatch.from_arrays(
                         [pa.array([], f.type) for f in self.schema], schema=self.schema
@@ -94,6 +100,10 @@ class EventWriter:
         except OSError as error:
             why = os.strerror(error.errno) if error.errno else str(error).strip()
             raise OSError(f"{shown(self.path)} cannot be written: {why}") from None
+
+
+def _told(names: Sequence[str]) -> dict[str, str]:
+    return {"names": json.dumps(list(names), ensure_ascii=False)} if names else {}
 
 
 def try_to_write(path: Path) -> None:

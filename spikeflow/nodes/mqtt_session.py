@@ -7,7 +7,7 @@ import contextlib
 import re
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from itertools import count
 from typing import Any
 
@@ -217,3 +217,19 @@ async def before_loss(task: asyncio.Task[Any], lost: asyncio.Task[None]) -> None
     await asyncio.wait((task, lost), return_when=asyncio.FIRST_COMPLETED)
     if not task.done():
         lost.result()
+
+
+async def all_before_loss(tasks: Sequence[asyncio.Task[None]], lost: asyncio.Task[None]) -> None:
+    """Wait until all tasks are done, and let none of them go on afterwards.
+
+    Raises:
+        MqttError: the connection was lost before, or what the first task raised that failed.
+    """
+    try:
+        for task in tasks:
+            await before_loss(task, lost)
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -18,6 +18,7 @@ class Checkpoint:
         origin_ns: the run's origin (ns since 1970, UTC).
         dt_ns: the run's tick (ns).
         states: stage to the state of its node or block.
+        copies: key to the names of its copies, in their order.
         on_the_way: (stage, input) to the batches of a loop that were sent before, and are due after.
     """
 
@@ -25,6 +26,7 @@ class Checkpoint:
     origin_ns: int = 0
     dt_ns: int = 0
     states: dict[str, State] = field(default_factory=dict)
+    copies: dict[str, list[str]] = field(default_factory=dict)
     on_the_way: dict[tuple[str, int], list[Batch]] = field(default_factory=dict)
 
     def state(self, stage: str) -> State:

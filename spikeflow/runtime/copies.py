@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
@@ -11,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from spikeflow.events import Batch, Stream, Times, Values, Window, sort
+from spikeflow.copies import split_copies
+from spikeflow.events import Batch, Times, Values, Window, sort
 from spikeflow.node import Context, Node, State, Stepper
 
 
@@ -103,24 +103,6 @@ class Copied(Stepper):
         self.quiet[:] = 0
         for node in self.nodes:
             node.reset()
-
-
-def split_copies(batch: Batch, stream: Stream, schema: pa.Schema) -> dict[int, Batch]:
-    """The events of each copy that has any, with indices counted within the copy."""
-    if not batch.count:
-        return {}
-    t_ns, index, value = batch.arrays
-    copy, local = np.divmod(index, np.uint32(stream.size // stream.copies))
-    order = np.argsort(copy, kind="stable")
-    copy, local, t_ns = copy[order], local[order], t_ns[order]
-    value = None if value is None else value[order]
-    edges = [0, *(np.flatnonzero(np.diff(copy)) + 1).tolist(), len(copy)]
-    return {
-        int(copy[low]): Batch(
-            batch.window, schema, t_ns[low:high], local[low:high], None if value is None else value[low:high]
-        )
-        for low, high in itertools.pairwise(edges)
-    }
 
 
 def _joined(window: Window, schema: pa.Schema, parts: Sequence[tuple[Times, Times, Values | None]]) -> Batch:

@@ -246,6 +246,8 @@ class Engine:
             fan.channels += [tap.attached(fan.stream, grid) for tap in taps]
         for outlet, watchers in self._watchers.items():
             wired.fans[outlet].watchers += watchers
+        if point is not None:
+            wired.take(point.copies)
         for stage in wired.stages:
             if point is not None and isinstance(stage, SourceStage | StepStage):
                 stage.resume(point)
@@ -283,6 +285,7 @@ class Engine:
             def save(tick: int, source: SourceStage = source) -> None:
                 if tick == point.tick:
                     point.states[source.name] = source.node.save()
+                    point.copies = {key: list(names.keys) for key, names in wired.copies.items()}
 
             source.outlet.on_window = save
         wired.stages[0].shared.checkpoint = point

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from spikeflow.copies import ChannelMap
 from spikeflow.events import Batch, Grid, Stream, Window
 from spikeflow.node import Clock, Context, Neuron, Node, Sink, Source, Stepper
 from spikeflow.runtime.blame import blamed
@@ -46,13 +47,24 @@ class Plan:
 
 @dataclass(slots=True)
 class Wired:
-    """A graph that is ready to run: stages in the order of the file, outlets, counters and bound nodes by name."""
+    """A graph that is ready to run: stages in the order of the file, outlets, counters and bound nodes by name.
+
+    Attributes:
+        copies: key to the names of its copies; all sources that have this key share them.
+    """
 
     stages: list[Stage] = field(default_factory=list)
     fans: dict[str, Fan] = field(default_factory=dict)
     contexts: dict[str, Context] = field(default_factory=dict)
     stage_of: dict[str, Stage] = field(default_factory=dict)
     nodes: dict[str, Node] = field(default_factory=dict)
+    copies: dict[str, ChannelMap] = field(default_factory=dict)
+
+    def take(self, copies: Mapping[str, Sequence[str]]) -> None:
+        """Give copies the names that they had in an earlier run."""
+        for key, names in copies.items():
+            if key in self.copies:
+                self.copies[key].take(names)
 
     @property
     def sources(self) -> list[SourceStage]:
@@ -62,9 +74,10 @@ class Wired:
 
 def wire(spec: GraphSpec, plan: Plan) -> Wired:
     """Bind every node and make its stage, then join them."""
-    wired = Wired()
+    wired = Wired(copies=_named(spec))
     for node_spec in spec.nodes.values():
         context = _context(spec, node_spec, plan)
+        context.named = wired.copies
         with blamed(node_spec.name):
             node = wired.nodes[node_spec.name] = serving(node_spec.node, context)
             node.bind(context)
@@ -132,6 +145,18 @@ def _loops(spec: GraphSpec) -> list[set[str]]:
         joined = [loop for loop in loops if loop & own]
         loops = [loop for loop in loops if not loop & own] + [own.union(*joined)]
     return [loop for loop in loops if len(loop) > 1]
+
+
+def _named(spec: GraphSpec) -> dict[str, ChannelMap]:
+    """The names of the copies that sources know before the run, by key."""
+    found: dict[str, ChannelMap] = {}
+    for name, node_spec in spec.nodes.items():
+        source = node_spec.node
+        for stream in node_spec.outlets.values():
+            if stream.key and isinstance(source, Source):
+                with blamed(name):
+                    found.setdefault(stream.key, ChannelMap(stream.copies)).take(source.copy_names())
+    return found
 
 
 def _outlet_name(node: str, port: str) -> str:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import numbers
 import operator
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from spikeflow.catalog import article
+from spikeflow.copies import ChannelMap
 from spikeflow.errors import ParameterError, Problem, nearest, said
 from spikeflow.events import Grid, Stream
 from spikeflow.machine import gigabytes, memory
-from spikeflow.node import Neuron, Node
+from spikeflow.node import Neuron, Node, Source
+from spikeflow.spec.draft import Draft, Wish, copies_of, replicated
 from spikeflow.spec.loops import BadLoop, Edge, Loops, analyse
 from spikeflow.spec.model import DT_NS, WINDOW_NS
 from spikeflow.spec.phrases import locate, show
@@ -23,58 +26,6 @@ T = TypeVar("T")
 _NEURON_BYTES = 12
 _VARIABLE_BYTES = 8
 """Less than what a neuron of any model, and each of its variables, were measured to take."""
-
-
-@dataclass(slots=True)
-class Wish:
-    """An input as the file names it.
-
-    Attributes:
-        text: `node` or `node.port`.
-        item: where it stands.
-        settled: the stream, once it is known to be there.
-    """
-
-    text: str
-    item: Item
-    settled: Stream | None = None
-
-    @property
-    def node(self) -> str:
-        """The node's name, without the port."""
-        return self.text.partition(".")[0]
-
-    @property
-    def port(self) -> str:
-        """The port's name; ``""`` is the default outlet."""
-        return self.text.partition(".")[2]
-
-
-@dataclass(slots=True)
-class Draft:
-    """A node while it is checked; what could not be found out is None."""
-
-    name: str
-    item: Item
-    place: Place
-    role: str = ""
-    kind: str = ""
-    cls: type[Node] | None = None
-    node: Node | None = None
-    wishes: list[Wish] = field(default_factory=list)
-    forget: Wish | None = None
-    copies: int = 1
-    outlets: dict[str, Stream] | None = None
-    partial: bool = False
-    faulty: bool = False
-
-    @property
-    def inputs(self) -> list[Stream] | None:
-        """The streams that arrive, of one copy where there are several of the node; None while one is unknown."""
-        found = [wish.settled for wish in self.wishes if wish.settled is not None]
-        if len(found) < len(self.wishes):
-            return None
-        return found if self.role in ("sink", "") else [stream.one for stream in found]
 
 
 def _no_streams(outlets: Any) -> str | None:
@@ -194,35 +145,33 @@ class Checker:
         for draft in waiting:
             draft.partial = False
             self._settle(draft)
+        self._shared()
 
     def _copies(self, draft: Draft) -> None:
         """How many copies of a node there are: as many as a source upstream has; sources themselves are known."""
         if draft.role in ("source", "sink"):
             return
-        fed = {wish.node: self._replicated(wish.node) for wish in draft.wishes}
-        found = {source: copies for sources in fed.values() for source, copies in sources.items()}
-        draft.copies = next(iter(found.values()), 1)
-        if len(found) > 1 and all(len(sources) < len(found) for sources in fed.values()):
-            one, other = list(found)[:2]
-            wish = next(wish for wish in draft.wishes if other in fed[wish.node])
-            what = f"copies for the keys of {one!r} meet copies for those of {other!r}"
-            self._fault(draft, wish.item, what, "let one source bring both, or replicate one of them alone")
+        found = copies_of(self.drafts, draft)
+        if found.stream is not None:
+            draft.copies, draft.key = found.stream.copies, found.stream.key
+        if found.problem is not None:
+            wish, problem = found.problem
+            self._fault(draft, wish.item, problem.found, problem.hint)
 
-    def _replicated(self, name: str) -> dict[str, int]:
-        """The sources with copies that a node depends on, and how many copies each has."""
-        found: dict[str, int] = {}
-        waiting, seen = [name], {name}
-        while waiting:
-            draft = self.drafts.get(waiting.pop())
-            if draft is None:
+    def _shared(self) -> None:
+        """Sources that share a key share its copies: there are as many, and each has the same name."""
+        first: dict[str, tuple[Draft, ChannelMap]] = {}
+        for draft in self.drafts.values():
+            stream = (draft.outlets or {}).get("")
+            if not isinstance(draft.node, Source) or stream is None or not stream.key:
                 continue
-            if draft.role == "source":
-                copies = max((stream.copies for stream in (draft.outlets or {}).values()), default=1)
-                found |= {draft.name: copies} if copies > 1 else {}
-            new = {wish.node for wish in draft.wishes} - seen
-            seen |= new
-            waiting += sorted(new)
-        return dict(sorted(found.items()))
+            other, names = first.setdefault(stream.key, (draft, ChannelMap(stream.copies)))
+            if stream.copies != names.size:
+                what = f"{stream.copies} copies for {{{stream.key}}}, of which {other.name!r} has {names.size}"
+                at = draft.item.get("copies") or draft.place
+                self._fault(draft, at, what, "say as many, or call the keys otherwise with 'replicate'")
+            elif (known := self._guarded(draft, "copy_names", draft.node.copy_names)) is not None:
+                self._guarded(draft, "copy_names", partial(names.take, known))
 
     def _settle(self, draft: Draft) -> bool:
         """Look up the streams of a node's inputs; a port that is not there is reported."""
@@ -294,7 +243,7 @@ class Checker:
             )
             return
         draft.outlets = {
-            port: replace(stream.times(draft.copies), name=f"{draft.name}.{port}" if port else draft.name)
+            port: replace(stream.times(draft.copies, draft.key), name=f"{draft.name}.{port}" if port else draft.name)
             for port, stream in outlets.items()
         }
         for stream in draft.outlets.values():
@@ -343,7 +292,7 @@ class Checker:
         if draft.copies > 1 and not draft.faulty:
             copies = draft.copies
             self._problems(draft, self._guarded(draft, "check", lambda: list(node.check_copies(copies))) or ())
-            if draft.forget is not None and self._replicated(draft.forget.node):
+            if draft.forget is not None and replicated(self.drafts, draft.forget.node):
                 hint = "forget every so often, or on a node that there is one of"
                 self._fault(draft, draft.forget.item, f"{copies} copies that forget one by one", hint)
 

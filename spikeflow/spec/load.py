@@ -13,7 +13,8 @@ from pydantic import BaseModel, ValidationError
 from spikeflow.catalog import ROLES, node_class
 from spikeflow.errors import Finding, GraphError, ParameterError, nearest, said
 from spikeflow.node import Node
-from spikeflow.spec.check import Checker, Draft, Wish
+from spikeflow.spec.check import Checker
+from spikeflow.spec.draft import Draft, Wish
 from spikeflow.spec.loops import Edge, Loops
 from spikeflow.spec.model import GraphSpec, Header, Link, NodeSpec, TimeSection
 from spikeflow.spec.phrases import rephrased, show

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from spikeflow.events import Batch, Grid, Stream, columns, split
-from spikeflow.node import Clock, Context, Node, Source
+from spikeflow.node import ChannelMap, Clock, Context, Node, Source
 
 Examples = Sequence[tuple[Callable[[Path], Node], dict[str, Any]]]
 """Nodes of a kind, made in a folder, and what `check_node` tries them on."""
@@ -183,11 +183,13 @@ class Log:
 class LiveSource:
     """A source at work, and what came of it."""
 
-    def __init__(self, node: Source, name: str = "source") -> None:
+    def __init__(self, node: Source, name: str = "source", named: dict[str, ChannelMap] | None = None) -> None:
         self.node, self.log = node, Log()
         stream = node.outlets(())[""]
-        named = replace(stream, name=name)
-        self.context = Context(name, Grid(0, 1_000_000, 10), WallClock(), (), {"": named}, log=self.log)
+        outlets = {"": replace(stream, name=name)}
+        self.context = Context(name, Grid(0, 1_000_000, 10), WallClock(), (), outlets, log=self.log)
+        if named is not None:
+            self.context.named = named
         node.bind(self.context)
         self.outlet = KeepingOutlet(self.context.clock)
         self.task = asyncio.create_task(node.produce(self.outlet))

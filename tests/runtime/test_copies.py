@@ -278,7 +278,7 @@ def test_copies_of_two_sources_do_not_meet() -> None:
     )
     assert said == [
         "node \"hidden\": copies for the keys of 'left' meet copies for those of 'right' — "
-        "let one source bring both, or replicate one of them alone"
+        "let both sources call their key alike ('replicate'), or replicate one of them alone"
     ]
 
 

@@ -104,7 +104,7 @@ class File(Sink):
                     writer = await asyncio.to_thread(EventWriter, path, stream.schema(grid), self.compression)
                 except OSError as error:
                     raise ConnectError(str(error)) from None
-                tapes[stream.name.encode()] = _Tape(writer, grid)
+                tapes[stream.name.encode()] = _Tape(writer, grid, self.context.names(stream).keys)
             inlet.opened()
             while True:
                 try:
@@ -142,8 +142,8 @@ class File(Sink):
 class _Tape:
     """One stream on its way to its file."""
 
-    def __init__(self, writer: EventWriter, grid: Grid) -> None:
-        self.writer = writer
+    def __init__(self, writer: EventWriter, grid: Grid, names: Sequence[str]) -> None:
+        self.writer, self._names = writer, names
         self.count = 0
         self._written = 0
         self._complete = False
@@ -177,10 +177,10 @@ class _Tape:
         with self._lock:
             if self._gathered:
                 self._flush()
-            self.writer.close(self._end_tick * self._grid.dt_ns)
+            self.writer.close(self._end_tick * self._grid.dt_ns, self._names)
             self._complete = True
 
     def _flush(self) -> None:
         gathered, count, self._gathered, self.count = self._gathered, self.count, [], 0
-        self.writer.write(gathered)
+        self.writer.write(gathered, self._names)
         self._written += count

@@ -13,6 +13,7 @@ from spikeflow.errors import ConnectError, ParameterError, Problem, nearest, sho
 from spikeflow.events import Grid, Kind, Stream
 from spikeflow.node import Context, Outlet, Source
 from spikeflow.nodes.event_files import FORMATS, ROWS, Header, Part, read_events, read_header
+from spikeflow.nodes.keys import Key
 from spikeflow.nodes.paths import GraphPath
 from spikeflow.nodes.sizes import Size, shape_of
 from spikeflow.units import Nanoseconds
@@ -38,6 +39,10 @@ class File(Source):
     )
     copies: Annotated[int, Field(ge=1)] | None = Field(
         None, description="how many equal copies they are, for each of which there is one of everything downstream"
+    )
+    replicate: Key | None = Field(
+        None,
+        description="what the copies are told apart by, such as `machine`, instead of what the file says",
     )
     length: Annotated[Nanoseconds, Field(gt=0)] | None = Field(
         None, description="where the stream ends, counted from its origin, where the file does not say, or earlier"
@@ -100,17 +105,28 @@ class File(Source):
             raise ParameterError(
                 f"{shown(self.file())} does not say how many {header.index}s there are", "declare it: size: 256"
             )
-        copies = (header.copies if size == header.size else 1) if self.copies is None else self.copies
+        copies = self._copies(header, size)
         if size % copies:
             raise ParameterError(f"{size} {header.index}s in {copies} copies", "each copy has as many")
         shape = shape_of(self.size) or (header.shape if size == header.size else ())
         double = header.double if self.precision is None else self.precision == "float64"
         valued = header.kind == "spikes" and header.valued
         double &= header.kind == "samples"
+        key = self.replicate or (header.key if copies == header.copies else "")
         if copies > 1:
             shape = shape[1:] if shape[:1] == (copies,) else ()
-            return {"": Stream("", header.kind, size // copies, valued, shape, double).times(copies)}
-        return {"": Stream("", header.kind, size, valued, shape, double)}
+        return {"": Stream("", header.kind, size // copies, valued, shape, double).times(copies, key)}
+
+    def _copies(self, header: Header, size: int) -> int:
+        return (header.copies if size == header.size else 1) if self.copies is None else self.copies
+
+    def copy_names(self) -> Sequence[str]:
+        """Those that the file says; where it says none, and `replicate` what they are, the numbers of the copies."""
+        header = self.header()
+        copies = self._copies(header, int(self.size) if self.size is not None else header.size or 1)
+        if header.names and copies == header.copies:
+            return header.names
+        return [str(copy) for copy in range(copies)] if self.replicate else ()
 
     @property
     def finite(self) -> bool:

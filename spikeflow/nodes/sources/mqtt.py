@@ -84,11 +84,11 @@ class Mqtt(Connected, Source):
     def outlets(self, inputs: Sequence[Stream]) -> dict[str, Stream]:
         """Samples, or spikes; those have values where the payload says where."""
         valued = self.kind == "spikes" and (self.payload.value is not None or self.payload.channel is None)
-        return {"": Stream("", self.kind, self.size_out(inputs), valued).times(self.copies or 1)}
+        one = Stream("", self.kind, self.size_out(inputs), valued)
+        return {"": one.times(self.copies or 1, self.replicate or "")}
 
     def start(self, size: int) -> None:
         """No key has been heard, unless a list fixes them."""
-        self.copied: list[str] = []
         self.keys: list[str] = list(self.channels) if isinstance(self.channels, list) else []
         self._refused: set[str] = set()
 
@@ -96,16 +96,12 @@ class Mqtt(Connected, Source):
         """The keys of the channels (of each copy) so far, in their order."""
         return list(self.keys)
 
-    def copy_names(self) -> list[str]:
-        """The keys of the copies so far, in their order."""
-        return list(self.copied)
-
     async def produce(self, outlet: Outlet) -> None:
         """Subscribe, and push what the messages say, for as long as the run lasts."""
         context = self.context
         channels = ChannelMap(context.outlet.one.size, self.keys, fixed=isinstance(self.channels, list))
-        copies = ChannelMap(context.outlet.copies, self.copied)
-        self.keys, self.copied = channels.keys, copies.keys
+        copies = context.names(context.outlet)
+        self.keys = channels.keys
         link = self.link(context, self.qos)
         inbox = Inbox()
 

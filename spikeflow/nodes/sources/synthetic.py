@@ -14,6 +14,7 @@ from spikeflow.errors import ParameterError, Problem
 from spikeflow.events import Grid, Indices, Kind, Stream, Times, Values, sample_batch, spike_batch
 from spikeflow.node import Outlet, Source
 from spikeflow.nodes.beat import Beat
+from spikeflow.nodes.keys import Key
 from spikeflow.nodes.sizes import Size, shape_of
 from spikeflow.units import Hertz, Nanoseconds, format_ns
 
@@ -56,6 +57,9 @@ class Synthetic(Source):
     copies: int = Field(
         1, ge=1, description="how many times as many, for each of which there is one of everything downstream"
     )
+    replicate: Key | None = Field(
+        None, description="what the copies are told apart by, such as `machine`; their names are their numbers"
+    )
     length: Annotated[Nanoseconds, Field(gt=0)] | None = Field(
         None, description="where the source ends; without, never"
     )
@@ -92,7 +96,11 @@ class Synthetic(Source):
         """Spikes for `poisson`, else samples."""
         shape = shape_of(self.channels or self.size)
         kind: Kind = "spikes" if self.signal == "poisson" else "samples"
-        return {"": Stream("", kind, self.count // self.copies, shape=shape).times(self.copies)}
+        return {"": Stream("", kind, self.count // self.copies, shape=shape).times(self.copies, self.replicate or "")}
+
+    def copy_names(self) -> Sequence[str]:
+        """The numbers of the copies."""
+        return [str(copy) for copy in range(self.copies)] if self.replicate else ()
 
     @property
     def finite(self) -> bool:

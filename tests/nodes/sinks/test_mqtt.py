@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import aiomqtt
@@ -56,11 +58,13 @@ def batches(stream: Stream, values: list[float | None]) -> list[Batch]:
 class LiveSink:
     """A sink at work."""
 
-    def __init__(self, inlet: GivingInlet, **fields: Any) -> None:
+    def __init__(self, inlet: GivingInlet, names: Sequence[str] = (), **fields: Any) -> None:
         self.inlet, self.log = inlet, Log()
         node = Mqtt(**fields)
         assert list(node.check(inlet.streams, GRID)) == []
         self.context = Context("out", GRID, WallClock(), inlet.streams, log=self.log)
+        for stream in inlet.streams:
+            self.context.names(stream).take(names)
         node.bind(self.context)
         self.task = asyncio.create_task(node.consume(inlet))
 
@@ -151,6 +155,69 @@ async def test_a_sink_alone_with_the_embedded_broker_ends() -> None:
         pass
 
 
+FLEET = replace(RATE.times(3, "machine"), name="rate")
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+async def test_each_machine_gets_a_topic_and_what_has_no_name_yet_is_counted(mosquitto: Mosquitto, qos: int) -> None:
+    schema, (first, second) = FLEET.schema(GRID), [batch.window for batch in batches(FLEET, [None, None])]
+    value = np.arange(5, dtype=np.float32)
+    given = [
+        Batch.of(first, schema, sample_batch([first.start_ns] * 5, [0, 2, 4, 7, 8], value)),
+        Batch.of(second, schema, sample_batch([second.start_ns], [3], value[:1])),
+    ]
+    async with aiomqtt.Client(mosquitto.host, mosquitto.port) as reader:
+        await reader.subscribe("plant/#", 1)
+        sink = LiveSink(
+            GivingInlet([FLEET], given), ["press", "saw"], url=mosquitto.url, topic="plant/{machine}/{stream}", qos=qos
+        )
+        await sink.task
+        found = []
+        async for message in reader.messages:
+            assert isinstance(message.payload, bytes)
+            body = json.loads(message.payload)
+            found.append((str(message.topic), body["stream"], body["channel"], body["value"]))
+            if len(found) == 3:
+                break
+    assert found == [
+        ("plant/press/rate", "rate", [0, 2], [0.0, 1.0]),
+        ("plant/saw/rate", "rate", [1], [2.0]),
+        ("plant/saw/rate", "rate", [0], [0.0]),
+    ]
+    assert sink.context.counters.noted == {"messages": 3}
+    assert sink.context.counters.dropped == {"unnamed": 2}
+    assert sink.context.counters.processed == -2  # the run counts whole batches
+
+
+async def test_of_many_messages_of_one_window_none_is_lost_while_the_broker_is_away(mosquitto: Mosquitto) -> None:
+    count, windows = 50, 6
+    fleet = replace(Stream("rate", "samples", 1).times(count, "machine"), name="rate")
+    given = [
+        Batch.of(batch.window, fleet.schema(GRID), sample_batch([batch.window.start_ns] * count, range(count),
+                                                                np.full(count, number, np.float32)))
+        for number, batch in enumerate(batches(fleet, [None] * windows))
+    ]  # fmt: skip
+    names = [f"m{number}" for number in range(count)]
+    reader = MqttSource(url=mosquitto.url, topic="x/{machine}", channels=count, qos=1, client_id="reader",
+                        payload={"value": "$.value"})  # fmt: skip
+    inlet = StepInlet([fleet], given)
+    async with LiveSource(reader) as live:
+        sink = LiveSink(inlet, names, url=mosquitto.url, topic="x/{machine}")
+        for number in range(windows + 1):
+            await inlet.asked.acquire()
+            if number == windows // 2:
+                mosquitto.stop()
+                inlet.go.release()
+                await sink.log.says("lost ")
+                mosquitto.start()
+            else:
+                inlet.go.release()
+        await sink.task
+        await live.outlet.told(lambda: len({(c, v) for c, v, _ in live.outlet.pushed}) >= count * windows)
+    assert reader.channel_names() == [f"{name}[0]" for name in names]
+    assert sink.context.counters.noted["messages"] == count * windows
+
+
 def test_topics_that_cannot_be_published_to_are_named_at_check() -> None:
     def said(topic: str) -> list[str]:
         return [str(p) for p in Mqtt(url="embedded", topic=topic).check([RATE], GRID)]
@@ -159,6 +226,21 @@ def test_topics_that_cannot_be_published_to_are_named_at_check() -> None:
     assert said("a/{streams}") == ["unknown placeholder {streams} — did you mean 'stream'?"]
     assert said("a/{stream") == ["'a/{stream' has a brace without its other half — write {stream}"]
     assert said("a/{stream}/{name}") == []
+    assert said("a/{machine}") == ["unknown placeholder {machine} — valid: name, stream"]
+
+
+def test_a_key_in_the_topic_is_one_that_all_inputs_have() -> None:
+    def said(topic: str, *streams: Stream) -> list[str]:
+        return [str(p) for p in Mqtt(url="embedded", topic=topic).check(streams, GRID)]
+
+    assert said("a/{machine}/{stream}", FLEET) == []
+    assert said("a/{machin}", FLEET) == ["unknown placeholder {machin} — did you mean 'machine'?"]
+    assert said("a/{machine}", FLEET, SPIKES) == ["'hidden' has no {machine} — publish it by a sink of its own"]
+    name = replace(FLEET, key="name")
+    assert said("a/{name}", name) == [
+        "{name} is also the key of the copies of 'rate' — call the key otherwise with 'replicate'"
+    ]
+    assert said("a/{stream}", name) == []
 
 
 def test_the_sink_keeps_the_rules_of_sinks(mosquitto: Mosquitto) -> None:

@@ -12,6 +12,7 @@ import aiomqtt
 import pytest
 
 from spikeflow.events import Grid
+from spikeflow.node import ChannelMap
 from spikeflow.nodes.broker import embedded_broker
 from spikeflow.nodes.sources.mqtt import Mqtt
 from tests.brokers import Mosquitto, flood, mosquitto, running_mosquitto
@@ -120,7 +121,7 @@ async def test_a_key_gets_a_copy_and_the_others_a_channel_that_is_the_same_in_al
         await published(url, [(f"plant/{topic}", k) for k, topic in enumerate(topics)])
         await live.outlet.heard(5)
     assert [(c, v) for c, v, _ in live.outlet.pushed] == [(0, 0.0), (3, 1.0), (2, 2.0), (1, 3.0), (0, 7.0)]
-    assert (node.copy_names(), node.channel_names()) == (["a", "b"], ["x", "y"])
+    assert (live.context.named["machine"].keys, node.channel_names()) == (["a", "b"], ["x", "y"])
     assert live.context.outlet.shape == (2, 2)
     assert live.outlet.rejected == {"channels": 1, "copies": 2}
     assert [text for _, text in live.log.lines] == [
@@ -145,21 +146,29 @@ async def test_a_machine_without_a_channel_takes_no_copy(url: str) -> None:
     async with LiveSource(node) as live:
         await published(url, [("p/y", 1), ("q/y", 1), ("r/x", 2)])
         await live.outlet.heard(1)
-    assert (node.copy_names(), live.outlet.pushed) == (["r"], [(0, 2.0, None)])
+    assert (live.context.named["machine"].keys, live.outlet.pushed) == (["r"], [(0, 2.0, None)])
 
 
-async def test_copies_keep_their_keys_over_a_restart(url: str) -> None:
-    node = Mqtt(url=url, topic="{machine}", channels=1, **FLEET)
-    async with LiveSource(node) as live:
-        await published(url, [("p", 1), ("q", 2)])
-        await live.outlet.heard(2)
-    saved = node.save()
-    again = LiveSource(node)
-    node.load(saved)
-    async with again:
-        await published(url, [("q", 3)])
-        await again.outlet.heard(1)
-    assert again.outlet.pushed == [(1, 3.0, None)]
+async def test_a_machine_that_two_sources_hear_has_the_same_copy_at_both(url: str) -> None:
+    named: dict[str, ChannelMap] = {}
+    left = LiveSource(Mqtt(url=url, topic="left/{machine}", channels=2, **FLEET), named=named)
+    right = LiveSource(Mqtt(url=url, topic="right/{machine}", channels=3, **FLEET), named=named)
+    async with left, right:
+        for topic, source, count in [
+            ("left/p", left, 1),
+            ("right/q", right, 1),
+            ("right/p", right, 2),
+            ("left/q", left, 2),
+        ]:
+            await published(url, [(topic, 1)])
+            await source.outlet.heard(count)
+        await published(url, [("left/r", 1), ("right/r", 1), ("left/p", 1), ("right/p", 1)])
+        await left.outlet.heard(3)
+        await right.outlet.heard(3)
+    assert [c for c, _, _ in left.outlet.pushed] == [0, 2, 0]
+    assert [c for c, _, _ in right.outlet.pushed] == [3, 0, 0]
+    assert left.outlet.rejected == right.outlet.rejected == {"copies": 1}
+    assert named["machine"].keys == ["p", "q"]
 
 
 async def test_ten_thousand_unreadable_payloads_are_counted_and_the_next_good_one_gets_through(
