@@ -208,6 +208,8 @@ def _schema(path: Path) -> tuple[pa.Schema, dict[str, str], bool]:
         if last is not None and last.type == "record batch":
             with pa.ipc.open_stream(_stream(schema, last)) as one:
                 extra = _texts(one.read_next_batch_with_custom_metadata().custom_metadata)
+        if not whole:
+            extra.pop("length", None)  # it may have lost no more than its last word, but who knows
         ours = "stream" in metadata(schema)  # other programs say no length
         return schema, extra, whole and ("length" in extra or not ours)
 

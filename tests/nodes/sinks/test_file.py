@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,9 +101,9 @@ async def test_events_are_gathered_up_to_a_number_or_a_second(tmp_path: Path, mo
     written: list[int] = []
     write = EventWriter.write
 
-    def spy(self: EventWriter, batches: list[pa.RecordBatch]) -> None:
+    def spy(self: EventWriter, batches: list[pa.RecordBatch], names: Sequence[str]) -> None:
         written.append(sum(batch.num_rows for batch in batches))
-        write(self, batches)
+        write(self, batches, names)
 
     monkeypatch.setattr(EventWriter, "write", spy)
     record = random_events(SAMPLES, GRID, 1000, 1000)
