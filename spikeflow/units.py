@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal, InvalidOperation
-from math import isfinite
+from math import isfinite, ulp
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ValidationInfo, WithJsonSchema
@@ -14,6 +14,8 @@ from spikeflow.errors import ParameterError
 _EXPONENT = {"ns": -9, "us": -6, "µs": -6, "μs": -6, "ms": -3, "s": 0}
 _FACTOR = {"min": 60, "h": 3600, "d": 86400}
 _LONGEST = Decimal(9_223_372_036)  # seconds whose nanoseconds still fit into 64 bits
+_LAST_BITS, _HALF = 4, Decimal("0.49")
+"""By how many of its last bits, and by how much of a nanosecond, a product such as 9 * 1e-3 may be off."""
 _HERTZ = {"mHz": -3, "Hz": 0, "kHz": 3, "MHz": 6}
 _QUANTITY = re.compile(r"\s*([-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([A-Za-zµμ/]*)\s*")
 
@@ -100,9 +102,10 @@ def _to_ns(value: Any, info: ValidationInfo) -> Any:
     _bare(value, info, "a time", "10 ms")
     if isinstance(value, float):
         exact = Decimal(repr(value)).scaleb(9)
-        if exact != exact.to_integral_value():
+        whole = exact.to_integral_value()
+        if abs(exact - whole) > min(_LAST_BITS * Decimal(ulp(value)).scaleb(9), _HALF):
             raise ParameterError(f"{value!r} s is not a whole number of nanoseconds", "write a multiple of 1 ns")
-        return int(exact)
+        return int(whole)
     return value
 
 

@@ -138,9 +138,18 @@ def test_zero_needs_no_unit_and_bounds_hold() -> None:
         Values.model_validate({"above": "0 ms"})
 
 
-def test_a_fraction_of_a_nanosecond_is_refused_from_python_too() -> None:
+@pytest.mark.parametrize("seconds", [1.5e-9, 9e-3 + 1e-13, 1e3 + 3e-10])
+def test_a_fraction_of_a_nanosecond_is_refused_from_python_too(seconds: float) -> None:
     with pytest.raises(ValidationError, match="not a whole number of nanoseconds"):
-        Values.model_validate({"whole": 1.5e-9})
+        Values.model_validate({"whole": seconds})
+
+
+@pytest.mark.parametrize(
+    ("seconds", "ns"), [(9 * 1e-3, 9_000_000), (0.1 + 0.2, 300_000_000), (1.1 + 2.2, 3_300_000_000)]
+)
+def test_the_last_bit_of_a_product_is_no_fraction_of_a_nanosecond(seconds: float, ns: int) -> None:
+    assert repr(seconds) != repr(ns / 1e9)
+    assert Values.model_validate({"whole": seconds}).whole == ns
 
 
 @pytest.mark.parametrize(
