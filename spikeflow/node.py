@@ -100,6 +100,8 @@ class Node(BaseModel):
     """Whether its events are known to keep the rules of their stream, so that they need no look."""
     opens: ClassVar[bool] = False
     """Whether the node connects to something and says `opened()` once it stands."""
+    unopened: ClassVar[str] = "is the address right, and does something listen there?"
+    """What to look at where it does not stand in time."""
 
     inputs: list[Input] = Field(default_factory=list, description="the nodes to listen to")
     on_error: Literal["stop", "skip", "restart"] = Field(

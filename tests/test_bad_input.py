@@ -188,7 +188,7 @@ def test_a_broker_that_is_not_there_is_given_up_in_time(nowhere: str, tmp_path: 
     assert time.monotonic() - began < 20
     assert [line for line in said if "nobody listens" not in line] == [
         f'warning: node "{name}": cannot connect to {nowhere}: Connection refused; trying again',
-        f'error: node "{name}": not connected after 0.5 s — is the address right, and does something listen there?',
+        f'error: node "{name}": not open after 0.5 s — is the address right, and does something listen there?',
     ]
     assert (code, report["ended"], report["exit_code"]) == (3, "failed", 3)
 
@@ -200,7 +200,7 @@ def test_a_server_that_takes_the_connection_and_stays_silent_is_given_up_in_a_se
         node = f"{{source: mqtt, url: 'mqtt://127.0.0.1:{silent.getsockname()[1]}', topic: x, channels: 1}}"
         code, said, _ = run(tmp_path, GRAPH + f"  sensor: {node}\n", "--connect-timeout", "500ms")
     assert [line for line in said if "nobody listens" not in line] == [
-        'error: node "sensor": not connected after 0.5 s — is the address right, and does something listen there?'
+        'error: node "sensor": not open after 0.5 s — is the address right, and does something listen there?'
     ]
     assert code == 3
 
@@ -249,7 +249,7 @@ def test_a_name_that_nobody_knows_is_told_as_such(tmp_path: Path) -> None:
     node = "{sink: mqtt, url: 'mqtt://broker.invalid', topic: x, input: noise}"
     code, said, _ = run(tmp_path, GRAPH + f"  out: {node}\n", "--connect-timeout", "2s")
     assert code == 3
-    assert said[-1].startswith('error: node "out": not connected after 2 s')
+    assert said[-1].startswith('error: node "out": not open after 2 s')
     assert "Traceback" not in "".join(said)
 
 

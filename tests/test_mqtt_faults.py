@@ -354,7 +354,7 @@ def void() -> Iterator[int]:
 def test_an_address_that_never_answers_holds_nothing_up(void: int, tmp_path: Path) -> None:
     write(tmp_path, f"mqtt://127.0.0.1:{void}")
     with Running(tmp_path, "graph.yaml", "--connect-timeout", "300ms") as command:
-        command.says("not connected after 0.3 s")
+        command.says("not open after 0.3 s")
         said = time.monotonic()
         assert command.end() == 3
     assert time.monotonic() - said < 3.0  # the system tries for minutes, the library for five seconds

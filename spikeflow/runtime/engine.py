@@ -401,10 +401,12 @@ class Engine:
         opening = asyncio.gather(*(event.wait() for event in waits.values()))
         try:
             await asyncio.wait((timer, opening), return_when=asyncio.FIRST_COMPLETED)
-            closed = ", ".join(f'"{name}"' for name, event in waits.items() if not event.is_set())
+            closed = [name for name, event in waits.items() if not event.is_set()]
             if closed and not self.stopping:
-                said = f"node {closed}: not connected after {self.options.connect_timeout:g} s"
-                self._fail(ConnectError(f"{said} — is the address right, and does something listen there?"))
+                names = ", ".join(f'"{name}"' for name in closed)
+                said = f"node {names}: not open after {self.options.connect_timeout:g} s"
+                hints = dict.fromkeys(self.spec.nodes[name].node.unopened for name in closed)
+                self._fail(ConnectError(f"{said} — {' '.join(hints)}"))
                 self._cancel(stages)
         finally:
             timer.cancel()

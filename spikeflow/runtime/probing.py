@@ -57,7 +57,7 @@ async def _probed(spec: NodeSpec, context: Context, timeout: float) -> Probed | 
         async with asyncio.timeout(timeout):
             to = await spec.node.probe(context)
     except TimeoutError:
-        error = f"no answer in {timeout:g} s — is the address right, and does something listen there?"
+        error = f"no answer in {timeout:g} s — {spec.node.unopened}"
     except (SpikeflowError, OSError) as found:
         error = str(found)
     except Exception as found:  # a mistake in one node's own code does not keep the others from being tried

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 import spikeflow
 from spikeflow.errors import ConnectError, EventError, NodeError, ParameterError
 from spikeflow.node import Inlet, Outlet, Sink
+from spikeflow.nodes.sinks.file import File
 from spikeflow.runtime.engine import Engine, Options, Report
 from spikeflow.testing import VirtualClock, VirtualLoop, run_virtually
 from tests.runtime.nodes import SECOND, Collect, Ramp, Relay, Scripted, Summing, collected_by, graph
@@ -634,8 +636,30 @@ def test_a_node_that_cannot_connect_in_time_ends_the_run_before_anything_is_proc
         "live": {"source": Scripted, "script": [(k, 0, 1.0, None) for k in range(100)], "until": 10_000},
         "out": {"sink": Unconnected, "input": "live"},
     }
-    with pytest.raises(ConnectError, match='"out": not connected after 3 s'):
+    with pytest.raises(ConnectError, match='"out": not open after 3 s'):
         run(nodes, connect_timeout=3.0)
+
+
+def test_a_file_that_does_not_open_in_time_is_not_asked_for_its_address(tmp_path: Path) -> None:
+    class Stuck(File):
+        """A file that never opens, as a pipe that nobody reads."""
+
+        async def consume(self, inlet: Inlet) -> None:
+            await asyncio.get_running_loop().create_future()
+
+    nodes = {
+        "live": {"source": Scripted, "script": [(k, 0, 1.0, None) for k in range(100)], "until": 10_000},
+        "tape": {"sink": Stuck, "input": "live", "path": str(tmp_path / "tape.arrow")},
+    }
+    with pytest.raises(ConnectError) as caught:
+        run(nodes, connect_timeout=3.0)
+    hint = "does the disk answer, and does a program read where it is a pipe?"
+    assert str(caught.value) == f'node "tape": not open after 3 s — {hint}'
+    nodes["out"] = {"sink": Unconnected, "input": "live"}
+    with pytest.raises(ConnectError) as caught:
+        run(nodes, connect_timeout=3.0)
+    address = "is the address right, and does something listen there?"
+    assert str(caught.value) == f'node "tape", "out": not open after 3 s — {hint} {address}'
 
 
 async def test_taps_are_async_iterators_of_record_batches() -> None:

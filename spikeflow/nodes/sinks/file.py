@@ -37,6 +37,7 @@ class File(Sink):
     """
 
     opens: ClassVar[bool] = True
+    unopened: ClassVar[str] = "does the disk answer, and does a program read where it is a pipe?"
 
     path: GraphPath = Field(description="a file with an ending that says its format, or a folder")
     format: Literal["arrows", "arrow", "feather", "parquet", "csv"] = Field(
