@@ -267,7 +267,7 @@ def check(
         return
     _refuse_random(connect, weights)
     found = shape_of(weights) if isinstance(weights, File) else Shape(weights.shape)
-    _fit(found.shape, pre_size, post_size, connect, layout)
+    _fit(found, pre_size, post_size, connect, layout)
     if isinstance(delay, File):
         _delay_shape(shape_of(delay).shape, pre_size, found.shape)
 
@@ -291,6 +291,18 @@ def _room(pre_size: int, post_size: int, connect: Any) -> None:
         raise ParameterError(found, f"this machine has {gigabytes(memory())}; {fewer}")
 
 
+def first_weights(
+    pre_size: int, post_size: int, weights: Any, count: int, seed: int, name: str | int
+) -> npt.NDArray[np.floating]:
+    """The weights of the first `count` pairs of neurons as they would be drawn; all of a file or an array."""
+    if isinstance(weights, File):
+        return load(weights).values.ravel()
+    if isinstance(weights, np.ndarray):
+        return weights.ravel()
+    pre, post = np.divmod(np.arange(min(count, pre_size * post_size)), post_size)
+    return _drawn(weights, pre, post, seed, name)
+
+
 def _default(connect: Any, weights: Any) -> Any:
     if connect is not None:
         return connect
@@ -307,10 +319,17 @@ def _refuse_random(connect: Any, weights: Any) -> None:
         )
 
 
-def _fit(shape: tuple[int, ...], pre: int, post: int, connect: Any, layout: Layout) -> None:
+def _fit(found: Shape, pre: int, post: int, connect: Any, layout: Layout) -> None:
+    shape = found.shape
     if connect in ("one_to_one", "flatten"):
         if shape != (pre,):
-            raise ParameterError(f"weights of shape {list(shape)} for {connect}", f"give [{pre}]")
+            what, hint = f"weights of shape {list(shape)} for {connect}", f"give [{pre}], one for each pair"
+            if found.sparse:
+                what = f"sparse {what}"
+                hint = f"leave connect out, the file says which neurons it joins; or store [{pre}] by numpy.savez"
+            elif len(shape) == 2:
+                hint += ", or leave connect out for a matrix"
+            raise ParameterError(what, hint)
         return
     want, other = ((post, pre), "pre_post") if layout == "post_pre" else ((pre, post), "post_pre")
     names = "[post, pre]" if layout == "post_pre" else "[pre, post]"

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from spikeflow.errors import ParameterError
 from spikeflow.kernels import Connect, Delay, Synapses, Weights, build, check
 from spikeflow.kernels.layout import CSR, DENSE
+from spikeflow.kernels.weight_files import File
 
 CONNECT: TypeAdapter[Any] = TypeAdapter(Connect)
 WEIGHTS: TypeAdapter[Any] = TypeAdapter(Weights)
@@ -38,6 +39,22 @@ def made(pre: int, post: int, **fields: Any) -> Synapses:
         if fields.get(name) is not None and not isinstance(fields[name], np.ndarray):
             fields[name] = adapter.validate_python(fields[name])
     return build(pre, post, dt=1e-3, **fields)
+
+
+def test_a_matrix_for_pairs_of_neurons_is_told_what_would_work(tmp_path: Path) -> None:
+    def said(weights: Any) -> str:
+        with pytest.raises(ParameterError) as caught:
+            check(4, 4, connect="one_to_one", weights=weights)
+        return str(caught.value)
+
+    scipy.sparse.save_npz(tmp_path / "sparse.npz", scipy.sparse.coo_array(np.eye(4)))
+    assert said(File(path=tmp_path / "sparse.npz")) == (
+        "sparse weights of shape [4, 4] for one_to_one — "
+        "leave connect out, the file says which neurons it joins; or store [4] by numpy.savez"
+    )
+    matrix = "weights of shape [4, 4] for one_to_one — give [4], one for each pair, or leave connect out for a matrix"
+    assert said(np.eye(4)) == matrix
+    assert said(np.ones(5)) == "weights of shape [5] for one_to_one — give [4], one for each pair"
 
 
 def test_without_weights_neurons_are_joined_one_to_one() -> None:
