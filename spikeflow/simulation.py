@@ -18,7 +18,7 @@ from spikeflow.kernels.parameters import Value, settled
 from spikeflow.kernels.parts import Precision
 from spikeflow.kernels.refusals import inverse, refused
 from spikeflow.kernels.rule import Learning, LearningRule
-from spikeflow.kernels.rules import rules
+from spikeflow.kernels.rules import kind_of, rules
 from spikeflow.units import Seconds, parse_seconds
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -132,7 +132,7 @@ def simulate(
     if learn_recurrent is not None and not own:
         raise ParameterError("learn_recurrent without recurrent", "give [post, pre] weights that can learn")
     kept = _recorded(made, record)
-    first = _resume_at(state, of := _outline(made, size, given, own, precision))
+    first = _resume_at(state, of := _outline(made, size, given, own, precision, learning))
     trains, projections, events = [], [], {}
     for receptor, array in given.items():
         source = f"{name}<{receptor}"
@@ -374,11 +374,18 @@ def _drawn(variable: str, values: Mapping[str, Any], seed: int, name: str, size:
 
 
 def _outline(
-    model: NeuronModel, size: int, given: Mapping[str, Array], recurrent: Mapping[str, Array], precision: str
+    model: NeuronModel,
+    size: int,
+    given: Mapping[str, Array],
+    recurrent: Mapping[str, Array],
+    precision: str,
+    learning: Mapping[str, Learning | None],
 ) -> str:
     inputs = ", ".join(f"{array.shape[1]} {_SORT[array.dtype.kind]} at {name!r}" for name, array in given.items())
     back = f", recurrent at {', '.join(map(repr, recurrent))}" if recurrent else ""
-    return f"{size} {type(model).__name__} in {precision}, {inputs}{back}"
+    how = {of: one for of, one in learning.items() if one and (recurrent or not of)}
+    rules = "".join(f", {of}learning by {kind_of(one.rule)}" for of, one in how.items())
+    return f"{size} {type(model).__name__} in {precision}, {inputs}{back}{rules}"
 
 
 _SORT = {"b": "spikes", "f": "currents"}
@@ -391,7 +398,7 @@ def _resume_at(state: State | None, of: str) -> int:
     if not isinstance(state, Mapping) or "of" not in state:
         raise ParameterError(f"a state that is a {type(state).__name__}", "give the `state` of a result")
     if state["of"] != of:
-        raise ParameterError(f"a state of {state['of']} for {of}", "go on with the same model and arrays")
+        raise ParameterError(f"a state of {state['of']} for {of}", "go on with the same model, arrays and rules")
     return int(state["tick"])
 
 

@@ -206,6 +206,7 @@ def test_a_coarse_tick_is_a_warning_and_an_unstable_one_an_error() -> None:
 def test_what_does_not_fit_is_said_with_what_would() -> None:
     state = simulate("lif", SPIKES, backend="numpy").state
     nan = np.where(np.arange(INPUTS) == 4, np.nan, CURRENTS)
+    learned = spikeflow.simulate("lif", SPIKES, weights=WEIGHTS, learn="stdp")
     said = {
         refused("lfi"): "unknown neuron model 'lfi' — did you mean 'lif'?",
         refused(tau_men=1): "Lif has no 'tau_men' — did you mean 'tau_mem'?",
@@ -262,7 +263,11 @@ def test_what_does_not_fit_is_said_with_what_would() -> None:
         ),
         refused(state=state, weights=WEIGHTS): (
             "a state of 12 Lif in float32, 12 spikes at 'i' for 7 Lif in float32, 12 spikes at 'i' "
-            "— go on with the same model and arrays"
+            "— go on with the same model, arrays and rules"
+        ),
+        refused(state=learned.state, weights=WEIGHTS, learn="r_stdp"): (
+            "a state of 7 Lif in float32, 12 spikes at 'i', learning by stdp for 7 Lif in float32, 12 spikes at 'i', "
+            "learning by r_stdp — go on with the same model, arrays and rules"
         ),
     }
     for found, expected in said.items():

@@ -31,6 +31,11 @@ def rules() -> dict[str, type[LearningRule]]:
     return dict(sorted((installed | found).items()))
 
 
+def kind_of(rule: LearningRule) -> str:
+    """The name of a rule in a graph file; that of its class where it has none."""
+    return next((name for name, known in rules().items() if known is type(rule)), type(rule).__name__)
+
+
 def broken() -> dict[str, ParameterError]:
     """Why an installed rule cannot be had, by name: nobody needs to know before they name it."""
     return _installed()[1]
