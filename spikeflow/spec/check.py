@@ -135,12 +135,12 @@ class Checker:
                 self._outlets(draft, draft.inputs or [])
                 draft.partial = False
             if not ready:
-                ready = [draft for draft in waiting if isinstance(draft.node, Neuron) and not draft.partial][:1]
+                ready = [draft for draft in waiting if isinstance(draft.node, Neuron) and draft.asked < draft.known][:1]
                 if not ready:
                     break
                 self._copies(ready[0])
                 self._declared(ready[0])
-                ready[0].partial = ready[0].outlets is not None
+                ready[0].partial, ready[0].asked = ready[0].outlets is not None, ready[0].known
             waiting = [draft for draft in waiting if draft not in ready or draft.partial]
         for draft in waiting:
             draft.partial = False
@@ -205,7 +205,19 @@ class Checker:
             if len(self.report) == before and not any(self._lost(wish) for wish in draft.wishes):
                 self._fault(draft, draft.place, "its size is not known", "declare it: on a loop it cannot be derived")
             return
-        self._fill(draft, found)
+        self._fill(draft, {**self._derived(draft), **found})
+
+    def _derived(self, draft: Draft) -> dict[str, Stream]:
+        """The outlets of which the size follows from those inputs of a neuron that are known already."""
+        if not draft.known:
+            return {}
+        unknown = Stream("", "spikes", 0)
+        inputs = [unknown if wish.settled is None else wish.settled.one for wish in draft.wishes]
+        try:
+            found = dict(draft.node.outlets(inputs)) if draft.node is not None else {}
+        except Exception:  # it needs them all
+            return {}
+        return {port: stream for port, stream in found.items() if isinstance(stream, Stream) and stream.size}
 
     def _lost(self, wish: Wish) -> bool:
         sender = self.drafts.get(wish.node)

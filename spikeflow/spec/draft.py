@@ -38,7 +38,12 @@ class Wish:
 
 @dataclass(slots=True)
 class Draft:
-    """A node while it is checked; what could not be found out is None."""
+    """A node while it is checked; what could not be found out is None.
+
+    Attributes:
+        partial: whether its outlets are those that it has whatever arrives, or by the inputs known until then.
+        asked: how many of these were known when it was asked for them last.
+    """
 
     name: str
     item: Item
@@ -53,7 +58,13 @@ class Draft:
     key: str = ""
     outlets: dict[str, Stream] | None = None
     partial: bool = False
+    asked: int = -1
     faulty: bool = False
+
+    @property
+    def known(self) -> int:
+        """How many of its inputs are known."""
+        return sum(wish.settled is not None for wish in self.wishes)
 
     @property
     def inputs(self) -> list[Stream] | None:
