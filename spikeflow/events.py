@@ -113,6 +113,7 @@ class Stream:
         copies: of how many equal copies the neurons are, one behind the other; the shape then begins with it.
         key: what the copies are told apart by, such as `machine`, where they have names; streams with the same key
             have the same names in the same order.
+        synapses: whether they are samples of synapses, in the shape [post, pre].
         made_by: the encoder of these spikes where it knows the way back from them; only inside its own graph.
     """
 
@@ -124,6 +125,7 @@ class Stream:
     double: bool = False
     copies: int = 1
     key: str = ""
+    synapses: bool = False
     made_by: Any = field(default=None, compare=False, repr=False)
     _schemas: dict[Grid, pa.Schema] = field(default_factory=dict, init=False, compare=False, repr=False)
 
@@ -160,6 +162,8 @@ class Stream:
                 metadata["shape"] = ",".join(map(str, self.shape))
             if self.copies > 1:
                 metadata["copies"] = str(self.copies)
+            if self.synapses:
+                metadata["of"] = "synapses"
             if self.key:
                 metadata["key"] = self.key
             known = self._schemas[grid] = self.plain.with_metadata(metadata)

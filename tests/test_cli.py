@@ -227,7 +227,7 @@ def test_a_dead_broker_is_given_up_after_the_time_that_was_asked_for(call: Call)
     code, out, said = call("run", "small.yaml", "--connect-timeout", "300ms")
     assert code == 3
     assert said.splitlines()[-1] == (
-        'error: node "out": not connected after 0.3 s — is the address right, and does something listen there?'
+        'error: node "out": not open after 0.3 s — is the address right, and does something listen there?'
     )
     assert lines(out)[-1]["report"]["exit_code"] == 3
 
@@ -448,6 +448,15 @@ def test_nodes_prints_the_equations_of_a_model(call: Call) -> None:
     assert "      b = where(spiked, b + beta, b)\n" in out
     assert "presets: biological: tau_mem 20 ms" in call("nodes", "lif")[1]
     assert "input_order: first | last; integrator: euler | exact" in call("nodes", "lif")[1]
+    assert "projection" not in call("nodes", "lif")[1].partition("ports: ")[2]
+    assert (
+        "ports of each projection: w_<name>, post_pre_<name>, correlation_<name>,"
+        in call("nodes", "lif_correlation")[1]
+    )
+
+
+def test_nodes_says_brackets_as_they_are_written(call: Call) -> None:
+    assert "W, [out, in]: a file as populations load them" in call("nodes", "linear")[1]
 
 
 def test_nodes_as_json_has_all_that_a_model_says(call: Call) -> None:

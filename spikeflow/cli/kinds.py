@@ -95,7 +95,7 @@ def _overview(found: list[tuple[str, str, type[BaseModel]]]) -> Table:
     before = ""
     for role, name, cls in found:
         flow = f"{_either(cls.takes)} → {_either(cls.gives)}".strip() if issubclass(cls, Node) else ""
-        table.add_row(role if role != before else "", name, flow, _first_line(cls))
+        table.add_row(role if role != before else "", name, flow, escape(_first_line(cls)))
         before = role
     return table
 
@@ -221,7 +221,7 @@ def _explain(console: Console, about: dict[str, Any]) -> None:
         table.add_column(heading)
     for one in about["keys"]:
         default = "required" if one["required"] else default_of(one["default"])
-        table.add_row(one["key"], one["type"], default, one["description"])
+        table.add_row(*map(escape, (one["key"], one["type"], default, one["description"])))
     console.print(table)
     for heading, text in added(about):
         if "\n" in text:
@@ -247,6 +247,9 @@ def _of_a_model(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "receptors", ", ".join([f"{first} (unless `to` names another)" if others else first, *others])
     yield "default outlet", about["output"]
     yield "ports", ", ".join(about["ports"])
+    if about["synapse_ports"]:
+        ports = ", ".join(f"{port}_<name>" for port in about["synapse_ports"])
+        yield "ports of each projection", f"{ports}; the name is that of the input"
     if about["options"]:
         yield "options", _choices(about["options"])
     if about["presets"]:

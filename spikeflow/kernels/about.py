@@ -19,7 +19,9 @@ def about(model: type[NeuronModel]) -> dict[str, Any]:
     """Receptors, ports, options, presets, tolerance, source and the equations of a model.
 
     Returns:
-        `receptors` and `ports`: names, the first receptor being the default. `output`: what the default outlet gives.
+        `receptors` and `ports`: names, the first receptor being the default. `synapse_ports`: how those begin that
+        each projection has where the model has a learning rule in every synapse. `output`: what the default outlet
+        gives.
         `options`: what `update` branches on, with what each may be. `presets`: name to parameters. `tolerance`: how far
         states may differ between backends, None where they have the same bits. `source`: where the equations come from.
         `constants` and `equations`: the text of `constants(dt)` and of `update`.
@@ -28,6 +30,7 @@ def about(model: type[NeuronModel]) -> dict[str, Any]:
     return {
         "receptors": list(model.receptors),
         "ports": list(model.state),
+        "synapse_ports": list(rule.ports()) if (rule := model.model_construct().learns()) is not None else [],
         "output": graded if model.spikes else model.state[0],
         "noise": list(model.noise),
         "options": _options(model),

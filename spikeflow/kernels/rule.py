@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
-from spikeflow.errors import Problem
+from spikeflow.errors import ParameterError, Problem
 from spikeflow.kernels.model import SHARED, Array, decided
 from spikeflow.kernels.parameters import times
 from spikeflow.kernels.refusals import inverse
@@ -50,11 +50,18 @@ class LearningRule(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse(cls, data: Any) -> Any:
+    def _refuse(cls, data: Any, info: ValidationInfo) -> Any:
+        if info.context is not None:
+            return data  # a graph file, which reports all that is wrong at once, and asks `refused`
         for name in sorted(set(data) - set(cls.model_fields)) if isinstance(data, Mapping) else ():
             if reason := inverse(cls, name, data[name]):
                 raise reason
         return data
+
+    @classmethod
+    def refused(cls, key: str, value: Any) -> ParameterError | None:
+        """Why a key that is no field is refused, where more can be said than which key is the nearest."""
+        return inverse(cls, key, value)
 
     def constants(self, dt: Seconds) -> Mapping[str, float]:
         """What the functions need beside the fields, computed once, in float64; a backend casts it to the precision."""

@@ -40,7 +40,7 @@ class Header:
         valued: whether there is a column `value`.
         double: whether the values are float64.
         relative: whether `t` is whole nanoseconds from the origin, rather than an instant.
-        size, shape, copies, key, names, origin_ns, length_ns: from the metadata, as far as they are there.
+        size, shape, copies, key, names, synapses, origin_ns, length_ns: from the metadata, as far as they are there.
         first_ns: `t` of the first event (ns); None in an empty file.
         whole: False where the end of the file is missing, as after a crash; what is there can be read.
         types: types of the columns to read (CSV only).
@@ -60,6 +60,7 @@ class Header:
     copies: int = 1
     key: str = ""
     names: tuple[str, ...] = ()
+    synapses: bool = False
 
     @property
     def index(self) -> str:
@@ -141,6 +142,7 @@ def _arrow_header(path: Path) -> Header:
         shape=shape,
         copies=_whole(known.get("copies")) or 1,
         key=known.get("key", ""),
+        synapses=known.get("of") == "synapses",
         names=_names(path, known.get("names")),
         origin_ns=_whole(known.get("origin")),
         length_ns=_whole(known.get("length")),

@@ -21,6 +21,7 @@ from spikeflow.kernels.model import Value
 from spikeflow.kernels.parameters import settled
 from spikeflow.kernels.refusals import refused
 from spikeflow.kernels.rule import Learning, LearningRule
+from spikeflow.kernels.rules import kind_of
 from spikeflow.node import ALWAYS, Neuron, State
 from spikeflow.nodes.projections import ProjectionInput, Record, receptor_hint
 from spikeflow.nodes.sizes import Size, shape_of
@@ -98,7 +99,7 @@ class Population(Neuron):
                 found[f"{port}_{projection.label}"] = Stream("", "samples", pre, double=double)
             for port in rule.state:
                 name = f"{port}_{projection.label}"
-                found[name] = Stream("", "samples", size * pre, shape=(size, pre), double=double)
+                found[name] = Stream("", "samples", size * pre, shape=(size, pre), double=double, synapses=True)
         return found
 
     def _rule(self, index: int) -> LearningRule | None:
@@ -140,10 +141,15 @@ class Population(Neuron):
             if projection.learn is not None and not self.model_class.spikes:
                 found = "learning where neurons never spike"
                 yield Problem((*path, "learn"), found, "let a population learn that spikes")
-            if self._rule(index) and labels.setdefault(projection.label, index) != index:
+            rule = self._rule(index)
+            if rule is not None and labels.setdefault(projection.label, index) != index:
                 found = f"two projections that learn as {projection.label!r}"
-                yield Problem((*path, "learn"), found, "name one of them differently: learn: {…, name: …}")
-            heard = [name for k in range(len(self.inputs)) if (rule := self._rule(k)) for name in rule.receptors]
+                hint = "name one of them differently: learn: {…, name: …}"
+                if projection.learn is None:
+                    kind = kind_of(rule)
+                    hint = f"give one of them a name: learn: {{{kind}: {{…}}, name: …}}; or add their weights up in one"
+                yield Problem((*path, "learn"), found, hint)
+            heard = [name for k in range(len(self.inputs)) if (one := self._rule(k)) for name in one.receptors]
             receptors = (*self.model_class.receptors, *heard)
             if projection.to is not None and projection.to not in receptors:
                 yield Problem((*path, "to"), f"no receptor {projection.to!r}", receptor_hint(projection.to, receptors))

@@ -23,6 +23,9 @@ from spikeflow.node import Input
 from spikeflow.nodes.sizes import shape_of
 from spikeflow.units import Nanoseconds, format_ns
 
+_COUNTED = 100_000
+"""Weights that are looked at before a run, at most, where they are drawn."""
+
 
 class Learns(BaseModel):
     """How a projection learns: one rule, and what goes for all of them."""
@@ -165,15 +168,20 @@ class ProjectionInput(Input):
         if self.learn is not None and all(problem.warning for problem in unfit):
             begin = self.learn.rule.begin
             if self.until_tick(dt_ns) != 0 and getattr(begin, "__func__", None) is not LearningRule.begin:
-                yield from self._clipped(self.build(stream, size, dt_ns, default_delay, 0, seed, name).weights)
+                if stream.size * size <= _COUNTED:
+                    yield from self._clipped(self.build(stream, size, dt_ns, default_delay, 0, seed, name).weights)
+                else:  # building them all takes longer than everything else here together
+                    looked = connect.first_weights(stream.size, size, self.weights, _COUNTED, seed, name)
+                    stored = isinstance(self.weights, File | np.ndarray)
+                    yield from self._clipped(looked, "" if stored else "the first ")
 
-    def _clipped(self, weights: npt.NDArray[Any]) -> Iterator[Problem]:
+    def _clipped(self, weights: npt.NDArray[Any], of: str = "") -> Iterator[Problem]:
         """That the rule does not begin with the weights as they are."""
         assert self.learn is not None
         begun = self.learn.rule.begin(np.asarray(weights, np.float64))
         if count := np.count_nonzero(begun != weights):
             worst = int(np.argmax(np.abs(begun - weights)))
-            found = f"{count} of {many(weights.size, 'weight')} beyond the bounds of {self.learn.kind}"
+            found = f"{count} of {of}{many(weights.size, 'weight')} beyond the bounds of {self.learn.kind}"
             found += f", the farthest {weights.flat[worst]:g}, which starts at {begun.flat[worst]:g}"
             key = ("learn",) if self.weights is None else ("weights",)
             yield Problem(key, found, "choose weights within the bounds, or other bounds", warning=True)

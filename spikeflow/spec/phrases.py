@@ -214,11 +214,12 @@ def rephrased(
 
 def _refused(model: type[BaseModel], error: _Error) -> ParameterError | None:
     """What the class itself says of a key that it does not have."""
-    explain = getattr(model, "refused", None)
-    if explain is None or len(error.path) != 1:
-        return None
-    found: ParameterError | None = explain(error.name, error.value)
-    return found
+    for one in _models_at(model, error.path[:-1]):
+        explain = getattr(one, "refused", None)
+        found: ParameterError | None = None if explain is None else explain(error.name, error.value)
+        if found is not None:
+            return found
+    return None
 
 
 def _follows(error: _Error) -> bool:

@@ -11,11 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from pyarrow import feather
+from pydantic import TypeAdapter
 
 import spikeflow
 from spikeflow.errors import GraphError, NodeError
-from spikeflow.kernels import backends
+from spikeflow.kernels import backends, connect
 from spikeflow.kernels import rules as package
+from spikeflow.kernels.connect import Weights
 from spikeflow.spec import load
 
 BACKENDS = [name for name in backends() if name in ("numpy", "numba")]
@@ -69,6 +71,86 @@ def test_the_count_is_that_of_the_weights_that_the_run_draws(tmp_path: Path) -> 
     free = recorded(tmp_path, f"{drawn}, learn: {{stdp: {{hardbound: false, eta_plus: 0, eta_minus: 0}}, name: w}}")
     outside = int(np.count_nonzero((free < 0) | (free > 1)))
     assert 0 < outside < 16 and said.startswith(f"{outside} of 16 weights ")
+
+
+def many(weights: Any, **learn: Any) -> dict[str, Any]:
+    return {
+        "x": {"source": "synthetic", "signal": "poisson", "size": 1000, "length": "1 s"},
+        "n": {"neuron": "lif", "size": 1000, "inputs": [{"from": "x", "weights": weights, "learn": {"stdp": learn}}]},
+    }
+
+
+def test_of_many_weights_the_first_are_looked_at_and_none_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: Any, **__: Any) -> Any:
+        raise AssertionError("built")
+
+    monkeypatch.setattr(connect, "build", never)
+    draw = {"uniform": {"low": 0.0, "high": 2.0}}
+    (drawn,) = (one.found for one in spikeflow.load({"nodes": many(draw, w_max=1.5)}).warnings)
+    count = int(drawn.partition(" ")[0])
+    assert 24_000 < count < 26_000
+    assert drawn.startswith(f"{count} of the first 100000 weights beyond the bounds of stdp, the farthest ")
+    assert not spikeflow.load({"nodes": many(draw, w_max=2)}).warnings
+    (number,) = (one.found for one in spikeflow.load({"nodes": many(3.0)}).warnings)
+    assert number.startswith("100000 of the first 100000 weights beyond the bounds of stdp, the farthest 3, which")
+    stored = np.zeros((1000, 1000), np.float32)
+    stored[999, 998:] = 7
+    np.save(tmp_path / "w.npy", stored)
+    (file,) = (one.found for one in spikeflow.load({"nodes": many(str(tmp_path / "w.npy"))}).warnings)
+    assert file.startswith("2 of 1000000 weights beyond the bounds of stdp, the farthest 7, which starts at 1")
+
+
+def test_the_first_weights_are_those_that_are_built(tmp_path: Path) -> None:
+    draw = TypeAdapter(Weights).validate_python({"normal": {"mean": 0.5, "std": 0.5}})
+    built = connect.build(30, 40, dt=1e-3, weights=draw, seed=3, name="n<0").weights.reshape(30, 40)
+    looked = connect.first_weights(30, 40, draw, 100, 3, "n<0")
+    assert built.ravel()[:100].tobytes() == looked.tobytes()
+
+
+def test_several_unknown_keys_of_a_rule_are_told_at_once() -> None:
+    with pytest.raises(GraphError) as caught:
+        spikeflow.load({"nodes": many(0.5, tau_pre_inv=50.0, wmax=1, ta_post_inv=2)})
+    first, second, third = str(caught.value).splitlines()
+    assert "tau_pre_inv is one over a time constant — write tau_pre: 20 ms" in first
+    assert "unknown key 'wmax' — did you mean 'w_max'?" in second
+    assert "unknown key 'ta_post_inv' — did you mean 'tau_post'?" in third
+
+
+def test_a_population_may_listen_to_the_weights_that_it_learns() -> None:
+    own = [{"from": "n.w_m", "weights": 0.1, "delay": "10 ms"}, {"from": "m", "weights": 1.0, "learn": "stdp"}]
+    back = [{"from": "x", "weights": 1.0}, {"from": "n", "weights": 1.0, "delay": "1 ms"}]
+    nodes: dict[str, dict[str, Any]] = {
+        "x": {"source": "synthetic", "signal": "poisson", "size": 4, "length": "50 ms"},
+        "n": {"neuron": "lif", "size": 3, "inputs": own},
+        "m": {"neuron": "lif", "size": 5, "inputs": back},
+        "out": {"sink": "console", "input": ["n.w_m", "n.t_pre_m", "n.t_post_m", "n.v"]},
+    }
+    for inputs in (own, own[::-1]):
+        ports = spikeflow.load({"nodes": {**nodes, "n": {**nodes["n"], "inputs": inputs}}}).nodes["n"].outlets
+        assert {name: stream.size for name, stream in ports.items()} == {
+            "": 3, "v": 3, "i": 3, "t_post_m": 3, "t_pre_m": 5, "w_m": 15
+        }  # fmt: skip
+    lost = {**nodes, "out": {"sink": "console", "input": ["n.w_x", "n.w_m"]}}
+    with pytest.raises(GraphError, match="'n' has no port 'w_x' — did you mean 'n"):
+        spikeflow.load({"nodes": lost})
+
+
+def test_two_projections_that_neurons_of_sensors_hear_under_one_name_are_told_what_would_work() -> None:
+    heard: list[dict[str, Any]] = [{"from": "x", "weights": 1.0}, {"from": "x", "weights": 2.0}]
+    nodes = {
+        "x": {"source": "synthetic", "signal": "poisson", "size": 4, "length": "1 s"},
+        "n": {"neuron": "lif_correlation", "size": 4, "inputs": heard},
+    }
+    with pytest.raises(GraphError) as caught:
+        spikeflow.load({"nodes": nodes})
+    assert str(caught.value) == (
+        "node \"n\": two projections that learn as 'x' — give one of them a name: "
+        "learn: {correlation_sensor: {…}, name: …}; or add their weights up in one"
+    )
+    heard[1]["learn"] = {"correlation_sensor": {}, "name": "again"}
+    assert {"correlation_x", "correlation_again"} <= set(spikeflow.load({"nodes": nodes}).nodes["n"].outlets)
 
 
 def recorded(folder: Path, *inputs: str, on_error: str = "stop") -> npt.NDArray[Any]:

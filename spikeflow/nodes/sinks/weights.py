@@ -31,6 +31,7 @@ class Weights(Sink):
     takes: ClassVar[tuple[Kind, ...]] = ("samples",)
     most_inputs: ClassVar[int | None] = 1
     opens: ClassVar[bool] = True
+    unopened: ClassVar[str] = "does the disk answer, and does a program read where it is a pipe?"
 
     path: GraphPath = Field(description="a file that ends in .npy or .npz")
     at: Annotated[Nanoseconds, Field(ge=0)] | None = Field(
@@ -43,7 +44,7 @@ class Weights(Sink):
         if self.path.suffix not in _ENDINGS:
             yield Problem(("path",), f"{self.path.name!r} says no format", f"let it end in {' or '.join(_ENDINGS)}")
         for stream in inputs:
-            if len(stream.shape) != 2:
+            if not stream.synapses:
                 found = f"{stream.name!r} carries no weights [post, pre]"
                 yield Problem(("inputs",), found, "listen to the port of a projection that learns, such as hidden.w_x")
 

@@ -115,7 +115,9 @@ class File(Source):
         key = self.replicate or (header.key if copies == header.copies else "")
         if copies > 1:
             shape = shape[1:] if shape[:1] == (copies,) else ()
-        return {"": Stream("", header.kind, size // copies, valued, shape, double).times(copies, key)}
+        synapses = header.synapses and len(shape) == 2
+        one = Stream("", header.kind, size // copies, valued, shape, double, synapses=synapses)
+        return {"": one.times(copies, key)}
 
     def _copies(self, header: Header, size: int) -> int:
         return (header.copies if size == header.size else 1) if self.copies is None else self.copies

@@ -11,13 +11,13 @@ import pytest
 import scipy.sparse
 
 import spikeflow
-from spikeflow.errors import ConnectError
+from spikeflow.errors import ConnectError, GraphError
 from spikeflow.events import Grid, Stream, sample_batch
 from spikeflow.nodes.sinks.weights import Weights
 from tests.nodes.conftest import Examples, GivingInlet, bind_sink
 
 GRID = Grid(1_700_000_000_000_000_000, 1_000_000, 10)
-LEARNED = Stream("hidden.w_x", "samples", 6, shape=(2, 3))
+LEARNED = Stream("hidden.w_x", "samples", 6, shape=(2, 3), synapses=True)
 EXAMPLES: Examples = [
     (lambda folder: Weights(path=folder / "w.npz"), {"inputs": [LEARNED]}),
     (lambda folder: Weights(path=folder / "late.npz", at="5 ms"), {"inputs": [LEARNED]}),
@@ -90,6 +90,38 @@ def test_what_carries_no_weights_and_what_says_no_format_are_refused() -> None:
         "'w.txt' says no format",
         "'hidden.v' carries no weights [post, pre]",
     ]
+
+
+def test_neurons_in_rows_are_no_synapses(tmp_path: Path) -> None:
+    nodes = {
+        "x": {"source": "synthetic", "signal": "poisson", "size": 4, "length": "1 s"},
+        "n": {"neuron": "lif", "size": [10, 10], "inputs": [{"from": "x", "weights": 1.0}]},
+        "kept": {"sink": "weights", "input": "n.v", "path": str(tmp_path / "w.npz")},
+    }
+    with pytest.raises(GraphError) as caught:
+        spikeflow.load({"nodes": nodes})
+    assert str(caught.value) == (
+        "node \"kept\": 'n.v' carries no weights [post, pre] — "
+        "listen to the port of a projection that learns, such as hidden.w_x"
+    )
+
+
+def test_weights_that_were_recorded_are_kept_from_the_recording(tmp_path: Path) -> None:
+    tape = tmp_path / "tape.arrow"
+    learned = {"from": "x", "weights": 0.5, "learn": "stdp"}
+    first = {
+        "x": {"source": "synthetic", "signal": "poisson", "size": 3, "rate": "40 Hz", "length": "1 s"},
+        "n": {"neuron": "lif", "size": 2, "inputs": [learned], "record": {"w_x": {"every": "100 ms"}}},
+        "kept": {"sink": "weights", "input": "n.w_x", "path": str(tmp_path / "live.npy")},
+        "tape": {"sink": "file", "input": "n.w_x", "path": str(tape)},
+    }
+    spikeflow.run_blocking(spikeflow.load({"nodes": first}))
+    again = {
+        "w": {"source": "file", "path": str(tape)},
+        "kept": {"sink": "weights", "input": "w", "path": str(tmp_path / "again.npy")},
+    }
+    spikeflow.run_blocking(spikeflow.load({"nodes": again}))
+    assert np.load(tmp_path / "again.npy").tobytes() == np.load(tmp_path / "live.npy").tobytes()
 
 
 def graph(folder: Path, weights: Any, kept: str, at: str, learn: dict[str, Any]) -> spikeflow.GraphSpec:
