@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from spikeflow.catalog import node_class
 from spikeflow.context import Context
-from spikeflow.errors import ParameterError, nearest
+from spikeflow.errors import ParameterError, first_of, nearest
 from spikeflow.events import Batch, Grid, Stream, Window, build, raw_columns
 from spikeflow.node import Decoder, Node
 from spikeflow.units import Seconds, parse_ns
@@ -154,19 +154,7 @@ def _made(cls: type[Decoder], kind: str | type[Decoder], fields: Mapping[str, An
     try:
         return cls(**fields)
     except ValidationError as error:
-        raise _first(error) from None
-
-
-def _first(error: ValidationError, path: str = "") -> ParameterError:
-    """The first thing that is wrong, in our words."""
-    first = error.errors()[0]
-    path += "".join(f"{part}: " for part in first["loc"][:1])
-    cause = first.get("ctx", {}).get("error")
-    if isinstance(cause, ParameterError):
-        return ParameterError(path + cause.found, cause.hint)
-    if first["type"] == "missing":
-        return ParameterError(f"{first['loc'][0]} is missing", "give it too")
-    return ParameterError(f"{path}{first['input']!r}", first["msg"][:1].lower() + first["msg"][1:])
+        raise first_of(error) from None
 
 
 def _report(node: Node, stream: Stream, grid: Grid) -> None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from spikeflow.catalog import node_class
-from spikeflow.errors import ParameterError, many, nearest
+from spikeflow.errors import ParameterError, first_of, many, nearest
 from spikeflow.events import Batch, Grid, Stream, Window, build, raw_columns
 from spikeflow.node import Context, Encoder, Node
 from spikeflow.units import Seconds, format_ns, parse_ns
@@ -171,14 +171,7 @@ def _made(cls: type[Node], kind: str | type[Encoder], parameters: dict[str, Any]
     try:
         made = cls(**parameters)
     except ValidationError as error:
-        first = error.errors()[0]
-        path = "".join(f"{part}: " for part in first["loc"][:1])
-        cause = first.get("ctx", {}).get("error")
-        if isinstance(cause, ParameterError):
-            raise ParameterError(path + cause.found, cause.hint) from None
-        if first["type"] == "missing":
-            raise ParameterError(f"{path}{cls.__name__} needs it", f"give {first['loc'][0]}=") from None
-        raise ParameterError(f"{path}{first['input']!r}", first["msg"][:1].lower() + first["msg"][1:]) from None
+        raise first_of(error) from None
     assert isinstance(made, Encoder)
     return made
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 
 class SpikeflowError(Exception):
     """The base of every error that spikeflow raises on purpose."""
@@ -97,6 +99,18 @@ class NodeError(SpikeflowError):
     def __init__(self, node: str, cause: BaseException) -> None:
         self.node, self.cause = node, cause
         super().__init__(f'node "{node}": {told(cause)}')
+
+
+def first_of(error: ValidationError, path: str = "") -> ParameterError:
+    """The first thing that is wrong with fields given from Python, in our words; `path` says whose they are."""
+    first = error.errors()[0]
+    if first["type"] == "missing":
+        return ParameterError(f"{path}{first['loc'][0]} is missing", "give it too")
+    path += "".join(f"{part}: " for part in first["loc"][:1])
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, ParameterError):
+        return ParameterError(path + cause.found, cause.hint)
+    return ParameterError(f"{path}{first['input']!r}", first["msg"][:1].lower() + first["msg"][1:])
 
 
 def said(error: BaseException) -> str:

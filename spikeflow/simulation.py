@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 
 from spikeflow.catalog import node_class
-from spikeflow.errors import ParameterError, Problem, nearest
+from spikeflow.errors import ParameterError, Problem, first_of, nearest
 from spikeflow.kernels import Events, Group, Network, NeuronModel, Projection, Train, build
 from spikeflow.kernels.parameters import Value, settled
 from spikeflow.kernels.parts import Precision
@@ -191,7 +191,7 @@ def _learning(rule: Rule, model: NeuronModel, what: str) -> Learning | None:
     try:
         return Learning(rules()[kind](**given))
     except ValidationError as error:
-        raise _first(error, f"{what}: ") from None
+        raise first_of(error, f"{what}: ") from None
 
 
 def _named(learning: Learning | None, receptor: str, model: NeuronModel, of: str = "") -> Learning | None:
@@ -218,18 +218,8 @@ def _model(model: str | type[NeuronModel] | NeuronModel, parameters: Mapping[str
     try:
         made: NeuronModel = cls(**parameters)
     except ValidationError as error:
-        raise _first(error) from None
+        raise first_of(error) from None
     return made
-
-
-def _first(error: ValidationError, path: str = "") -> ParameterError:
-    """The first thing that is wrong, in our words."""
-    first = error.errors()[0]
-    path += "".join(f"{part}: " for part in first["loc"][:1])
-    cause = first.get("ctx", {}).get("error")
-    if isinstance(cause, ParameterError):
-        return ParameterError(path + cause.found, cause.hint)
-    return ParameterError(f"{path}{first['input']!r}", first["msg"][:1].lower() + first["msg"][1:])
 
 
 def _seconds(dt: Seconds | str) -> float:
@@ -369,7 +359,7 @@ def _drawn(variable: str, values: Mapping[str, Any], seed: int, name: str, size:
     try:
         found = _VALUE.validate_python(values)
     except ValidationError as error:
-        raise _first(error, f"initial {variable!r}: ") from None
+        raise first_of(error, f"initial {variable!r}: ") from None
     return settled({variable: found}, seed, name, size, "initial")[variable]
 
 

@@ -106,7 +106,7 @@ def test_random_spikes_depend_on_the_seed_and_the_name() -> None:
         ({"rate": 3}, "Poisson has no 'rate'"),
         ({"forget": {"every": "1 s"}}, "Poisson has no 'forget'"),
         ({"f_max": -1}, "f_max: -1 — "),
-        ({"kind": "one_hot"}, "classes: OneHot needs it — give classes="),
+        ({"kind": "one_hot"}, "classes is missing — give it too"),
         ({"kind": "one_hot", "classes": 3, "frame": "1 s"}, "one_hot has no frames — give ticks=, how many to encode"),
         ({"values": [[[1.0]]]}, "values of shape [1, 1, 1] — give [n] values, or [ticks, n]"),
         ({"values": []}, "values of shape [0]"),
