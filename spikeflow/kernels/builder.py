@@ -244,11 +244,14 @@ class Builder:
             if p.target == projection.target and (p.receptor or decided.receptors[0]) == receptor
         ]  # fmt: skip
         spare = len(decided.states) + len(decided.receptors) + len(decided.rows)
-        weights, stride = synapses.weights, 0
+        weights, stride = synapses.weights, 1
+        apart = synapses.kind != layout.DENSE and projection.learning is None
+        if apart and weights.size and (weights == weights.flat[0]).all():
+            weights, stride = weights.ravel()[:1], 0  # one number, which is not fetched anew for each synapse
         if synapses.kind == layout.DENSE:
             stride = tiles_of(group.each) * TILE
             wide = np.zeros((synapses.pre_size, stride), group.precision)
-            wide[:, : group.each] = weights
+            wide[:, : group.each] = synapses.weights
             weights = wide
         held = -1
         every = self.members[self.place[projection.source]].size
@@ -292,7 +295,7 @@ class Builder:
         synapses = self.projections[lesson.projection].synapses
         at = self.projection_at + lesson.projection * CODES["PROJECTION"]
         stride = self.table[at + CODES["P_STRIDE"]]
-        count = synapses.pre_size * stride if stride else synapses.weights.size
+        count = synapses.pre_size * stride if synapses.kind == layout.DENSE else synapses.weights.size
         count += -count % TILE
         state = self.weight_count[precision]
         for _ in decided.states[1:]:

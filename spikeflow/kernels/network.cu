@@ -235,7 +235,7 @@ __device__ void deliver_one_to_one(
         for (integer copy = to.first; copy < to.end; copy++) {
             const integer n = copy * projection[P_EACH] + to.row;
             if (n % blockDim.x == threadIdx.x)
-                *cell_of(reals, group, projection[P_ROW], n) += weight[to.row] * (real)picked[k].value;
+                *cell_of(reals, group, projection[P_ROW], n) += weight[to.row * projection[P_STRIDE]] * (real)picked[k].value;
         }
     }
 }
@@ -254,7 +254,7 @@ __device__ void deliver_csr(
             for (integer copy = to.first; copy < to.end; copy++) {
                 real *cell = cell_of(reals, group, projection[P_ROW], copy * projection[P_EACH] + post[s]);
                 real sum = *cell;
-                for (integer t = s; t < row[1] && post[t] == post[s]; t++) sum += weight[t] * value;
+                for (integer t = s; t < row[1] && post[t] == post[s]; t++) sum += weight[t * projection[P_STRIDE]] * value;
                 *cell = sum;
             }
         }

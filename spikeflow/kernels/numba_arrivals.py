@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from spikeflow.kernels.numba_words import (
+    AHEAD,
     CSR,
     DENSE,
     G_LIST,
@@ -56,6 +57,7 @@ from spikeflow.kernels.numba_words import (
     TILE,
     UNORDERED,
     A,
+    ahead,
     like,
     onward,
 )  # fmt: skip
@@ -175,17 +177,16 @@ def bulk(
     indices, values = onward(index, table[source + S_OFFSET]), table[source + S_VALUE]
     kind, weights = table[p + P_KIND], onward(weight, table[p + P_WEIGHT])
     place, end, at = table[bound], table[bound + 1], base + table[p + P_ROW] * TILE
-    begun, one = place, like(real, 1.0)
+    begun, one, wide = place, like(real, 1.0), table[p + P_STRIDE]
     if kind == ONE_TO_ONE:
         beyond = last * TILE
         while place < end and np.int64(indices[place]) < beyond:
             neuron = np.int64(indices[place])
             factor = like(real, value[values + place]) if values >= 0 else one
-            real[at + (neuron >> 6) * stride + (neuron & 63)] += weights[neuron] * factor
+            real[at + (neuron >> 6) * stride + (neuron & 63)] += weights[neuron * wide] * factor
             place += 1
         table[bound] = place
     elif kind == DENSE:
-        wide = table[p + P_STRIDE]
         while place + 4 <= end:  # four rows at a time: the sums are read and written once for all four
             a, b = (
                 onward(weights, np.int64(indices[place]) * wide),
@@ -215,12 +216,26 @@ def bulk(
             place += 1
     else:
         starts, posts = onward(start, table[p + P_START]), onward(post, table[p + P_POST])
+        for k in range(place, min(place + AHEAD, end)):
+            row = starts[np.int64(indices[k])]
+            ahead(posts, row)
+            ahead(weights, row * wide)
         while place < end:
+            if place + AHEAD < end:
+                row = starts[np.int64(indices[place + AHEAD])]
+                ahead(posts, row)
+                ahead(weights, row * wide)
             neuron = np.int64(indices[place])
             factor = like(real, value[values + place]) if values >= 0 else one
-            for k in range(starts[neuron], starts[neuron + 1]):
-                target = np.int64(posts[k])
-                real[at + (target >> 6) * stride + (target & 63)] += weights[k] * factor
+            if wide == 0:
+                part = weights[0] * factor
+                for k in range(starts[neuron], starts[neuron + 1]):
+                    target = np.int64(posts[k])
+                    real[at + (target >> 6) * stride + (target & 63)] += part
+            else:
+                for k in range(starts[neuron], starts[neuron + 1]):
+                    target = np.int64(posts[k])
+                    real[at + (target >> 6) * stride + (target & 63)] += weights[k] * factor
             place += 1
     if place > begun and table[p + P_INTO] >= 0:
         add_up(real, base + table[p + P_INTO] * TILE, at, stride, first, last)
@@ -264,6 +279,7 @@ def deliver(
     count, offset, values = table[source + S_COUNT], table[source + S_OFFSET], table[source + S_VALUE]
     first, delays, member = table[p + P_DELAY], table[p + P_DELAYS], table[p + P_MEMBER]
     kind, weights, pre, hold = table[p + P_KIND], table[p + P_WEIGHT], table[p + P_PRE], table[p + P_HELD]
+    wide = table[p + P_STRIDE]
     origin, step, tick, heap = table[H_ORIGIN], table[H_STEP], table[H_TICK], table[H_SCRATCH]
     every, each = table[p + P_ALL], table[p + P_EACH]
     ends = heap + delays
@@ -343,12 +359,12 @@ def deliver(
                 posts = table[p + P_POST]
                 for k in range(start[row], start[row + 1]):
                     target = begin + np.int64(post[posts + k])
-                    real[at + (target >> 6) * stride + (target & 63)] += weight[weights + k] * factor
+                    real[at + (target >> 6) * stride + (target & 63)] += weight[weights + k * wide] * factor
             elif kind == DENSE:
                 spread(table, real, weight, p, at, stride, begin, neuron, factor)
             else:
                 target = begin + neuron
-                real[at + (target >> 6) * stride + (target & 63)] += weight[weights + neuron] * factor
+                real[at + (target >> 6) * stride + (target & 63)] += weight[weights + neuron * wide] * factor
     if arrived > 0 and table[p + P_INTO] >= 0:
         add_up(real, base + table[p + P_INTO] * TILE, at, stride, 0, tiles)
     return arrived

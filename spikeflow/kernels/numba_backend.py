@@ -82,6 +82,20 @@ def onward(typing, array, first):
 
 
 @intrinsic
+def ahead(typing, array, place):
+    def emit(context, builder, signature, arguments):
+        byte = builder.bitcast(builder.gep(arguments[0], [arguments[1]]), ir.IntType(8).as_pointer())
+        numbers = [ir.Constant(ir.IntType(32), number) for number in (0, 3, 1)]  # to read, into the nearest cache, data
+        kind = ir.FunctionType(ir.VoidType(), [byte.type] + [number.type for number in numbers])
+        fetch = builder.module.declare_intrinsic("llvm.prefetch", [byte.type], kind)
+        for line in range(2):
+            builder.call(fetch, [builder.gep(byte, [ir.Constant(ir.IntType(64), 64 * line)]), *numbers])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), emit
+
+
+@intrinsic
 def like(typing, array, number):
     def emit(context, builder, signature, arguments):
         return context.cast(builder, arguments[1], number, array.dtype)
@@ -267,7 +281,18 @@ def _opened(names: Sequence[str], bits: int) -> list[str]:
 
 
 def _codes() -> str:
-    named = ("N_GROUP", "N_SOURCE", "N_PROJECTION", "N_RECORD", "N_LEARNING", "SPARE", "MIX_1", "MIX_2", "STRIDE")
+    named = (
+        "N_GROUP",
+        "N_SOURCE",
+        "N_PROJECTION",
+        "N_RECORD",
+        "N_LEARNING",
+        "AHEAD",
+        "SPARE",
+        "MIX_1",
+        "MIX_2",
+        "STRIDE",
+    )
     codes = {**CODES, "FLUSH_EVERY": vocabulary.FLUSH_EVERY, **{name: getattr(numba_words, name) for name in named}}
     return "\n".join(f"{name} = {number}" for name, number in codes.items())
 

@@ -33,6 +33,8 @@ DENSE, CSR, ONE_TO_ONE, FULL, UNORDERED, INVALID, LOST = (
 )
 TILE = 64
 FLUSH_EVERY = vocabulary.FLUSH_EVERY
+AHEAD = 4
+"""Rows of synapses that are asked for before their turn: that many wait for the memory together."""
 SPARE = 3
 """Events that may be written behind the last one."""
 MIX_1, MIX_2, STRIDE = noise.MIX_1, noise.MIX_2, noise.STRIDE
@@ -68,6 +70,10 @@ def onward(array: A, first: int) -> A:
 def bits_of(array: A, place: int) -> int:
     """The bits of a number, so that those of 0 and -0 differ."""
     return int(array[place : place + 1].view(f"i{array.itemsize}")[0])
+
+
+def ahead(array: A, place: int) -> None:
+    """Ask for the cache line of an element, and the one behind it, before they are needed."""
 
 
 def like(array: A, number: A) -> A:

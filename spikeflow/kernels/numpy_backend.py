@@ -250,9 +250,11 @@ class _Pass:
                 at = projection["P_START"] + d * projection["P_PRE"] + neuron
                 start, end = (int(number) for number in self.arrays.start[at : at + 2])
                 posts = self.arrays.post[projection["P_POST"] + start : projection["P_POST"] + end]
-                np.add.at(into, posts, weight[first + start : first + end] * factor)
+                every = projection["P_STRIDE"]
+                numbers = weight[first + start : first + end] if every else weight[first]
+                np.add.at(into, posts, numbers * factor)
             else:
-                into[neuron] += weight[first + neuron] * factor
+                into[neuron] += weight[first + neuron * projection["P_STRIDE"]] * factor
 
     def _update(self, form: Form, group: _Row, state: Tiles, real: Tiles) -> Tiles | None:
         """Run the model and what all models share; returns where there is a spike."""
