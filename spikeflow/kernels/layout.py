@@ -94,7 +94,7 @@ PROJECTION = (
     "P_ROW",  # the row of the target's tiles that its sum goes to
     "P_INTO",  # the receptor's row that the sum is then added to, or -1 where P_ROW is that row
     "P_WEIGHT",  # its first weight in `weight32` or `weight64` (the target's precision)
-    "P_STRIDE",  # DENSE: numbers per presynaptic neuron, a whole number of tiles; else 1, or 0 where one weight is all's
+    "P_STRIDE",  # DENSE: numbers per presynaptic neuron, a whole number of tiles; else 1, or 0 for one weight for all
     "P_PRE",  # presynaptic neurons of one copy
     "P_DELAYS",  # distinct delays, ascending
     "P_DELAY",  # where they are listed: (ticks, next event) for each
