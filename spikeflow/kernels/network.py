@@ -85,7 +85,14 @@ class Network(Laid):
             self._append(name, events)
         if self._records:
             self._make_room_for_records(first_tick, stop)
-        learned = self._learn(first_tick, stop) if self._plastic else self._go(stop)
+        learned: Sequence[Learned] = ()
+        if self._plastic:
+            learned = self._learn(first_tick, stop)
+        else:
+            table[_PAUSE] = stop
+            self._run()
+            if table[_STATUS]:
+                self._go(stop)
         results = {}
         for name, first, last, base, values in self._outputs:
             start, end = table[first], table[last]
@@ -108,15 +115,15 @@ class Network(Laid):
             self.is_still = self._rests()
         return results
 
-    def _go(self, pause: int) -> Sequence[Learned]:
-        """Step up to tick `pause`."""
+    def _go(self, pause: int) -> None:
+        """Step up to tick `pause`, seeing to what the kernel cannot."""
         table = self._numbers
         table[_PAUSE] = pause
-        self._run()
+        if not table[_STATUS]:
+            self._run()
         while table[_STATUS]:
             self._resolve()
             self._run()
-        return ()
 
     def _learn(self, first: int, stop: int) -> Sequence[Learned]:
         """Step up to tick `stop`, and look at synapses after the ticks at which they are recorded."""
