@@ -17,7 +17,7 @@ from spikeflow.errors import Problem, nearest
 from spikeflow.events import Batch, Grid, Stream, raw_columns
 from spikeflow.node import Inlet, Sink
 from spikeflow.nodes.mqtt_client import Connected
-from spikeflow.nodes.mqtt_session import before_loss, until_lost
+from spikeflow.nodes.mqtt_session import before_loss
 
 _PLACES = ("name", "stream")
 
@@ -66,30 +66,29 @@ class Mqtt(Connected, Sink):
         async def publish(client: aiomqtt.Client) -> None:
             link.stands()
             inlet.opened()
-            async with until_lost(client) as lost:
-                while True:
-                    if not unsent:
-                        if not taking:
-                            taking.append(asyncio.create_task(inlet.take()))
-                        await before_loss(taking[0], lost)
-                        try:
-                            batch = taking.pop().result()
-                        except StopAsyncIteration:
-                            return
-                        if not batch.count:
-                            continue
-                        record = batch.record
-                        stream = record.schema.metadata[b"stream"].decode()
-                        unsent.append((topics[stream], encode(record, stream, self.t)))
-                    topic, payload = unsent[0]
-                    sending = asyncio.create_task(client.publish(topic, payload, self.qos, self.retain))
+            while True:
+                if not unsent:
+                    if not taking:
+                        taking.append(asyncio.create_task(inlet.take()))
+                    await before_loss(taking[0], client)
                     try:
-                        await before_loss(sending, lost)
-                    finally:
-                        sending.cancel()
-                    sending.result()
-                    unsent.clear()
-                    context.counters.note("messages")
+                        batch = taking.pop().result()
+                    except StopAsyncIteration:
+                        return
+                    if not batch.count:
+                        continue
+                    record = batch.record
+                    stream = record.schema.metadata[b"stream"].decode()
+                    unsent.append((topics[stream], encode(record, stream, self.t)))
+                topic, payload = unsent[0]
+                sending = asyncio.create_task(client.publish(topic, payload, self.qos, self.retain))
+                try:
+                    await before_loss(sending, client)
+                finally:
+                    sending.cancel()
+                sending.result()
+                unsent.clear()
+                context.counters.note("messages")
 
         try:
             await link.keep(publish)
