@@ -23,6 +23,8 @@ _NAMED_AT_MOST = 100
 _MOST_MESSAGES, _MOST_EVENTS = 1000, 10_000
 """What is taken before others get a turn."""
 _MOSQUITTO_INFLIGHT, _V5_INFLIGHT = 20, 65_535
+_STRETCH = 100
+"""Windows over which it is found out whether the broker's limit holds the source up."""
 _MINUTE_NS = 60_000_000_000
 
 
@@ -185,6 +187,7 @@ class _Taker:
         self._window_ns = node.context.grid.window_ns
         self._named: set[str] = set()
         self._said_ns: int | None = None
+        self._since = self._full = self._full_window = 0
 
     async def take(self) -> None:
         """Push the events of the next messages: of all that are there where they go into one window, else of one."""
@@ -233,7 +236,7 @@ class _Taker:
             self._limit = 0
             return None
         if not self._by_payload:
-            self._say_limit(f"{limit * 1e9 / self._window_ns:.4g} messages a second are the most at such windows")
+            self._note_limit()
             return None
         if self._outlet.awaited < limit:
             return None
@@ -244,8 +247,21 @@ class _Taker:
         self._say_limit("windows close before their time")
         await self._outlet.force()
 
-    def _say_limit(self, what: str) -> None:
+    def _note_limit(self) -> None:
+        """Count the windows in which the broker came to its limit; say so where it does in most of them."""
+        number = self._clock.now_ns() // self._window_ns
+        if number == self._full_window:
+            return
+        self._full_window = number
+        self._full += 1
         self._counters.note("at_limit")
+        if number - self._since > _STRETCH:
+            if self._full > _STRETCH // 2:
+                rate = self._limit * 1e9 / self._window_ns
+                self._say_limit(f"{rate:.4g} messages a second are the most that can be at such windows")
+            self._since, self._full = number, 0
+
+    def _say_limit(self, what: str) -> None:
         now = self._clock.now_ns()
         if self._said_ns is None or now - self._said_ns >= _MINUTE_NS:
             self._said_ns = now
