@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+_PATIENCE_S = 40.0
 _AT_ONCE = 1000
 """Messages that a flood publishes before it waits for answers."""
 
@@ -36,6 +37,7 @@ class Mosquitto:
         self._binary = found
         self.host, self.port = "127.0.0.1", _free_port()
         self.log: list[str] = []
+        self._news = threading.Condition()
         self._process: subprocess.Popen[str] | None = None
         self._config = folder / "mosquitto.conf"
         lines = [
@@ -84,7 +86,15 @@ class Mosquitto:
     def _read(self, process: subprocess.Popen[str]) -> None:
         assert process.stderr is not None
         for line in process.stderr:
-            self.log.append(line.strip())
+            with self._news:
+                self.log.append(line.strip())
+                self._news.notify_all()
+
+    def says(self, part: str) -> None:
+        """Return once a line of its log has `part` in it."""
+        with self._news:
+            there = self._news.wait_for(lambda: any(part in line for line in self.log), _PATIENCE_S)
+        assert there, f"waited for {part!r} in vain; what was said:\n" + "\n".join(self.log)
 
     def stop(self) -> None:
         """End it in good order: it stores what it holds."""

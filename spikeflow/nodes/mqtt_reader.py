@@ -19,7 +19,7 @@ LARGEST = 1 << 26
 _MOST_BLOCKS = 8
 _MOST_TOPICS = 10_000
 _SHOWN = 64
-_PUBLISH, _PUBREL = 0x30, 0x60
+_PUBLISH, _PUBREL, _PINGRESP = 0x30, 0x60, 0xD0
 
 
 class Message(NamedTuple):
@@ -202,6 +202,7 @@ class Reader:
         self._library, self._taken, self._release = library, taken, release
         self._loop = asyncio.get_running_loop()
         self._socket: Any = None
+        self._answered = asyncio.Event()
         self._frames = Frames(take, self._control, v5=library.protocol == paho.MQTTv5)
 
     def opened(self, socket: Any) -> None:
@@ -224,6 +225,13 @@ class Reader:
             if self._library.socket() is self._socket is not None:
                 self.opened(self._socket)
                 self._loop.call_soon(self._read)  # what a TLS connection has read already, no loop knows of
+
+    async def heard(self) -> None:
+        """Return once the broker has answered, and so has read all that was sent before."""
+        if self._library.socket() is not None:
+            self._answered.clear()
+            self._library._send_pingreq()
+            await self._answered.wait()
 
     async def attend(self) -> None:
         """Keep the connection alive, and find out when it no longer is."""
@@ -261,6 +269,8 @@ class Reader:
         if head & 0xF0 == _PUBREL and len(body) >= 2:
             self._release((body[0] << 8) + body[1])
             return
+        if head == _PINGRESP:
+            self._answered.set()
         library = self._library
         library._in_packet = {
             "command": head,

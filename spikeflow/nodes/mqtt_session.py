@@ -200,6 +200,7 @@ class Inbox:
         self._news = asyncio.Event()
         self._reader: Reader | None = None
         self._bytes = 0
+        self._closed = False
 
     # What the connection calls.
 
@@ -216,6 +217,8 @@ class Inbox:
 
     def put(self, message: Message) -> None:
         """Take a message in."""
+        if self._closed:
+            return
         if self._wanted:
             self.messages.append(message)
             self._bytes += len(message.payload) + _OVERHEAD
@@ -238,9 +241,20 @@ class Inbox:
         return message
 
     def close(self) -> None:
-        """Take nothing more from this connection."""
+        """Take nothing more: what still comes is left to the broker, which hears nothing of it."""
+        self._closed = True
         if self._reader is not None:
-            self._reader.pause()
+            self._reader.resume()
+
+    async def heard(self) -> None:
+        """Return once the broker has read all that was said to it, or has taken too long.
+
+        A socket that is closed while there is something to read takes back what was written to it last.
+        """
+        if self._reader is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_GOODBYE_S):
+                    await self._reader.heard()
 
     async def each(self, client: aiomqtt.Client, taker: Taker) -> None:
         """Let `taker` take while there are messages, until the connection is lost; what came before is still taken.

@@ -151,6 +151,8 @@ class Mqtt(Connected, Source):
             except asyncio.CancelledError:
                 inbox.close()
                 await outlet.settle()  # in a run that drains: what it has taken is acknowledged before it leaves
+                if self.qos:
+                    await inbox.heard()
                 raise
 
         try:
