@@ -159,8 +159,8 @@ def test_by_payload_each_group_waits_for_its_own_last_window() -> None:
         (60, [(0, 7.0, 130.0)]),
     ]
     when, node, _ = play(script, time={"by": "payload", "lateness": "60 ms", "idle_after": "10 s"})
-    assert [when[number] for number in (0, 2, 1)] == [30.0, 50.0, 70.0]
-    assert node._awaited == [1, 2, 3, 4, 4, 4]
+    assert [when[number] for number in (0, 2, 1)] == [20.0, 40.0, 60.0]
+    assert node._awaited == [1, 2, 3, 3, 3, 3]
 
 
 def test_what_is_late_or_refused_is_told_at_once() -> None:
@@ -219,7 +219,7 @@ def test_what_a_sink_is_told_to_pass_over_is_handed_on(rule: str) -> None:
 @pytest.mark.parametrize("rules", [{"by": "arrival"}, {"by": "payload", "lateness": "20 s", "idle_after": "30 s"}])
 def test_a_run_that_drains_hands_on_all_that_was_pushed(rules: dict[str, Any]) -> None:
     sinks = {"out": {"sink": Collect, "input": "relay"}, "late": {"sink": Late, "input": "relay"}}
-    script = [(float(ms), [(0, float(ms), float(ms))]) for ms in range(90)]
+    script: list[tuple[float, list[Event]]] = [(float(ms), [(0, float(ms), float(ms))]) for ms in range(90)]
     when, _, report = play(script, sinks, until=91.0, stays=True, seconds=0.095, time=rules)
     assert sorted(when) == list(range(90))
     assert report.nodes["late"]["processed"] == report.nodes["live"]["processed"] == 90
