@@ -119,7 +119,11 @@ def blasted(template: Path, qos: int, count: int, command: list[str]) -> dict[st
         assert broker.stdout is not None
         broker.stdout.readline()
         done = subprocess.run(
-            [part.replace("PORT", str(port)) for part in command], capture_output=True, text=True, timeout=300, check=True
+            [part.replace("PORT", str(port)) for part in command],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=True,
         )
         broker.kill()
     found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])

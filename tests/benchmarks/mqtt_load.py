@@ -6,7 +6,6 @@ import json
 import socket
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 _BLOCK = 1 << 16
@@ -82,18 +81,21 @@ def blast(port: int, topic: str, qos: int, count: int, template: Path) -> None:
         connection.sendall(blocks[turn % len(blocks)])
         sent += sizes[turn % len(sizes)]
         turn += 1
-        if qos:  # what is answered must be read, else both sides fill up
-            acknowledged += _answered(connection, packets, lambda ahead=acknowledged: sent - ahead > _IDS // 2)  # type: ignore[misc]
+        while qos:  # what is answered must be read, else both sides fill up
+            behind = sent - acknowledged > _IDS // 2
+            acknowledged += _answered(connection, packets, behind)
+            if not behind:
+                break
     print(json.dumps({"pushed": sent}), flush=True)
     connection.settimeout(60.0)
     while connection.recv(_BLOCK):
         pass
 
 
-def _answered(connection: socket.socket, packets: Packets, must: Callable[[], bool]) -> int:
-    """Read the answers that are there; wait for some where the client is far behind."""
+def _answered(connection: socket.socket, packets: Packets, wait: bool) -> int:
+    """How many answers are there; waits for some where the client is far behind."""
     found = 0
-    connection.setblocking(must())
+    connection.setblocking(wait)
     try:
         while True:
             found += sum(head >> 4 in (4, 5) for head, _ in packets.read())

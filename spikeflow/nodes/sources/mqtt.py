@@ -20,6 +20,7 @@ from spikeflow.nodes.mqtt_session import Inbox, subscribe
 from spikeflow.nodes.payload import Element, Payload, Reading, decode
 
 _NAMED_AT_MOST = 100
+_MOST_TOPICS = 10_000
 _MOST_MESSAGES, _MOST_EVENTS = 1000, 10_000
 """What is taken before others get a turn."""
 _MOSQUITTO_INFLIGHT, _V5_INFLIGHT = 20, 65_535
@@ -188,6 +189,7 @@ class _Taker:
         self._limit, self._is_known = node.most_unacknowledged, node.inflight is not None or node.protocol == "5"
         self._window_ns = node.context.grid.window_ns
         self._named: set[str] = set()
+        self._keys: dict[str, tuple[str, str | None]] = {}
         self._said_ns: int | None = None
         self._since = self._full = self._full_window = 0
 
@@ -276,10 +278,11 @@ class _Taker:
         if message.too_large:
             self._reject(message, "too large", f"{message.too_large} bytes")
             return
-        keys = node.topic.keys(topic)
-        if keys is None:
+        found = self._keys.get(topic) or self._keys_of(topic)
+        if found is None:
             self._reject(message, "topic", f"{topic} is none that was asked for")
             return
+        key, copied = found
         try:
             reading = decode(message.payload, node.payload, timed=self._by_payload)
         except PayloadError as error:
@@ -287,8 +290,6 @@ class _Taker:
             return
         for reason, count in reading.rejected.items():
             self._reject(message, reason, f"on {topic}: {reading.details[reason]}", count)
-        copied = None if node.replicate is None else keys.pop(node.topic.names.index(node.replicate))
-        key = "/".join(keys)
         places = [self._channel(key, element) for element in reading.element]
         if None in places:
             self._refuse(message, key, reading, places)
@@ -304,6 +305,18 @@ class _Taker:
         rows.index += places  # type: ignore[arg-type]  # without None by now
         rows.value += reading.value
         rows.t_ns += reading.t_ns
+
+    def _keys_of(self, topic: str) -> tuple[str, str | None] | None:
+        """The keys in a topic, joined, and the one that there is a copy for; None where it was not asked for."""
+        node = self._node
+        keys = node.topic.keys(topic)
+        if keys is None:
+            return None
+        copied = None if node.replicate is None else keys.pop(node.topic.names.index(node.replicate))
+        if len(self._keys) >= _MOST_TOPICS:
+            self._keys.clear()
+        found = self._keys[topic] = "/".join(keys), copied
+        return found
 
     def _reject(self, message: Message, reason: str, detail: str, count: int = 1) -> None:
         self._outlet.reject(reason, count, detail)
