@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -127,6 +127,27 @@ class Outlet(Protocol):
 
     async def push(self, index: int, value: float = 1.0, t_ns: int | None = None) -> None:
         """Push one event; stamped on arrival unless `t_ns` says otherwise."""
+
+    async def push_all(
+        self, index: Sequence[int], value: Sequence[float], t_ns: Sequence[int | None] | None = None
+    ) -> None:
+        """Push events, as `push` does one: all are taken before it waits. Those without a time are stamped now."""
+
+    def when_handed_on(self, call: Callable[[], None]) -> None:
+        """Call once all that was pushed since the last such wish has been handed on; at once where none of it is held.
+
+        It has been handed on when every sink behind the source is done with its window.
+        """
+
+    @property
+    def awaited(self) -> int:
+        """How many such wishes wait for a window that is still open."""
+
+    async def force(self) -> None:
+        """Close the oldest window that holds events at once, whatever may still come for it."""
+
+    async def settle(self) -> None:
+        """In a run that drains: return once all that was pushed has been handed on."""
 
     async def advance(self, t_ns: int) -> None:
         """Promise that no event before `t_ns` will come any more, so that the windows before it can go."""

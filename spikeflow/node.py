@@ -243,6 +243,11 @@ class Source(Node):
     timed: ClassVar[bool] = False
     """True where events carry times of their own and come in order, so that the run may go as fast as it can."""
 
+    @property
+    def follows(self) -> bool:
+        """Whether it wishes to hear when its events have been handed on (`Outlet.when_handed_on`)."""
+        return False
+
     time: TimeRules = Field(default_factory=TimeRules, description="where event times come from")
     buffer: int = Field(100_000, ge=1, description="events held while the graph is behind")
     overflow: Literal["block", "drop_oldest", "fail"] = Field(

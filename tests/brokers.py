@@ -9,11 +9,16 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 
 import pytest
+
+_PATIENCE_S = 40.0
+_AT_ONCE = 1000
+"""Messages that a flood publishes before it waits for answers."""
 
 
 class Mosquitto:
@@ -22,15 +27,17 @@ class Mosquitto:
     Args:
         folder: for its configuration and its store.
         users: names and passwords; without any, everybody may come.
+        settings: further lines of its configuration, in place of those of the same name.
     """
 
-    def __init__(self, folder: Path, users: dict[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, users: dict[str, str] | None = None, settings: Iterable[str] = ()) -> None:
         found = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
         if found is None:
             raise RuntimeError("these tests need mosquitto: apt-get install mosquitto")
         self._binary = found
         self.host, self.port = "127.0.0.1", _free_port()
         self.log: list[str] = []
+        self._news = threading.Condition()
         self._process: subprocess.Popen[str] | None = None
         self._config = folder / "mosquitto.conf"
         lines = [
@@ -54,6 +61,8 @@ class Mosquitto:
             passwords.chmod(0o600)
             subprocess.run(["mosquitto_passwd", "-U", str(passwords)], check=True, capture_output=True)
             lines.append(f"password_file {passwords}")
+        own = {line.split()[0] for line in settings}
+        lines = [line for line in lines if line.split()[0] not in own] + list(settings)
         self._config.write_text("\n".join(lines) + "\n")
 
     @property
@@ -77,7 +86,15 @@ class Mosquitto:
     def _read(self, process: subprocess.Popen[str]) -> None:
         assert process.stderr is not None
         for line in process.stderr:
-            self.log.append(line.strip())
+            with self._news:
+                self.log.append(line.strip())
+                self._news.notify_all()
+
+    def says(self, part: str) -> None:
+        """Return once a line of its log has `part` in it."""
+        with self._news:
+            there = self._news.wait_for(lambda: any(part in line for line in self.log), _PATIENCE_S)
+        assert there, f"waited for {part!r} in vain; what was said:\n" + "\n".join(self.log)
 
     def stop(self) -> None:
         """End it in good order: it stores what it holds."""
@@ -114,9 +131,11 @@ def _free_port() -> int:
 
 
 @contextmanager
-def running_mosquitto(folder: Path, users: dict[str, str] | None = None) -> Iterator[Mosquitto]:
+def running_mosquitto(
+    folder: Path, users: dict[str, str] | None = None, settings: Iterable[str] = ()
+) -> Iterator[Mosquitto]:
     """A broker that listens, and is gone afterwards."""
-    broker = Mosquitto(folder, users)
+    broker = Mosquitto(folder, users, settings)
     try:
         broker.start()
         yield broker
@@ -133,15 +152,36 @@ def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
         yield broker
 
 
-async def flood(broker: Mosquitto, topic: str, payloads: list[bytes]) -> None:
-    """Publish many short messages (QoS 0) in one go, as fast as a broker can take them."""
+async def flood(broker: Mosquitto, topic: str, payloads: Iterable[bytes], qos: int = 0) -> int:
+    """Publish many messages in one go, as fast as a broker can take them; returns how many it has acknowledged."""
     reader, writer = await asyncio.open_connection(broker.host, broker.port)
     name = topic.encode()
     head = len(name).to_bytes(2, "big") + name
     writer.write(b"\x10\x11\x00\x04MQTT\x04\x02\x00\x3c\x00\x05flood")
     assert (await reader.readexactly(4))[3] == 0
-    writer.write(b"".join(b"\x30" + bytes([len(head) + len(data)]) + head + data for data in payloads))
+    acknowledged = 0
+    numbered = enumerate(payloads)
+    while some := list(islice(numbered, _AT_ONCE if qos < 2 else 20)):
+        writer.write(b"".join(_publish(head, data, qos, number % 65_535 + 1) for number, data in some))
+        await writer.drain()
+        if qos:
+            received = await reader.readexactly(4 * len(some))
+            acknowledged += len(some)
+        if qos == 2:
+            writer.write(b"".join(b"\x62\x02" + received[at + 2 : at + 4] for at in range(0, len(received), 4)))
+            await reader.readexactly(4 * len(some))
     writer.write(b"\xe0\x00")
     await reader.read()  # it hangs up after the goodbye
     writer.close()
     await writer.wait_closed()
+    return acknowledged
+
+
+def _publish(head: bytes, data: bytes, qos: int, number: int) -> bytes:
+    body = head + (number.to_bytes(2, "big") if qos else b"") + data
+    length, left = b"", len(body)
+    while True:
+        left, byte = divmod(left, 128)[0], left % 128
+        length += bytes([byte | (128 if left else 0)])
+        if not left:
+            return bytes([0x30 | qos << 1]) + length + body

@@ -10,8 +10,7 @@ import signal
 import socket
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import aiomqtt
@@ -22,12 +21,10 @@ import spikeflow
 from spikeflow.runtime.engine import Engine, Options
 from tests.brokers import Mosquitto, mosquitto
 from tests.commands import Running, accounted
+from tests.publishing import AT_ONCE, Publisher, publishing
 from tests.witness import witnessed
 
 __all__ = ["mosquitto"]
-
-AT_ONCE = 10
-"""Messages that the publisher has under way."""
 
 GRAPH = """
 spikeflow: 1
@@ -43,74 +40,6 @@ nodes:
     keepalive: {keepalive}
   tape: {{sink: file, input: sensor, path: tape.arrow}}
 """
-
-
-class Publisher:
-    """Publishes numbers for ever, each tenth garbage, and keeps a log of what the broker acknowledged (QoS 1).
-
-    Attributes:
-        log: the payloads that were acknowledged.
-    """
-
-    def __init__(self, broker: Mosquitto) -> None:
-        self.log: list[bytes] = []
-        self.stop = False
-        self._broker = broker
-        self._number = 0
-        self._news = asyncio.Condition()
-        self.back = asyncio.Event()
-        """Set while there is a broker."""
-        self.back.set()
-
-    async def run(self) -> None:
-        """Publish until told to stop; what is not acknowledged is not sent again."""
-        while not self.stop:
-            await self.back.wait()
-            try:
-                async with aiomqtt.Client(self._broker.host, self._broker.port) as client:
-                    lost = asyncio.ensure_future(anext(aiter(client.messages)))  # nothing comes but the end
-                    while not self.stop and not lost.done():
-                        await self._some(client, lost)
-                    lost.cancel()
-                    await asyncio.gather(lost, return_exceptions=True)
-            except aiomqtt.MqttError:
-                continue
-
-    async def _some(self, client: aiomqtt.Client, lost: asyncio.Future[aiomqtt.Message]) -> None:
-        sending = {asyncio.ensure_future(client.publish("plant/vibration", p, 1)): p for p in self._payloads()}
-        everything = asyncio.gather(*sending, return_exceptions=True)
-        await asyncio.wait((everything, lost), return_when=asyncio.FIRST_COMPLETED)
-        everything.cancel()
-        await asyncio.gather(everything, return_exceptions=True)
-        async with self._news:
-            self.log += [p for task, p in sending.items() if not task.cancelled() and task.exception() is None]
-            self._news.notify_all()
-
-    def _payloads(self) -> list[bytes]:
-        return [self._payload() for _ in range(AT_ONCE)]
-
-    def _payload(self) -> bytes:
-        self._number += 1
-        return b"garbage %d" % self._number if self._number % 10 == 0 else b'{"value": %d}' % self._number
-
-    async def acknowledged(self, more: int) -> None:
-        """Return once the log has grown by so much."""
-        wanted = len(self.log) + more
-        async with self._news:
-            await self._news.wait_for(lambda: len(self.log) >= wanted)
-
-
-@asynccontextmanager
-async def publishing(broker: Mosquitto) -> AsyncIterator[Publisher]:
-    """A publisher at work."""
-    publisher = Publisher(broker)
-    task = asyncio.create_task(publisher.run())
-    try:
-        yield publisher
-    finally:
-        publisher.stop = True
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def values(payloads: list[bytes]) -> list[float]:

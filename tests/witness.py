@@ -19,12 +19,18 @@ class Witness:
 
     Attributes:
         delivered: payloads of the messages, in order; repeated ones too.
+        again: how many of them came with the mark of one that may have come before.
         url: where the client finds it.
+        cut: the part of the next message after which the connection is cut; None once it has been, or where none is.
+        delay_s: how long each message takes (s).
     """
 
     def __init__(self, broker: Mosquitto) -> None:
         self.delivered: list[bytes] = []
+        self.again = 0
         self.url = ""
+        self.cut: float | None = None
+        self.delay_s = 0.0
         self._broker = broker
         self._news = asyncio.Condition()
 
@@ -45,6 +51,7 @@ class Witness:
                 await self._down(from_broker, writer)
                 with contextlib.suppress(OSError):
                     writer.write_eof()
+                to_broker.close()  # a broker whose client has been cut off learns of it
                 await up
 
     async def _up(self, reader: asyncio.StreamReader, to_broker: asyncio.StreamWriter) -> None:
@@ -66,14 +73,27 @@ class Witness:
                     if byte[0] < 128:
                         break
                 body = await from_broker.readexactly(length)
+                is_message = head[0] >> 4 == _PUBLISH
+                if is_message and self.cut is not None:
+                    part, self.cut = max(1, int(self.cut * len(head + body))), None
+                    writer.write((head + body)[:part])
+                    await writer.drain()
+                    return
+                if is_message and self.delay_s:
+                    writer.write(head)
+                    await asyncio.sleep(self.delay_s)
+                    head, first = b"", head[0]
+                else:
+                    first = head[0]
                 writer.write(head + body)
                 await writer.drain()
-                if head[0] >> 4 == _PUBLISH:
-                    await self._keep(head[0], body)
+                if is_message:
+                    await self._keep(first, body)
 
     async def _keep(self, flags: int, body: bytes) -> None:
         start = 2 + int.from_bytes(body[:2], "big")
         start += 2 if flags & 6 else 0  # the number of a message that wants an answer
+        self.again += flags >> 3 & 1
         async with self._news:
             self.delivered.append(body[start:])
             self._news.notify_all()

@@ -10,21 +10,24 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
 
 import aiomqtt
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr, WithJsonSchema
 
 from spikeflow.errors import ConnectError, ParameterError, Problem
 from spikeflow.node import Context
 from spikeflow.nodes.broker import EMBEDDED, embedded_broker
-from spikeflow.nodes.mqtt_session import connection, reason
+from spikeflow.nodes.mqtt_session import Inbox, connection, reason
 from spikeflow.units import Seconds
 
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 10.0
 _STEADY_NS = 5_000_000_000
+_FOR_EVER = 0xFFFFFFFF
 _LISTENS = "is the address right, and does something listen there?"
 
 _LOGGER = logging.getLogger("spikeflow.mqtt")  # what it has to say, the nodes say in the run's log
@@ -170,6 +173,9 @@ Topic = Annotated[
 ]
 
 
+Protocol = Annotated[Literal["3.1.1", "5"], BeforeValidator(lambda found: "5" if found == 5 else found)]
+
+
 class Connected(BaseModel):
     """The fields of every node that talks to a broker."""
 
@@ -179,6 +185,7 @@ class Connected(BaseModel):
     client_id: str | None = Field(
         None, min_length=1, description="with qos 1 or 2, the broker keeps messages for this name while it is away"
     )
+    protocol: Protocol = Field("3.1.1", description="the version of MQTT")
     keepalive: Annotated[Seconds, Field(ge=1, le=65535)] = Field(
         15.0, description="a broker that is silent for twice as long is given up"
     )
@@ -194,11 +201,15 @@ class Connected(BaseModel):
         await self._link(context, None, keep=False).once()
         return str(self.url)
 
-    def link(self, context: Context, qos: int) -> Link:
-        """The connection of a node in its run."""
-        return self._link(context, self.client_id, keep=self.client_id is not None and qos > 0)
+    def link(self, context: Context, qos: int, most_unacknowledged: int = 0) -> Link:
+        """The connection of a node in its run.
 
-    def _link(self, context: Context, name: str | None, keep: bool) -> Link:
+        Args:
+            most_unacknowledged: messages that the broker may send ahead of their acknowledgement (MQTT 5).
+        """
+        return self._link(context, self.client_id, self.client_id is not None and qos > 0, most_unacknowledged)
+
+    def _link(self, context: Context, name: str | None, keep: bool, most_unacknowledged: int = 0) -> Link:
         secret = self.password.get_secret_value() if self.password is not None else self.url.password
         identifier = name or f"spikeflow-{context.graph}-{context.name}-{uuid.uuid4().hex[:8]}"
         return Link(
@@ -210,11 +221,22 @@ class Connected(BaseModel):
                 password=secret,
                 identifier=identifier,
                 keepalive=max(1, round(self.keepalive)),
-                clean_session=not keep,
+                **self._session(keep, most_unacknowledged),
                 tls_context=ssl.create_default_context() if self.url.tls else None,
                 logger=_LOGGER,
             ),
         )
+
+    def _session(self, keep: bool, most_unacknowledged: int) -> dict[str, Any]:
+        """Whether the broker keeps what comes while the node is away, as each version of MQTT says it."""
+        if self.protocol != "5":
+            return {"clean_session": not keep}
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        if keep:
+            properties.SessionExpiryInterval = _FOR_EVER
+        if most_unacknowledged:
+            properties.ReceiveMaximum = most_unacknowledged
+        return {"protocol": aiomqtt.ProtocolVersion.V5, "clean_start": not keep, "properties": properties}
 
 
 class Link:
@@ -227,17 +249,17 @@ class Link:
         self._wait_s = _FIRST_WAIT_S
         self._had_one = False
 
-    async def keep(self, work: Callable[[aiomqtt.Client], Awaitable[None]], **client: Any) -> None:
+    async def keep(self, work: Callable[[aiomqtt.Client], Awaitable[None]], inbox: Inbox | None = None) -> None:
         """Do `work` on a connection, and again on a new one whenever it is lost, until `work` returns.
 
         Args:
-            client: further options of `aiomqtt.Client`.
+            inbox: where messages go.
         """
         async with self._address() as (host, port):
             while True:
                 began_ns = self._context.clock.now_ns()
                 try:
-                    async with connection(self._client(host, port, **client)) as session:
+                    async with connection(self._client(host, port), inbox) as session:
                         began_ns = self._context.clock.now_ns()
                         await work(session)
                         return

@@ -7,16 +7,20 @@ import contextlib
 import re
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from itertools import count
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Protocol
 
 import aiomqtt
+from paho.mqtt.client import PUBACK
 
 from spikeflow.errors import ConnectError
+from spikeflow.nodes.mqtt_reader import Message, Reader
+from spikeflow.nodes.mqtt_receipts import Receipts
 
 _GOODBYE_S = 1.0
-_YIELD_EVERY = 256
+_MOST_BYTES = 1 << 20
+_OVERHEAD = 200
+"""About what a message takes beside its payload (bytes)."""
 _CODE = re.compile(r"\[(Errno -?|code:)\d+\]\s*")
 
 
@@ -28,18 +32,25 @@ def reason(error: BaseException) -> str:
 
 
 @contextlib.asynccontextmanager
-async def connection(client: aiomqtt.Client) -> AsyncIterator[aiomqtt.Client]:
+async def connection(client: aiomqtt.Client, inbox: Inbox | None = None) -> AsyncIterator[aiomqtt.Client]:
     """A connected client, of which nothing is left afterwards, however it ends.
 
     The library leaves a socket and a task behind where connecting is cancelled or times out half-way.
+
+    Args:
+        inbox: where messages go; without one, nobody wants any.
     """
-    _mend(client)
+    inbox = Inbox(acknowledges=False) if inbox is None else inbox
+    _mend(client, inbox)
     await _reach(client)
     try:
         await client.__aenter__()
         try:
             yield client
         finally:
+            inbox.detached()
+            if client._disconnected.done() and not client._disconnected.cancelled():
+                client._disconnected.exception()  # whoever did not wait for it need not be told
             client.timeout = _GOODBYE_S
             with contextlib.suppress(aiomqtt.MqttError):
                 await client.__aexit__(None, None, None)
@@ -88,17 +99,36 @@ async def _reach(client: aiomqtt.Client) -> None:
         raise
 
 
-def _mend(client: aiomqtt.Client) -> None:
-    """Two things that the library does in a way that shows.
+def _mend(client: aiomqtt.Client, inbox: Inbox) -> None:
+    """What is done otherwise than the library does it.
 
-    What stands before a broker, accepts connections for it and finds it gone hangs up without an answer: that is an
-    error at once, where the library waits until its patience ends. And a socket may be gone by the time the loop gets
-    to watch it, which the loop would complain of.
+    Messages are read in blocks, and acknowledged by whoever takes them. What stands before a broker, accepts
+    connections for it and finds it gone hangs up without an answer: that is an error at once, where the library waits
+    until its patience ends. And a socket may be gone by the time the loop gets to watch it, which the loop would
+    complain of.
     """
     library, loop, own = client._client, asyncio.get_running_loop(), threading.get_ident()
-    tell = client._on_disconnect
+    tell, greet = client._on_disconnect, client._on_connect
+    reader = Reader(library, inbox.put, inbox.told, inbox.receipts.released)
+
+    def opened(_library: Any, _data: Any, socket: Any) -> None:  # in the thread that connects
+        loop.call_soon_threadsafe(read, socket)
+
+    def read(socket: Any) -> None:
+        reader.opened(socket)
+        client._misc_task = loop.create_task(reader.attend())
+
+    def connected(_library: Any, data: Any, flags: Any, code: Any, properties: Any = None) -> None:
+        if not code.is_failure:
+            inbox.attached(reader, say, flags.session_present)
+        greet(library, data, flags, code, properties)
+
+    def say(answers: bytes) -> None:
+        if library.socket() is not None:
+            library._packet_queue(PUBACK, answers, 0, 0)
 
     def hung_up(*arguments: Any) -> None:
+        inbox.detached()
         if client._connected.cancelled():
             return  # nobody waits for an answer any more, and the library would ask why there was none
         if not client._connected.done():
@@ -122,6 +152,8 @@ def _mend(client: aiomqtt.Client) -> None:
         else:
             loop.call_soon_threadsafe(watch, socket)
 
+    library.on_socket_open = opened
+    library.on_connect = connected
     library.on_disconnect = hung_up
     library.on_socket_register_write = wants_to_write
 
@@ -134,50 +166,132 @@ def _let_go(client: aiomqtt.Client) -> None:
     client._client.disconnect()  # sends a last word and closes, where there is still a socket
 
 
+class Taker(Protocol):
+    """What a source does with messages."""
+
+    async def take(self) -> None:
+        """Take the next message or messages out of the inbox."""
+
+    def patience_s(self) -> float | None:
+        """How long to wait for news before `relieve` is called."""
+
+    async def relieve(self) -> None:
+        """Do what lets others come."""
+
+
 class Inbox:
     """The messages of all connections of a source, in the order in which they came.
 
-    It serves as the library's queue. The library's own iterator loses the message in its hand when its reader is
-    cancelled; here none leaves before its reader has it.
+    While more wait than it holds, the socket is not read, and so the broker cannot send. None is acknowledged, or
+    leaves, before its reader has it.
+
+    Args:
+        acknowledges: whether its reader does; else each is acknowledged as it comes, and forgotten.
+
+    Attributes:
+        messages: those that wait.
+        receipts: what the broker waits to hear of them.
     """
 
-    def __init__(self) -> None:
-        self.messages: deque[aiomqtt.Message] = deque()
+    def __init__(self, acknowledges: bool = True) -> None:
+        self.messages: deque[Message] = deque()
+        self.receipts = Receipts()
+        self._wanted = acknowledges
         self._news = asyncio.Event()
+        self._reader: Reader | None = None
+        self._bytes = 0
+        self._closed = False
 
-    def put_nowait(self, message: aiomqtt.Message) -> None:
-        """Take a message in."""
-        self.messages.append(message)
+    # What the connection calls.
+
+    def attached(self, reader: Reader, say: Callable[[bytes], None], resumed: bool) -> None:
+        """A connection stands."""
+        self._reader = reader
+        self.receipts.connected(say, resumed)
+
+    def detached(self) -> None:
+        """The connection is gone."""
+        self._reader = None
+        self.receipts.lost()
         self._news.set()
 
-    async def get(self) -> aiomqtt.Message:
-        """Wait for ever: whoever reads through the library only wants to know that the connection is lost."""
-        never: asyncio.Future[aiomqtt.Message] = asyncio.get_running_loop().create_future()
-        return await never
+    def put(self, message: Message) -> None:
+        """Take a message in."""
+        if self._closed:
+            return
+        if self._wanted:
+            self.messages.append(message)
+            self._bytes += len(message.payload) + _OVERHEAD
+        elif message.qos and (receipt := self.receipts.take(message)) is not None:
+            self.receipts.done((receipt,))
 
-    def qsize(self) -> int:
-        """How many messages wait."""
-        return len(self.messages)
+    def told(self) -> None:
+        """Wake the reader; what has come is in."""
+        if self.messages:
+            self._news.set()
+            if self._bytes > _MOST_BYTES and self._reader is not None:
+                self._reader.pause()
 
-    async def each(self, client: aiomqtt.Client, take: Callable[[aiomqtt.Message], Awaitable[None]]) -> None:
-        """Call `take` with every message until the connection is lost; what came before that is still taken.
+    # What the source calls.
+
+    def pop(self) -> Message:
+        """The oldest message."""
+        message = self.messages.popleft()
+        self._bytes -= len(message.payload) + _OVERHEAD
+        return message
+
+    def close(self) -> None:
+        """Take nothing more: what still comes is left to the broker, which hears nothing of it."""
+        self._closed = True
+        if self._reader is not None:
+            self._reader.resume()
+
+    async def heard(self) -> None:
+        """Return once the broker has read all that was said to it, or has taken too long.
+
+        A socket that is closed while there is something to read takes back what was written to it last.
+        """
+        if self._reader is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_GOODBYE_S):
+                    await self._reader.heard()
+
+    async def each(self, client: aiomqtt.Client, taker: Taker) -> None:
+        """Let `taker` take while there are messages, until the connection is lost; what came before is still taken.
 
         Raises:
             MqttError: the connection is lost.
         """
-        async with until_lost(client) as lost:
-            lost.add_done_callback(lambda _: self._news.set())
-            while True:
-                self._news.clear()
-                for turn in count(1):
-                    if not self.messages:
-                        break
-                    await take(self.messages.popleft())
-                    if turn % _YIELD_EVERY == 0:
-                        await asyncio.sleep(0)
-                if lost.done():
-                    lost.result()
+        lost = client._disconnected
+        lost.add_done_callback(lambda _: self._news.set())
+        while True:
+            self._news.clear()
+            while self.messages:
+                await taker.take()
+                if self._bytes <= _MOST_BYTES // 2 and self._reader is not None:
+                    self._reader.resume()
+                if self.messages:
+                    await asyncio.sleep(0)
+            if lost.done():
+                raise_lost(lost)
+            patience = taker.patience_s()
+            if patience is None:
                 await self._news.wait()
+            else:
+                try:
+                    async with asyncio.timeout(patience):
+                        await self._news.wait()
+                except TimeoutError:
+                    await taker.relieve()
+
+
+def raise_lost(lost: asyncio.Future[None]) -> None:
+    """Say that a connection is gone.
+
+    Raises:
+        MqttError: always.
+    """
+    raise aiomqtt.MqttError("the connection broke") from lost.exception()
 
 
 async def subscribe(client: aiomqtt.Client, topics: str, qos: int, broker: str) -> None:
@@ -192,34 +306,19 @@ async def subscribe(client: aiomqtt.Client, topics: str, qos: int, broker: str) 
             raise ConnectError(f"{broker} refuses the subscription to {topics!r}; is the user allowed to read it?")
 
 
-@contextlib.asynccontextmanager
-async def until_lost(client: aiomqtt.Client) -> AsyncIterator[asyncio.Task[None]]:
-    """A task that fails once the connection is lost, for clients that only publish."""
-
-    async def listen() -> None:
-        async for _ in client.messages:
-            pass
-
-    task = asyncio.create_task(listen())
-    try:
-        yield task
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-async def before_loss(task: asyncio.Task[Any], lost: asyncio.Task[None]) -> None:
+async def before_loss(task: asyncio.Task[Any], client: aiomqtt.Client) -> None:
     """Wait until `task` is done.
 
     Raises:
         MqttError: the connection was lost before.
     """
+    lost = client._disconnected
     await asyncio.wait((task, lost), return_when=asyncio.FIRST_COMPLETED)
     if not task.done():
-        lost.result()
+        raise_lost(lost)
 
 
-async def all_before_loss(tasks: Sequence[asyncio.Task[None]], lost: asyncio.Task[None]) -> None:
+async def all_before_loss(tasks: Sequence[asyncio.Task[None]], client: aiomqtt.Client) -> None:
     """Wait until all tasks are done, and let none of them go on afterwards.
 
     Raises:
@@ -227,7 +326,7 @@ async def all_before_loss(tasks: Sequence[asyncio.Task[None]], lost: asyncio.Tas
     """
     try:
         for task in tasks:
-            await before_loss(task, lost)
+            await before_loss(task, client)
             task.result()
     finally:
         for task in tasks:

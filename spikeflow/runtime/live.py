@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -86,6 +87,30 @@ class LiveOutlet(SourceOutlet):
         self._admit(index, value, t_ns if payload and t_ns is not None else now, now, payload)
         await self._keep_bounds(now)
 
+    async def push_all(
+        self, index: Sequence[int], value: Sequence[float], t_ns: Sequence[int | None] | None = None
+    ) -> None:
+        """Push events, stamped now (`by: arrival`) or at `t_ns` (`by: payload`); all are taken before it waits."""
+        now = self.clock.now_ns()
+        count = len(index)
+        self.counters.accepted += count
+        if t_ns is not None and not self._by_arrival:
+            for row in range(count):
+                own = t_ns[row]
+                self._admit(index[row], value[row], now if own is None else own, now, own is not None)
+        elif count and min(index) >= 0 and max(index) < self.stream.size:
+            tick = max(self.grid.tick(now), self.next_tick)
+            bucket = self._bucket(tick)
+            bucket.t_ns += [max(now, self.grid.time(self.next_tick))] * count
+            bucket.index += index
+            bucket.value += value
+            self._held += count
+            self._last_tick = max(self._last_tick, tick)
+        else:
+            for row in range(count):
+                self._admit(index[row], value[row], now, now, False)
+        await self._keep_bounds(now)
+
     async def send(self, events: pa.RecordBatch) -> None:
         """Push events, stamped now (`by: arrival`) or at their own times (`by: payload`)."""
         t_ns, index, value = raw_columns(events)
@@ -118,9 +143,10 @@ class LiveOutlet(SourceOutlet):
         await self._keep_bounds(now)
 
     def _bucket(self, tick: int) -> _Bucket:
-        found = self._pending.get(tick // self.grid.window_ticks)
+        number = tick // self.grid.window_ticks
+        self._touched = max(self._touched, number)
+        found = self._pending.get(number)
         if found is None:
-            number = tick // self.grid.window_ticks
             found = self._pending[number] = _Bucket()
             if self._rests:  # until now
                 self._rests = False
@@ -194,9 +220,16 @@ class LiveOutlet(SourceOutlet):
             await room
 
     async def force(self) -> None:
-        """Close the oldest window at once, whatever may still come for it."""
-        self.counters.note("forced")
-        await self._close_to(self._end_ns)
+        """Close the oldest window that holds events at once, whatever may still come for it."""
+        if self._pending:
+            self.counters.note("forced")
+            await self._close_to(self.grid.time((min(self._pending) + 1) * self.grid.window_ticks))
+
+    async def settle(self) -> None:
+        """In a run that drains: close what is open, and return once all that was pushed has been handed on."""
+        if self.stopping and self._wishes:
+            await self._close_to(self.grid.time((max(self._wishes) + 1) * self.grid.window_ticks))
+        await super().settle()
 
     def _watermark(self, now: int) -> int:
         """The instant before which no event is expected any more."""

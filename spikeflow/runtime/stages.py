@@ -250,6 +250,7 @@ class SinkInlet:
         if not queue:
             return None
         self._turn = turn + 1 if turn + 1 < len(self._channels) else 0
+        stage.turn = turn
         stage.open = batch = queue.popleft()
         if channel.sender is not None:
             channel.made_room()
@@ -276,22 +277,46 @@ class SinkInlet:
             channel.arrive = None
             channel.offer(batch)
         else:
+            self._stage.turn = 0
             self._stage.passed(batch)
 
 
 @dataclass(slots=True)
 class SinkStage(Stage):
-    """Runs `consume`."""
+    """Runs `consume`.
+
+    Attributes:
+        open: the batch that the sink has in its hands.
+        turn: the input that it came from.
+        done: the tick up to which each input is done with.
+        followers: called whenever the sink is done with a batch.
+    """
 
     node: Sink = field(kw_only=True)
     inlet: SinkInlet = field(init=False)
     open: Batch | None = None
+    turn: int = 0
     began_ns: int = 0
     waits: int = 0
+    done: list[int] = field(default_factory=list)
+    followers: list[Callable[[], None]] = field(default_factory=list)
+
+    @property
+    def done_tick(self) -> int:
+        """The tick before which all that arrived is done with; inputs that have ended no longer count."""
+        least = ALWAYS
+        for place, entry in enumerate(self.entries):
+            channel = entry.channel
+            over = channel.ended and not channel.abandoned and not channel.queue
+            over = over and (self.open is None or self.turn != place)
+            if not over and self.done[place] < least:
+                least = self.done[place]
+        return least
 
     def prepare(self) -> None:
         """Make the inlet, once the entries are there."""
         self.inlet = SinkInlet(self)
+        self.done = [0] * len(self.entries)
         if not self.node.opens:
             self.inlet.opened()
 
@@ -314,6 +339,9 @@ class SinkStage(Stage):
         self.account()
         async for _ in self.inlet:  # a sink that returns early still takes what comes, so that the others go on
             self.account("sink_ended")
+        self.done = [ALWAYS] * len(self.entries)
+        for follow in self.followers:
+            follow()
 
     async def _pass_over(self) -> bool:
         """Lose the next batch, where the sink fails before it takes one; False at the end."""
@@ -335,15 +363,21 @@ class SinkStage(Stage):
             self.waits = 0
         elif batch.count:
             context.counters.drop(lost, batch.count)
-        self.passed(batch, (time.perf_counter_ns() if now is None else now) - self.began_ns)
+        told = lost != "failed" or self.on_error != "stop"
+        self.passed(batch, (time.perf_counter_ns() if now is None else now) - self.began_ns, told)
 
-    def passed(self, batch: Batch, nanoseconds: int = 0) -> None:
+    def passed(self, batch: Batch, nanoseconds: int = 0, told: bool = True) -> None:
         """A batch is done with; one without events at once, where the sink takes no notice of it."""
         meter = self.meter  # as its `took`, without the call
         meter.recent[meter.windows & (RECENT - 1)] = nanoseconds
         meter.windows += 1
+        window = batch.window
         if self.shared.live:
-            self.meter.lag_ns = self.contexts[0].clock.now_ns() - batch.window.end_ns
+            self.meter.lag_ns = self.contexts[0].clock.now_ns() - window.end_ns
+        if told and self.followers:
+            self.done[self.turn] = window.first_tick + window.ticks
+            for follow in self.followers:
+                follow()
 
 
 __all__ = ["Entry", "Shared", "SinkInlet", "SinkStage", "SourceStage", "Stage"]

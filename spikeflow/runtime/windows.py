@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -34,6 +34,12 @@ class SourceOutlet:
         self.stopping = False
         self._unsent: list[tuple[Channel, Batch]] = []
         self._said: dict[str, tuple[int, int]] = {}
+        self.followed = False
+        """Whether sinks say how far they have come; else a window has been handed on when all have taken it."""
+        self._touched = -1  # the last window that was pushed into since somebody wished to hear of it
+        self._wishes: dict[int, list[Callable[[], None]]] = {}
+        self._passed_tick = 0
+        self._settled: asyncio.Future[None] | None = None
         self._window_ns, self._window_ticks = self.grid.window_ns, self.grid.window_ticks
         self._end_ns = self.grid.time(self.grid.window_ticks)
 
@@ -74,7 +80,50 @@ class SourceOutlet:
         """Hand on the next whole window, with these events."""
         raise TypeError("a live source has no windows of its own; use send or push")
 
+    async def push_all(
+        self, index: Sequence[int], value: Sequence[float], t_ns: Sequence[int | None] | None = None
+    ) -> None:
+        """Push events one after the other."""
+        for row, number in enumerate(index):
+            await self.push(number, value[row], None if t_ns is None else t_ns[row])
+
+    def when_handed_on(self, call: Callable[[], None]) -> None:
+        """Call once all that was pushed since the last such wish has been handed on."""
+        number, self._touched = self._touched, -1
+        if number < 0 or (number + 1) * self._window_ticks <= self._passed_tick:
+            call()
+        elif number in self._wishes:
+            self._wishes[number].append(call)
+        else:
+            self._wishes[number] = [call]
+
+    @property
+    def awaited(self) -> int:
+        """How many such wishes wait for a window that is still open."""
+        first = self.next_tick // self._window_ticks
+        return sum(len(calls) for number, calls in self._wishes.items() if number >= first)
+
+    async def force(self) -> None:
+        """Nothing to do where events close the windows."""
+
+    async def settle(self) -> None:
+        """In a run that drains: return once all that was pushed has been handed on."""
+        if self.stopping and self._wishes:
+            self._settled = asyncio.get_running_loop().create_future()
+            await self._settled
+
     # What the stage calls.
+
+    def handed_on(self, tick: int) -> None:
+        """All windows before a tick have been handed on."""
+        self._passed_tick = max(self._passed_tick, tick)
+        if not self._wishes:
+            return
+        for number in [n for n in self._wishes if n * self._window_ticks < self._passed_tick]:
+            for call in self._wishes.pop(number):
+                call()
+        if not self._wishes and self._settled is not None and not self._settled.done():
+            self._settled.set_result(None)
 
     @abstractmethod
     async def close_windows(self) -> None:
@@ -86,7 +135,7 @@ class SourceOutlet:
 
     def resume(self, tick: int) -> None:
         """Begin at a tick that is not the first one."""
-        self.next_tick = self._first_tick = tick
+        self.next_tick = self._first_tick = self._passed_tick = tick
         self._end_ns = self.grid.time(tick) + self._window_ns
 
     @property
@@ -116,6 +165,8 @@ class SourceOutlet:
             self.on_window(self.next_tick)
         full = self.fan.offer(batch)
         if full is None:  # a source that nobody slows still lets others run
+            if not self.followed:
+                self.handed_on(self.next_tick)
             return not self.pressure.felt and self.meter.windows % _YIELD_EVERY != 0
         self._unsent += [(channel, batch) for channel in full]
         return False
@@ -129,6 +180,8 @@ class SourceOutlet:
             channel, batch = self._unsent[0]
             await channel.send(batch)
             self._unsent.pop(0)
+        if not self.followed:
+            self.handed_on(self.next_tick)
 
     def _outside(self, index: Indices) -> int:
         """How many indices are past the stream's size."""
@@ -176,6 +229,7 @@ class TimedOutlet(SourceOutlet):
         if events.num_rows == 0:
             return
         latest = int(t_ns[-1])
+        self._touched = max(self._touched, self.grid.tick(latest) // self._window_ticks)
         if int(t_ns[0]) < self.grid.time(self.next_tick) or (self._length_ns is not None and latest >= self._length_ns):
             events, t_ns = self._trim(events, t_ns)
             if events.num_rows == 0:
@@ -235,6 +289,7 @@ class TimedOutlet(SourceOutlet):
             await self.advance(self._end_ns - self._shift_ns)
             return
         self.counters.accepted += events.num_rows
+        self._touched = max(self._touched, self.next_tick // self._window_ticks)
         if self._pace is not None or self._unsent:
             self._parts.append(events)
             await self._cut(self.grid.window_ticks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from spikeflow.copies import ChannelMap
 from spikeflow.events import Batch, Grid, Stream, Window
@@ -106,7 +107,29 @@ def wire(spec: GraphSpec, plan: Plan) -> Wired:
     for loop in _loops(spec):
         _end_together(loop, spec, wired, plan)
     _set_depths(wired)
+    _follow(spec, wired)
     return wired
+
+
+def _follow(spec: GraphSpec, wired: Wired) -> None:
+    """Let every source that wants to know hear how far the sinks behind it have come."""
+    for source in wired.sources:
+        if not source.node.follows:
+            continue
+        behind, waiting = {source.name}, [source.name]
+        while waiting:
+            above = waiting.pop()
+            below = {name for name, node in spec.nodes.items() if any(link.node == above for link in node.all_links)}
+            waiting += sorted(below - behind)
+            behind |= below
+        sinks = [stage for stage in wired.stages if isinstance(stage, SinkStage) and stage.name in behind]
+        source.outlet.followed = bool(sinks)
+        for sink in sinks:
+            sink.followers.append(partial(_tell, source, sinks))
+
+
+def _tell(source: SourceStage, sinks: list[SinkStage]) -> None:
+    source.outlet.handed_on(min(sink.done_tick for sink in sinks))
 
 
 def _set_depths(wired: Wired) -> None:

@@ -60,6 +60,25 @@ class KeepingOutlet:
         self.pushed.append((index, value, t_ns))
         await self._tell()
 
+    async def push_all(
+        self, index: Sequence[int], value: Sequence[float], t_ns: Sequence[int | None] | None = None
+    ) -> None:
+        self.pushed += zip(index, value, [None] * len(index) if t_ns is None else t_ns, strict=True)
+        await self._tell()
+
+    def when_handed_on(self, call: Callable[[], None]) -> None:
+        call()
+
+    @property
+    def awaited(self) -> int:
+        return 0
+
+    async def force(self) -> None:
+        pass
+
+    async def settle(self) -> None:
+        pass
+
     async def advance(self, t_ns: int) -> None:
         self.advanced.append(t_ns)
 

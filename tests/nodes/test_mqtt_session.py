@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import cast
+from typing import Any, cast
 
 import aiomqtt
 import pytest
 
+from spikeflow.nodes.mqtt_reader import Message
 from spikeflow.nodes.mqtt_session import Inbox, connection, reason
 from spikeflow.nodes.sources.mqtt import Mqtt
 from tests.brokers import Mosquitto, mosquitto
@@ -75,44 +76,110 @@ def test_a_lost_connection_is_told_in_words(error: aiomqtt.MqttError, said: str)
     assert reason(error).rstrip(".") == said
 
 
+class Patient:
+    """Takes a message a turn, and keeps it."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self.inbox = inbox
+        self.taken: list[Message] = []
+        self.patience: float | None = None
+        self.relieved = asyncio.Event()
+
+    async def take(self) -> None:
+        self.taken.append(self.inbox.pop())
+        await asyncio.sleep(0)
+
+    def patience_s(self) -> float | None:
+        return self.patience
+
+    async def relieve(self) -> None:
+        self.patience = None
+        self.relieved.set()
+
+
 class Connection:
-    """A client whose connection never ends."""
+    """A connection that ends when told to."""
 
     def __init__(self) -> None:
-        self.messages = self
+        self._disconnected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def __aiter__(self) -> Connection:
-        return self
 
-    async def __anext__(self) -> aiomqtt.Message:
-        return await Inbox().get()
+def put(inbox: Inbox, *messages: Message) -> None:
+    for message in messages:
+        inbox.put(message)
+    inbox.told()
 
 
 @pytest.mark.parametrize("turns", range(12))
 async def test_a_reader_cancelled_at_any_turn_has_taken_a_message_or_left_it(turns: int) -> None:
-    inbox, taken = Inbox(), []
-    sent = [aiomqtt.Message("x", b"%d" % number, 1, False, 1, None) for number in range(8)]
-
-    async def take(message: aiomqtt.Message) -> None:
-        taken.append(message)
-        await asyncio.sleep(0)
-
-    reading = asyncio.create_task(inbox.each(cast(aiomqtt.Client, Connection()), take))
+    inbox = Inbox()
+    taker = Patient(inbox)
+    sent = [Message("x", b"%d" % number, 1, number) for number in range(1, 9)]
+    reading = asyncio.create_task(inbox.each(cast(aiomqtt.Client, Connection()), taker))
     for turn in range(turns):
         if turn < len(sent):
-            inbox.put_nowait(sent[turn])
+            put(inbox, sent[turn])
         await asyncio.sleep(0)
     reading.cancel()
     await asyncio.gather(reading, return_exceptions=True)
-    assert [*taken, *inbox.messages] == sent[:turns]
+    assert [*taker.taken, *inbox.messages] == sent[:turns]
 
 
-async def test_an_inbox_is_a_queue_that_hands_nothing_out() -> None:
+async def test_what_came_before_a_connection_was_lost_is_still_taken() -> None:
+    inbox, lost = Inbox(), Connection()
+    taker = Patient(inbox)
+    sent = [Message("x", b"1"), Message("x", b"2")]
+    put(inbox, *sent)
+    lost._disconnected.set_exception(aiomqtt.MqttCodeError(7))
+    with pytest.raises(aiomqtt.MqttError) as told:
+        await inbox.each(cast(aiomqtt.Client, lost), taker)
+    assert taker.taken == sent
+    assert reason(told.value) == "The connection was lost."
+
+
+async def test_a_taker_without_patience_is_called_when_nothing_comes() -> None:
     inbox = Inbox()
-    waiting = asyncio.create_task(inbox.get())
-    message = aiomqtt.Message("x", b"1", 1, False, 1, None)
-    inbox.put_nowait(message)
-    await asyncio.wait((waiting,), timeout=0)
-    assert not waiting.done()
-    assert inbox.qsize() == 1
-    waiting.cancel()
+    taker = Patient(inbox)
+    taker.patience = 0.0
+    reading = asyncio.create_task(inbox.each(cast(aiomqtt.Client, Connection()), taker))
+    await taker.relieved.wait()
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+
+
+class Socket:
+    """What a reader is told to do."""
+
+    def __init__(self) -> None:
+        self.paused, self.resumed = False, asyncio.Event()
+
+    def pause(self) -> None:
+        self.paused = True
+
+    def resume(self) -> None:
+        if self.paused:
+            self.resumed.set()
+
+
+async def test_a_full_inbox_stops_reading_until_it_is_half_empty() -> None:
+    inbox, socket = Inbox(), Socket()
+    taker = Patient(inbox)
+    inbox.attached(cast(Any, socket), lambda _: None, False)
+    large = Message("x", bytes(1 << 18))
+    put(inbox, *[large] * 3)
+    assert not socket.paused
+    put(inbox, *[large] * 2)
+    assert socket.paused
+    reading = asyncio.create_task(inbox.each(cast(aiomqtt.Client, Connection()), taker))
+    await socket.resumed.wait()
+    assert 2 <= len(taker.taken) <= 4
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+
+
+async def test_an_inbox_that_nobody_reads_acknowledges_and_keeps_nothing() -> None:
+    inbox, said = Inbox(acknowledges=False), bytearray()
+    inbox.attached(cast(Any, Socket()), said.extend, False)
+    put(inbox, Message("x", b"1", 1, 7), Message("x", b"2"))
+    assert not inbox.messages
+    assert said == b"\x40\x02\x00\x07"

@@ -19,7 +19,7 @@ from spikeflow.errors import Problem, nearest
 from spikeflow.events import Batch, Grid, Stream, raw_columns
 from spikeflow.node import Inlet, Sink
 from spikeflow.nodes.mqtt_client import Connected
-from spikeflow.nodes.mqtt_session import all_before_loss, before_loss, until_lost
+from spikeflow.nodes.mqtt_session import all_before_loss, before_loss
 
 _PLACES = ("name", "stream")
 _AT_ONCE = 500
@@ -110,22 +110,21 @@ class Mqtt(Connected, Sink):
         async def publish(client: aiomqtt.Client) -> None:
             link.stands()
             inlet.opened()
-            async with until_lost(client) as lost:
-                while True:
-                    if not unsent:
-                        if not taking:
-                            taking.append(asyncio.create_task(inlet.take()))
-                        await before_loss(taking[0], lost)
-                        try:
-                            batch = taking.pop().result()
-                        except StopAsyncIteration:
-                            return
-                        if not batch.count:
-                            continue
-                        stream = batch.record.schema.metadata[b"stream"].decode()
-                        unsent.update(enumerate(self._messages(batch, streams[stream])))
-                    some = [asyncio.create_task(send(client, number)) for number in islice(unsent, _AT_ONCE)]
-                    await all_before_loss(some, lost)
+            while True:
+                if not unsent:
+                    if not taking:
+                        taking.append(asyncio.create_task(inlet.take()))
+                    await before_loss(taking[0], client)
+                    try:
+                        batch = taking.pop().result()
+                    except StopAsyncIteration:
+                        return
+                    if not batch.count:
+                        continue
+                    stream = batch.record.schema.metadata[b"stream"].decode()
+                    unsent.update(enumerate(self._messages(batch, streams[stream])))
+                some = [asyncio.create_task(send(client, number)) for number in islice(unsent, _AT_ONCE)]
+                await all_before_loss(some, client)
 
         try:
             await link.keep(publish)

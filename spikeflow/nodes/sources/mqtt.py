@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, Literal
+from functools import partial
+from typing import ClassVar, Literal
 
 import aiomqtt
-import numpy as np
 from pydantic import Field, field_validator
 
 from spikeflow.errors import ParameterError, PayloadError, Problem, nearest
-from spikeflow.events import Grid, Kind, Stream, sample_batch, sort, spike_batch
+from spikeflow.events import Grid, Kind, Stream
 from spikeflow.node import ChannelMap, Outlet, Source
 from spikeflow.nodes.mqtt_client import Connected, Topic
+from spikeflow.nodes.mqtt_reader import Message
+from spikeflow.nodes.mqtt_receipts import Receipt
 from spikeflow.nodes.mqtt_session import Inbox, subscribe
 from spikeflow.nodes.payload import Element, Payload, Reading, decode
 
 _NAMED_AT_MOST = 100
+_MOST_TOPICS = 10_000
+_MOST_MESSAGES, _MOST_EVENTS = 1000, 10_000
+"""What is taken before others get a turn."""
+_MOSQUITTO_INFLIGHT, _V5_INFLIGHT = 20, 65_535
+_STRETCH = 100
+"""Windows over which it is found out whether the broker's limit holds the source up."""
+_MINUTE_NS = 60_000_000_000
 
 
 class Mqtt(Connected, Source):
@@ -44,6 +54,16 @@ class Mqtt(Connected, Source):
     kind: Literal["samples", "spikes"] = Field("samples", description="what the messages hold")
     payload: Payload = Field(default_factory=Payload, description="how the numbers of a message are found")
     qos: Literal[0, 1, 2] = Field(0, description="0: at most once; 1: at least once; 2: exactly once")
+    ack: Literal["window", "arrival"] = Field(
+        "window", description="acknowledge a message when its window has gone through the graph, or as it comes"
+    )
+    inflight: int | None = Field(
+        None,
+        ge=0,
+        le=65_535,
+        description="messages that the broker sends ahead of their acknowledgement, 0 for any number; "
+        "20 with 3.1.1 (mosquitto's max_inflight_messages), and what MQTT 5 is asked for (65535)",
+    )
 
     @field_validator("channels")
     @classmethod
@@ -77,6 +97,20 @@ class Mqtt(Connected, Source):
                 ("payload", "time"), "the payload's time does nothing, time is by arrival", hint, warning=True
             )
 
+    @property
+    def follows(self) -> bool:
+        """Whether messages wait for their windows to be acknowledged."""
+        return self.qos > 0 and self.ack == "window"
+
+    @property
+    def most_unacknowledged(self) -> int:
+        """Messages that the broker may have under way; 0 for any number."""
+        if not self.follows:
+            return 0
+        if self.inflight is not None:
+            return self.inflight
+        return _V5_INFLIGHT if self.protocol == "5" else _MOSQUITTO_INFLIGHT
+
     def size_out(self, inputs: Sequence[Stream]) -> int:
         """How many channels there can be."""
         return len(self.channels) if isinstance(self.channels, list) else self.channels
@@ -90,7 +124,6 @@ class Mqtt(Connected, Source):
     def start(self, size: int) -> None:
         """No key has been heard, unless a list fixes them."""
         self.keys: list[str] = list(self.channels) if isinstance(self.channels, list) else []
-        self._refused: set[str] = set()
 
     def channel_names(self) -> list[str]:
         """The keys of the channels (of each copy) so far, in their order."""
@@ -102,63 +135,192 @@ class Mqtt(Connected, Source):
         channels = ChannelMap(context.outlet.one.size, self.keys, fixed=isinstance(self.channels, list))
         copies = context.names(context.outlet)
         self.keys = channels.keys
-        link = self.link(context, self.qos)
+        link = self.link(context, self.qos, self.most_unacknowledged)
         inbox = Inbox()
+        taker = _Taker(self, channels, copies, inbox, outlet)
 
         async def listen(client: aiomqtt.Client) -> None:
             await subscribe(client, self.topic.filter, self.qos, str(self.url))
             link.stands()
             outlet.opened()
-            await inbox.each(client, lambda message: self._take(message, channels, copies, outlet))
+            try:
+                await inbox.each(client, taker)
+            except asyncio.CancelledError:
+                inbox.close()
+                await outlet.settle()  # in a run that drains: what it has taken is acknowledged before it leaves
+                if self.qos:
+                    await inbox.heard()
+                raise
 
         try:
-            await link.keep(listen, queue_type=lambda maxsize: inbox)
+            await link.keep(listen, inbox)
         finally:
             if left := len(inbox.messages):
                 context.counters.accepted += left
                 context.counters.drop("stopped", left)
 
-    async def _take(self, message: aiomqtt.Message, channels: ChannelMap, copies: ChannelMap, outlet: Outlet) -> None:
-        """Push the events of one message."""
-        topic = message.topic.value
-        keys = self.topic.keys(topic)
-        if keys is None:
-            outlet.reject("topic", 1, f"{topic} is none that was asked for")
+
+class _Rows:
+    """Events of one message or several, and what there is to say to the broker of those that brought some."""
+
+    __slots__ = ("index", "over", "receipts", "t_ns", "value")
+
+    def __init__(self) -> None:
+        self.index: list[int] = []
+        self.value: list[float] = []
+        self.t_ns: list[int | None] = []
+        self.receipts: list[Receipt] = []
+        self.over: list[Receipt] = []
+        """Of messages that brought none: they need not wait for any window."""
+
+
+class _Taker:
+    """Makes events of messages, and sees to it that each is acknowledged once, when all of it has been handed on."""
+
+    def __init__(self, node: Mqtt, channels: ChannelMap, copies: ChannelMap, inbox: Inbox, outlet: Outlet) -> None:
+        self._node, self._channels, self._copies, self._inbox, self._outlet = node, channels, copies, inbox, outlet
+        self._counters, self._log, self._clock = node.context.counters, node.context.log, node.context.clock
+        self._by_payload = node.time.by == "payload"
+        self._one_by_one = self._by_payload and node.follows
+        self._limit, self._is_known = node.most_unacknowledged, node.inflight is not None or node.protocol == "5"
+        self._window_ns = node.context.grid.window_ns
+        self._named: set[str] = set()
+        self._keys: dict[str, tuple[str, str | None]] = {}
+        self._said_ns: int | None = None
+        self._since = self._full = self._full_window = 0
+
+    async def take(self) -> None:
+        """Push the events of the next messages: of all that are there where they go into one window, else of one."""
+        inbox, receipts = self._inbox, self._inbox.receipts
+        rows = _Rows()
+        for _ in range(1 if self._one_by_one else min(len(inbox.messages), _MOST_MESSAGES)):
+            message = inbox.pop()
+            receipt = None
+            if message.qos:
+                receipt = receipts.take(message)
+                if receipt is None:
+                    self._counters.accepted += 1
+                    self._counters.drop("duplicate")
+                    continue
+                if message.again:
+                    self._counters.note("redelivered")
+            before = len(rows.index)
+            self._read(message, rows)
+            if receipt is not None:
+                (rows.receipts if len(rows.index) > before else rows.over).append(receipt)
+            if len(rows.index) >= _MOST_EVENTS:
+                break
+        if rows.over:
+            receipts.done(rows.over)
+        if not rows.index:
             return
-        by_payload = self.time.by == "payload"
         try:
-            data = message.payload if isinstance(message.payload, bytes) else bytes(str(message.payload), "utf-8")
-            reading = decode(data, self.payload, timed=by_payload)
+            await self._outlet.push_all(rows.index, rows.value, rows.t_ns if self._by_payload else None)
+        finally:
+            if rows.receipts and self._node.follows:
+                self._outlet.when_handed_on(partial(receipts.done, rows.receipts))
+            elif rows.receipts:
+                receipts.done(rows.receipts)
+
+    def patience_s(self) -> float | None:
+        """How long to wait for news before `relieve` is called; None where news come by themselves.
+
+        At its limit the broker sends nothing until something is acknowledged. By payload, windows wait for what would
+        come: one has to close. By arrival the clock closes them, and so many messages a window are the most there can
+        be, which is said.
+        """
+        waiting, limit = self._inbox.receipts.waiting, self._limit
+        if not limit or waiting < limit:
+            return None
+        if waiting > limit and not self._is_known:  # the broker's limit is another one, or there is none
+            self._limit = 0
+            return None
+        if not self._by_payload:
+            self._note_limit()
+            return None
+        if self._outlet.awaited < limit:
+            return None
+        return 0.0 if self._is_known else self._window_ns / 1e9
+
+    async def relieve(self) -> None:
+        """Let the oldest window go, so that its messages are acknowledged and others can come."""
+        self._say_limit("windows close before their time")
+        await self._outlet.force()
+
+    def _note_limit(self) -> None:
+        """Count the windows in which the broker came to its limit; say so where it does in most of them."""
+        number = self._clock.now_ns() // self._window_ns
+        if number == self._full_window:
+            return
+        self._full_window = number
+        self._full += 1
+        self._counters.note("at_limit")
+        if number - self._since > _STRETCH:
+            if self._full > _STRETCH // 2:
+                rate = self._limit * 1e9 / self._window_ns
+                self._say_limit(f"{rate:.4g} messages a second are the most that can be at such windows")
+            self._since, self._full = number, 0
+
+    def _say_limit(self, what: str) -> None:
+        now = self._clock.now_ns()
+        if self._said_ns is None or now - self._said_ns >= _MINUTE_NS:
+            self._said_ns = now
+            hint = "raise max_inflight_messages of the broker and 'inflight' here, or use protocol 5"
+            self._log("warning", f"{self._limit} messages wait to be acknowledged, the broker's limit: {what}; {hint}")
+
+    def _read(self, message: Message, rows: _Rows) -> None:
+        """Add the events of one message; what is wrong with it is counted."""
+        node, topic = self._node, message.topic
+        if message.too_large:
+            self._reject(message, "too large", f"{message.too_large} bytes")
+            return
+        found = self._keys.get(topic) or self._keys_of(topic)
+        if found is None:
+            self._reject(message, "topic", f"{topic} is none that was asked for")
+            return
+        key, copied = found
+        try:
+            reading = decode(message.payload, node.payload, timed=self._by_payload)
         except PayloadError as error:
-            outlet.reject(error.reason, 1, f"on {topic}: {error.detail}")
+            self._reject(message, error.reason, f"on {topic}: {error.detail}")
             return
         for reason, count in reading.rejected.items():
-            outlet.reject(reason, count, f"on {topic}: {reading.details[reason]}")
-        copied = None if self.replicate is None else keys.pop(self.topic.names.index(self.replicate))
-        key = "/".join(keys)
-        places = [self._channel(key, element, channels) for element in reading.element]
+            self._reject(message, reason, f"on {topic}: {reading.details[reason]}", count)
+        places = [self._channel(key, element) for element in reading.element]
         if None in places:
-            self._refuse(key, reading, places, outlet)
+            self._refuse(message, key, reading, places)
             if not reading.value:
                 return
         if copied is not None and reading.value:
-            copy = copies.channel(copied)
+            copy = self._copies.channel(copied)
             if copy is None:
-                outlet.reject("copies", len(reading.value), f"no copy is left for {copied}")
-                self._name_once(f"no copy is left for {copied}; there are {copies.size}")
+                self._reject(message, "copies", f"no copy is left for {copied}", len(reading.value))
+                self._name_once(f"no copy is left for {copied}; there are {self._copies.size}")
                 return
-            places = [copy * channels.size + place for place in places if place is not None]
-        if len(reading.value) == 1:
-            assert places[0] is not None
-            await outlet.push(places[0], reading.value[0], reading.t_ns[0])
-        elif reading.value:
-            now = outlet.now_ns()
-            t_ns = [now if t is None else t for t in reading.t_ns]
-            await outlet.send(self._batch(t_ns, [place for place in places if place is not None], reading.value))
+            places = [copy * self._channels.size + place for place in places if place is not None]
+        rows.index += places  # type: ignore[arg-type]  # without None by now
+        rows.value += reading.value
+        rows.t_ns += reading.t_ns
 
-    def _channel(self, key: str, element: Element, channels: ChannelMap) -> int | None:
+    def _keys_of(self, topic: str) -> tuple[str, str | None] | None:
+        """The keys in a topic, joined, and the one that there is a copy for; None where it was not asked for."""
+        node = self._node
+        keys = node.topic.keys(topic)
+        if keys is None:
+            return None
+        copied = None if node.replicate is None else keys.pop(node.topic.names.index(node.replicate))
+        if len(self._keys) >= _MOST_TOPICS:
+            self._keys.clear()
+        found = self._keys[topic] = "/".join(keys), copied
+        return found
+
+    def _reject(self, message: Message, reason: str, detail: str, count: int = 1) -> None:
+        self._outlet.reject(reason, count, detail)
+
+    def _channel(self, key: str, element: Element) -> int | None:
         """The channel of an element under a topic's key; None where there is none left."""
-        if len(self.topic.names) > (self.replicate is not None):
+        channels, node = self._channels, self._node
+        if len(node.topic.names) > (node.replicate is not None):
             name = key if element is None else f"{key}[{element}]" if isinstance(element, int) else f"{key}.{element}"
             return channels.channel(name)
         if isinstance(element, str):
@@ -166,23 +328,17 @@ class Mqtt(Connected, Source):
         place = element or 0
         return place if place < channels.size else None
 
-    def _refuse(self, key: str, reading: Reading, places: list[int | None], outlet: Outlet) -> None:
+    def _refuse(self, message: Message, key: str, reading: Reading, places: list[int | None]) -> None:
         """Count the events that have no channel, name their keys once, and take them out."""
         lost = [element for element, place in zip(reading.element, places, strict=True) if place is None]
         name = f"{key}: {lost[0]!r}" if lost[0] is not None and key else key or repr(lost[0])
-        outlet.reject("channels", len(lost), f"no channel is left for {name}")
-        self._name_once(f"no channel is left for {name}; there are {self.context.outlet.one.size}")
+        self._reject(message, "channels", f"no channel is left for {name}", len(lost))
+        self._name_once(f"no channel is left for {name}; there are {self._channels.size}")
         kept = [row for row, place in enumerate(places) if place is not None]
         reading.value, reading.t_ns = [reading.value[row] for row in kept], [reading.t_ns[row] for row in kept]
         places[:] = [places[row] for row in kept]
 
     def _name_once(self, what: str) -> None:
-        if what not in self._refused and len(self._refused) < _NAMED_AT_MOST:
-            self._refused.add(what)
-            self.context.log("warning", what)
-
-    def _batch(self, t_ns: list[int], places: list[int], values: list[float]) -> Any:
-        columns = sort(np.array(t_ns, np.int64), np.array(places, np.uint32), np.array(values, np.float32))
-        if self.kind == "samples":
-            return sample_batch(*columns[:2], columns[2] if columns[2] is not None else ())
-        return spike_batch(*columns[:2], columns[2] if self.context.outlet.valued else None)
+        if what not in self._named and len(self._named) < _NAMED_AT_MOST:
+            self._named.add(what)
+            self._log("warning", what)

@@ -112,7 +112,7 @@ async def test_what_a_sink_publishes_a_source_takes_back_event_by_event(mosquitt
         await LiveSink(GivingInlet([SPIKES], events), url=address, topic="s").task
         await live.outlet.heard(6)
     expected = [(batch.window.start_ns, n) for batch, k in zip(events, (2, 3, 4), strict=True) for n in (1, k)]
-    assert [(t, n) for t, n, _ in live.outlet.events] == expected
+    assert [(t, n) for n, _, t in live.outlet.pushed] == expected
 
 
 async def test_nothing_is_lost_while_the_broker_is_away(mosquitto: Mosquitto) -> None:

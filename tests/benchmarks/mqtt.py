@@ -1,0 +1,192 @@
+"""MQTT into a graph: cost of a message, rate, and latency, beside the clients that are installed."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, ClassVar
+
+import spikeflow
+from spikeflow.node import Inlet, Sink
+from spikeflow.runtime.engine import Engine, Options, fast_loop
+from spikeflow.runtime.live import LiveOutlet
+from tests.benchmarks.table import show
+from tests.brokers import running_mosquitto
+
+CLIENT = Path(__file__).parent / "streaming_peers" / "s3_client.py"
+JSON = b'{"t":9999999999999999999,"s":"imu/3","v":[1,2.5]}'.ljust(50)
+MESSAGES, PACED, REPEATS = 200_000, 3000, 3
+_SKIPPED = 100
+
+
+class Counted(Sink):
+    """Counts events, and ends the run at the last one."""
+
+    wanted: int
+    seen: ClassVar[int] = 0
+    times: ClassVar[dict[str, float]] = {}
+    ended: ClassVar[asyncio.Event]
+
+    async def consume(self, inlet: Inlet) -> None:
+        cls = Counted
+        async for batch in inlet:
+            if batch.num_rows and not cls.seen:
+                cls.times.update(first=time.monotonic(), cpu=time.process_time())
+            cls.seen += batch.num_rows
+            if cls.seen >= self.wanted and "last" not in cls.times:
+                cls.times.update(last=time.monotonic(), cpu_last=time.process_time())
+                cls.ended.set()
+
+
+def graph(port: int, qos: int, protocol: str, events: int, value: str) -> dict[str, Any]:
+    """Messages into spikes: each number is compared with the one before."""
+    source = {
+        "source": "mqtt", "url": f"mqtt://127.0.0.1:{port}", "topic": "s/1", "channels": 2, "qos": qos,
+        "protocol": protocol, "inflight": 0 if protocol == "3.1.1" else None, "payload": {"value": value},
+    }  # fmt: skip
+    return {
+        "name": "mqtt",
+        "nodes": {
+            "sensor": source,
+            "spikes": {"encoder": "level_crossing", "input": "sensor", "threshold": 0.5},
+            "count": {"sink": Counted, "input": "sensor", "wanted": events},
+        },
+    }
+
+
+async def flat_out(port: int, qos: int, protocol: str, count: int) -> dict[str, float]:
+    """CPU µs a message, and messages a second, from the first window to the last."""
+    Counted.seen, Counted.times, Counted.ended = 0, {}, asyncio.Event()
+    engine = Engine(spikeflow.load(graph(port, qos, protocol, 2 * count, "$.v")), Options(log=lambda *_: None))
+    running = asyncio.create_task(engine.run())
+    await Counted.ended.wait()
+    engine.stop()
+    await running
+    times = Counted.times
+    return {
+        "cpu_us_per_msg": (times["cpu_last"] - times["cpu"]) / count * 1e6,
+        "msg_s": count / (times["last"] - times["first"]),
+    }
+
+
+async def paced(port: int, qos: int, count: int) -> list[tuple[int, int]]:
+    """(number, ns at which it was in its window) of messages from a publisher that keeps a pace."""
+    taken: list[tuple[int, int]] = []
+    push_all = LiveOutlet.push_all
+
+    async def noting(self: LiveOutlet, index: Any, value: Any, t_ns: Any = None) -> None:
+        await push_all(self, index, value, t_ns)
+        now = time.monotonic_ns()
+        taken.extend((int(number), now) for number in value)
+
+    Counted.seen, Counted.times, Counted.ended = 0, {}, asyncio.Event()
+    LiveOutlet.push_all = noting  # type: ignore[method-assign]
+    try:
+        engine = Engine(spikeflow.load(graph(port, qos, "3.1.1", count, "$.v")), Options(log=lambda *_: None))
+        running = asyncio.create_task(engine.run())
+        await asyncio.sleep(0.5)
+        print("ready", flush=True)
+        await Counted.ended.wait()
+        engine.stop()
+        await running
+    finally:
+        LiveOutlet.push_all = push_all  # type: ignore[method-assign]
+    return taken
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def load(*arguments: Any) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.benchmarks.mqtt_load", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def blasted(template: Path, qos: int, count: int, command: list[str]) -> dict[str, Any]:
+    """What a client reports of a stub broker that pushes."""
+    port = free_port()
+    with load("blast", port, "s/1", qos, count, template) as broker:
+        assert broker.stdout is not None
+        broker.stdout.readline()
+        done = subprocess.run(
+            [part.replace("PORT", str(port)) for part in command],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=True,
+        )
+        broker.kill()
+    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return found
+
+
+def latency(broker_port: int, qos: int) -> tuple[float, float]:
+    """Median and 99th percentile (µs) from the publisher to the window, at 1 000 messages a second."""
+    command = [sys.executable, "-m", "tests.benchmarks.mqtt", "paced", str(broker_port), str(qos), str(PACED)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as ours:
+        assert ours.stdout is not None
+        assert ours.stdout.readline().strip() == "ready"
+        with load("pace", broker_port, "s/1", qos, PACED, 1000) as publisher:
+            sent = json.loads(publisher.communicate(timeout=60)[0])
+        taken = json.loads(ours.communicate(timeout=60)[0].strip().splitlines()[-1])
+    took = sorted((now - sent[number]) / 1e3 for number, now in taken[_SKIPPED:])
+    return took[len(took) // 2], took[len(took) * 99 // 100]
+
+
+def main() -> None:
+    """Print µs of CPU a message and messages a second flat out, and the latency at 1 000 a second."""
+    rows: list[list[Any]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        template = Path(folder) / "json50.bin"
+        template.write_bytes(JSON)
+        clients = [
+            ("spikeflow, 3.1.1, two samples a message into windows", ["ours", "3.1.1"]),
+            ("spikeflow, MQTT 5", ["ours", "5"]),
+        ]
+        clients += [
+            (f"{name}, counted only", [name])
+            for name in ("aiomqtt+uvloop", "gmqtt+uvloop", "paho", "raw+uvloop")
+            if importlib.util.find_spec({"paho": "paho", "raw+uvloop": "uvloop"}.get(name, name.partition("+")[0]))
+        ]
+        for name, client in clients:
+            for qos in (0, 1):
+                found = [_flat(template, qos, client) for _ in range(REPEATS)]
+                found.sort(key=lambda row: row["cpu_us_per_msg"])
+                middle = found[REPEATS // 2]
+                rows.append([name, qos, float(middle["cpu_us_per_msg"]), round(middle["msg_s"])])
+        show(["client", "QoS", "CPU µs a message", "messages/s"], rows)
+        settings = ["persistence false", "max_inflight_messages 0", "set_tcp_nodelay true"]
+        with running_mosquitto(Path(folder), settings=settings) as broker:
+            print()
+            show(
+                ["latency at 1 000/s, publisher to window", "p50 µs", "p99 µs"],
+                [[f"spikeflow, QoS {qos}", *latency(broker.port, qos)] for qos in (0, 1)],
+            )
+
+
+def _flat(template: Path, qos: int, client: list[str]) -> dict[str, Any]:
+    count = MESSAGES
+    if client[0] == "ours":
+        more = ["tests.benchmarks.mqtt", "flat", "PORT", str(qos), client[1], str(count)]
+        return blasted(template, qos, count, [sys.executable, "-m", *more])
+    count = count // 4 if "aiomqtt" in client[0] or client[0] == "paho" else count
+    options = ["--client", client[0], "--port", "PORT", "--qos", str(qos), "--count", str(count), "--decode", "orjson"]
+    return blasted(template, qos, count, [sys.executable, str(CLIENT), *options])
+
+
+if __name__ == "__main__":
+    with fast_loop() as runner:
+        if sys.argv[1] == "flat":
+            print(json.dumps(runner.run(flat_out(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], int(sys.argv[5])))))
+        else:
+            print(json.dumps(runner.run(paced(int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])))))
