@@ -1,7 +1,8 @@
 """Neuron models and synapses on arrays: what steps populations, whatever the backend."""
 
 from spikeflow.kernels.backends import backends, register
-from spikeflow.kernels.connect import Connect, Delay, Layout, Weights, build, check
+from spikeflow.kernels.connect import build, check
+from spikeflow.kernels.connect_fields import Connect, Delay, Layout, Weights
 from spikeflow.kernels.model import NeuronModel
 from spikeflow.kernels.network import Columns, Events, Group, Network, Projection, Result, Train
 from spikeflow.kernels.synapses import Synapses

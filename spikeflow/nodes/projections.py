@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from spikeflow.errors import ParameterError, Problem, many, nearest
 from spikeflow.events import Stream
 from spikeflow.kernels import Synapses, connect
-from spikeflow.kernels.connect import Connect, Delay, Layout, Weights
+from spikeflow.kernels.connect_fields import Connect, Delay, Layout, Weights
 from spikeflow.kernels.convolution import ShapeError, windowed
 from spikeflow.kernels.rule import LearningRule
 from spikeflow.kernels.rules import broken, rules

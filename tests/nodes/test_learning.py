@@ -17,7 +17,7 @@ import spikeflow
 from spikeflow.errors import GraphError, NodeError
 from spikeflow.kernels import backends, connect
 from spikeflow.kernels import rules as package
-from spikeflow.kernels.connect import Weights
+from spikeflow.kernels.connect_fields import Weights
 from spikeflow.spec import load
 
 BACKENDS = [name for name in backends() if name in ("numpy", "numba")]
