@@ -167,16 +167,16 @@ def bounds(table: A, time: A, g: int, span: int) -> A:
 
 def bulk(
     table: A, real: A, weight: A, post: A, start: A, index: A, value: A, p: int, bound: int, base: int, stride: int,
-    first: int, last: int,
+    sums: int, into: int, first: int, last: int,
 ) -> A:  # fmt: skip
-    """What acts through a plain projection on tiles `first` to `last` in one tick; returns how many arrivals.
+    """What acts through a plain projection on tiles `first` to `last` in one tick, as `deliver`; returns how many.
 
     Neurons ascend, so where each acts on one, those that act on later tiles are left for their turn.
     """
     source = table[H_SOURCE] + table[p + P_SOURCE] * N_SOURCE
     indices, values = onward(index, table[source + S_OFFSET]), table[source + S_VALUE]
     kind, weights = table[p + P_KIND], onward(weight, table[p + P_WEIGHT])
-    place, end, at = table[bound], table[bound + 1], base + table[p + P_ROW] * TILE
+    place, end, at = table[bound], table[bound + 1], base + sums * TILE
     begun, one, wide = place, like(real, 1.0), table[p + P_STRIDE]
     if kind == ONE_TO_ONE:
         beyond = last * TILE
@@ -201,18 +201,18 @@ def bulk(
                 f_a, f_b = like(real, value[values + place]), like(real, value[values + place + 1])
                 f_c, f_d = like(real, value[values + place + 2]), like(real, value[values + place + 3])
             for tile in range(first, last):
-                into, k0 = onward(real, at + tile * stride), tile * TILE
+                sum_up, k0 = onward(real, at + tile * stride), tile * TILE
                 row_a, row_b, row_c, row_d = onward(a, k0), onward(b, k0), onward(c, k0), onward(d, k0)
                 for k in range(TILE):
-                    into[k] = (((into[k] + row_a[k] * f_a) + row_b[k] * f_b) + row_c[k] * f_c) + row_d[k] * f_d
+                    sum_up[k] = (((sum_up[k] + row_a[k] * f_a) + row_b[k] * f_b) + row_c[k] * f_c) + row_d[k] * f_d
             place += 4
         while place < end:
             a = onward(weights, np.int64(indices[place]) * wide)
             f_a = like(real, value[values + place]) if values >= 0 else one
             for tile in range(first, last):
-                into, row_a = onward(real, at + tile * stride), onward(a, tile * TILE)
+                sum_up, row_a = onward(real, at + tile * stride), onward(a, tile * TILE)
                 for k in range(TILE):
-                    into[k] += row_a[k] * f_a
+                    sum_up[k] += row_a[k] * f_a
             place += 1
     else:
         starts, posts = onward(start, table[p + P_START]), onward(post, table[p + P_POST])
@@ -237,8 +237,8 @@ def bulk(
                     target = np.int64(posts[k])
                     real[at + (target >> 6) * stride + (target & 63)] += weights[k] * factor
             place += 1
-    if place > begun and table[p + P_INTO] >= 0:
-        add_up(real, base + table[p + P_INTO] * TILE, at, stride, first, last)
+    if place > begun and into >= 0:
+        add_up(real, base + into * TILE, at, stride, first, last)
     return place - begun
 
 
@@ -268,10 +268,11 @@ def sift(heap: A, first: int, count: int, k: int) -> None:
 
 def deliver(
     table: A, real: A, weight: A, post: A, start: A, time: A, index: A, value: A, held: A, p: int, base: int,
-    stride: int, tiles: int,
+    stride: int, sums: int, into: int, tiles: int,
 ) -> int:  # fmt: skip
     """Everything that acts through one projection in this tick; returns how many arrivals there were.
 
+    They are summed up in row `sums`, which is then added to row `into`, unless that is -1.
     Neurons ascending, then delays, which is the order that the sum is defined by: with several delays their next events
     are kept in a heap. Keys are neuron * 2**20 + delay.
     """
@@ -283,7 +284,7 @@ def deliver(
     origin, step, tick, heap = table[H_ORIGIN], table[H_STEP], table[H_TICK], table[H_SCRATCH]
     every, each = table[p + P_ALL], table[p + P_EACH]
     ends = heap + delays
-    at = base + table[p + P_ROW] * TILE
+    at = base + sums * TILE
     arrived, waiting = 0, 0
     neuron: A
     for d in range(delays):
@@ -365,8 +366,8 @@ def deliver(
             else:
                 target = begin + neuron
                 real[at + (target >> 6) * stride + (target & 63)] += weight[weights + neuron * wide] * factor
-    if arrived > 0 and table[p + P_INTO] >= 0:
-        add_up(real, base + table[p + P_INTO] * TILE, at, stride, 0, tiles)
+    if arrived > 0 and into >= 0:
+        add_up(real, base + into * TILE, at, stride, 0, tiles)
     return arrived
 
 

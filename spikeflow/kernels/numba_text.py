@@ -52,6 +52,8 @@ from spikeflow.kernels.numba_words import (
     N_PROJECTION,
     N_RECORD,
     N_SOURCE,
+    P_INTO,
+    P_ROW,
     P_STATE,
     R_EVERY,
     R_GROUP,
@@ -131,17 +133,27 @@ def part(
     base, tiles, stride = table[g + G_BASE], table[g + G_TILES], table[g + G_ROWS] * TILE
     states, inputs = table[g + G_STATES], table[g + G_INPUTS]
     resting, resters = table[g + G_RESTING], onward(rest, table[g + G_REST])
-    arrived = np.int64(0)
+    arrived, touched = np.int64(0), np.int64(0)
     for k in range(table[g + G_LISTED]):
         p = table[H_PROJECTION] + table[table[g + G_LIST] + k] * N_PROJECTION
+        row, into = table[p + P_ROW], table[p + P_INTO]
+        receptor, before = into if into >= 0 else row, arrived
+        if (touched >> receptor) & 1 == 0:  # the first that has anything for a receptor needs no sum apart
+            row, into = receptor, np.int64(-1)
         if table[p + P_STATE] >= 0:
             couple(table, real, weight, p, base, stride, tiles)
         elif plain(table, p):
             bound = table[H_BOUNDS] + 2 * (k * table[H_SPAN] + step)
             if table[bound] < table[bound + 1]:
-                arrived += bulk(table, real, weight, post, start, index, value, p, bound, base, stride, first, last)
+                arrived += bulk(
+                    table, real, weight, post, start, index, value, p, bound, base, stride, row, into, first, last
+                )  # fmt: skip
         else:
-            arrived += deliver(table, real, weight, post, start, time, index, value, held, p, base, stride, tiles)
+            arrived += deliver(
+                table, real, weight, post, start, time, index, value, held, p, base, stride, row, into, tiles
+            )  # fmt: skip
+        if arrived > before or table[p + P_STATE] >= 0:
+            touched |= np.int64(1) << receptor
     if resting > 0 and arrived > 0:
         resting -= wake(real, resters, base + states * TILE, stride, first, last, inputs)
     flushing = table[H_TICK] % FLUSH_EVERY == 0
