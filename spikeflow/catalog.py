@@ -55,10 +55,18 @@ def rules() -> dict[str, type[BaseModel]]:
     return found
 
 
+def formats() -> dict[str, type[BaseModel]]:
+    """The formats of payloads by kind: no nodes, but keys of what an `mqtt` node says at `payload`."""
+    found: dict[str, type[BaseModel]] = importlib.import_module("spikeflow.nodes.payloads").formats()
+    return found
+
+
 def about(cls: type[BaseModel]) -> dict[str, Any]:
     """What the class of a node or of a learning rule says of itself beside its keys."""
     if issubclass(cls, Node):
         return cls.about()
+    if cls in formats().values():
+        return {}
     found: dict[str, Any] = importlib.import_module("spikeflow.kernels.about").about_rule(cls)
     return found
 
@@ -199,6 +207,19 @@ def _as_node(role: str, found: Any, kind: str) -> type[Node]:
         return _population(found)
     what = f"a class {found.__name__}" if isinstance(found, type) else f"a {type(found).__name__}"
     raise ParameterError(f"{kind!r} is {what}, not {article(role)}", f"name a subclass of {ROLES[role].__name__}")
+
+
+def class_at(path: str, folder: Path | None = None) -> Any:
+    """What ``module:Class`` names.
+
+    Args:
+        path: such a text.
+        folder: the folder of the graph file; modules in it can be named.
+
+    Raises:
+        ParameterError: there is no such thing, or it cannot be imported.
+    """
+    return _by_path(path, folder)
 
 
 def _by_path(path: str, folder: Path | None) -> Any:

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from spikeflow.catalog import ROLES, about, kinds, node_class, rules
+from spikeflow.catalog import ROLES, about, formats, kinds, node_class, rules
 from spikeflow.cli.saying import OK, guarded
 from spikeflow.errors import ParameterError, nearest
 from spikeflow.node import Node
@@ -33,6 +33,8 @@ _SHARED = (*_OF_NEURONS, *_OF_POPULATIONS, *_OF_NODES)
 """Keys that many kinds have; they come after a kind's own."""
 RULE = "rule"
 """What stands in the place of a role where the kind is a learning rule."""
+FORMAT = "payload"
+"""What stands in the place of a role where the kind is a format of payloads."""
 
 
 def print_schema() -> int:
@@ -78,12 +80,13 @@ def _found(kind: str | None) -> list[tuple[str, str, type[BaseModel]]]:
                 if "not a" not in error.found:
                     raise
         raise ParameterError(f"{kind!r} is no node", "name a subclass of a role")
-    learning = rules()
-    every = [(role, name) for role in ROLES for name in kinds(role)] + [(RULE, name) for name in learning]
+    beside: dict[str, dict[str, type[BaseModel]]] = {RULE: dict(rules()), FORMAT: formats()}
+    every = [(role, name) for role in ROLES for name in kinds(role)]
+    every += [(role, name) for role, found in beside.items() for name in found]
     chosen = [(role, name) for role, name in every if kind in (None, name, role)]
     if not chosen:
         raise ParameterError(f"there is no kind {kind!r}", nearest(str(kind), [name for _, name in every]))
-    return [(role, name, learning[name] if role == RULE else node_class(role, name)) for role, name in chosen]
+    return [(role, name, beside[role][name] if role in beside else node_class(role, name)) for role, name in chosen]
 
 
 def _overview(found: list[tuple[str, str, type[BaseModel]]]) -> Table:
@@ -114,6 +117,8 @@ def described(role: str, name: str, cls: type[BaseModel], definitions: dict[str,
     Args:
         definitions: `$defs` of the JSON Schema.
     """
+    if role == FORMAT:
+        return _described_format(name, cls, definitions)
     if not issubclass(cls, Node):
         return _described_rule(name, cls, definitions)
     entry = definitions.get(f"{role}-{name}", {})
@@ -153,6 +158,15 @@ def _described_rule(name: str, rule: type[BaseModel], definitions: dict[str, Any
     }
 
 
+def _described_format(name: str, cls: type[BaseModel], definitions: dict[str, Any]) -> dict[str, Any]:
+    """A format of payloads from its class; keys that all formats have come last."""
+    said = definitions[cls.__name__]["properties"]
+    shared = ("time", "time_unit", "time_zone", "compression", "max_size")
+    keys = [one for key, field in cls.model_fields.items() for one in _keys(key, field, said, definitions)]
+    keys.sort(key=lambda one: (shared.index(one["key"]) if one["key"] in shared else -1, not one["required"]))
+    return {"role": FORMAT, "kind": name, "description": inspect.getdoc(cls) or "", "keys": keys}
+
+
 def _place(key: str) -> int:
     return _SHARED.index(key) if key in _SHARED else -1
 
@@ -178,7 +192,9 @@ def _keys(key: str, field: FieldInfo, said: dict[str, Any], definitions: dict[st
 def _mapping(annotation: Any) -> type[BaseModel] | None:
     """The one model that a field takes, if it does."""
     found = [one for one in (annotation, *get_args(annotation)) if isinstance(one, type) and issubclass(one, BaseModel)]
-    return found[0] if len(found) == 1 and get_origin(annotation) not in (list, dict) else None
+    if len(found) != 1 or inspect.isabstract(found[0]):  # an abstract one stands for many
+        return None
+    return found[0] if get_origin(annotation) not in (list, dict) else None
 
 
 def _default(value: Any, kind: str) -> Any:

@@ -1,331 +1,381 @@
-"""Payloads: the bytes of a message as numbers with names and times."""
+"""Payloads: the bytes of a message as events, and events as the bytes of a message, whatever their format."""
 
 from __future__ import annotations
 
-import json
 import math
-import re
-from collections.abc import Callable, Sequence
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import lru_cache
-from typing import Any, Literal, Self, TypeAlias, cast
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
-import orjson
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from spikeflow.errors import ParameterError, PayloadError
+from spikeflow.errors import ParameterError, PayloadError, Problem, said
+from spikeflow.events import Indices, Kind, Stream, Times, Values
+from spikeflow.nodes.compression import Compression, compressed, uncompressed
+from spikeflow.nodes.payload_times import NOTHING, Stamp, TimeUnit, short, stamp_of, zone_of
+from spikeflow.nodes.wanted import wanted
 
 Element: TypeAlias = int | str | None
 """Which number of a message: its place in an array, its key in an object, None where it is the only one."""
 
-_LARGEST = 3.4028234663852886e38
-_TIME_UNITS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1000, "ns": 1}
-_EARLIEST_NS, _LATEST_NS = -(2**63), 2**63 - 1
-_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\['([^']*)'\]")
-_ISO = re.compile(r"(\d{4}-?\d\d-?\d\d[T ]\d\d:?\d\d(?::?\d\d)?)(?:[.,](\d+))?\s*(Z|[-+]\d\d(?::?\d\d)?)?", re.ASCII)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+Each: TypeAlias = Literal["event", "window", "change"]
+"""What a message is made of: one event, the events of a window, or one event that differs from the one before."""
+
+LARGEST = 3.4028234663852886e38
+_BROKEN = (ValueError, LookupError, TypeError, ArithmeticError, EOFError, RecursionError)
+"""What bytes that are not what they should be make a format raise that does not look closely."""
 
 
-@lru_cache(maxsize=256)
-def parse_path(text: str) -> tuple[str | int, ...]:
-    """The keys and indices of a path such as ``$.acc``, ``$.a.b[0]`` or ``$['a key']``.
-
-    Raises:
-        ParameterError: not such a path.
-    """
-    steps: list[str | int] = []
-    at = 1
-    while text.startswith("$") and at < len(text):
-        step = _STEP.match(text, at)
-        if step is None:
-            break
-        key, index, quoted = step.groups()
-        steps.append(int(index) if index is not None else key if key is not None else quoted)
-        at = step.end()
-    if at != len(text) or not text.startswith("$"):
-        raise ParameterError(f"{text!r} is not a path", "write '$' for the whole, '$.acc', or '$.a.b[0]'")
-    return tuple(steps)
-
-
-class Payload(BaseModel):
-    """How the numbers of a message are found.
-
-    A number is one event; an array gives one event a channel, in order, and an object of numbers one a channel, by
-    name. With `channel`, or a `time` that is an array too, arrays hold events one after the other.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    format: Literal["json", "raw", "csv"] = Field("json", description="`raw` is one number as text")
-    value: str | int | list[int] | None = Field(
-        None, description="the numbers: a path such as `$.acc`, or columns of CSV counted from 0; all of it if not said"
-    )
-    channel: str | int | None = Field(None, description="the channels or neurons of the numbers: a path or a column")
-    time: str | int | None = Field(None, description="when it was: a path or a column")
-    time_unit: Literal["s", "ms", "us", "ns", "iso"] | None = Field(
-        None, description="unit of a time that counts from 1970; `iso` is a text such as 2024-05-01T12:00:00Z"
-    )
-
-    @field_validator("value", "channel", "time", mode="before")
-    @classmethod
-    def _column(cls, found: Any) -> Any:
-        # variables are texts; a path begins with $
-        return int(found) if isinstance(found, str) and found.isdecimal() else found
-
-    @field_validator("value", "channel", "time")
-    @classmethod
-    def _readable(cls, found: Any) -> Any:
-        if isinstance(found, str):
-            parse_path(found)
-        elif any(column < 0 for column in ([found] if isinstance(found, int) else found or [])):
-            raise ParameterError(f"{found!r} is no column", "columns count from 0")
-        return found
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if (self.time is None) != (self.time_unit is None):
-            missing = "time_unit" if self.time_unit is None else "time"
-            hint = "write 'time_unit: ms' or whichever it is" if missing == "time_unit" else "say where the time is"
-            raise ParameterError(f"{missing!r} is missing", hint)
-        wanted: tuple[type, ...] = {"json": (str,), "csv": (int, list), "raw": ()}[self.format]
-        for name in ("value", "channel", "time"):
-            found = getattr(self, name)
-            if found is not None and not isinstance(found, wanted):
-                what = {"json": "a path, such as '$.acc'", "csv": "a column, such as 0", "raw": "nothing"}[self.format]
-                raise ParameterError(f"{name!r} is {found!r}", f"with format {self.format!r} it is {what}")
-        return self
+_NONE: Mapping[str, int] = {}  # most messages have none: not made for each
+_NO_DETAILS: Mapping[str, str] = {}
 
 
 @dataclass(slots=True)
+class Envelope:
+    """What is known of a message beside its bytes.
+
+    Attributes:
+        topic: where it was published.
+        now_ns: when it came (ns since 1970).
+        timed: whether its times are wanted; without, nothing is said of them.
+        properties: the user properties of MQTT 5, names and values in order.
+        memory: what the format keeps from message to message; part of the node's state.
+    """
+
+    topic: str = ""
+    now_ns: int = 0
+    timed: bool = True
+    properties: Sequence[tuple[str, str]] = ()
+    memory: dict[str, Any] = field(default_factory=dict)
+
+
 class Reading:
-    """What a message says: events that can be used, and how many cannot, by reason, with the first one's detail."""
+    """What a message says: events that can be used, and how many cannot, by reason, with the first one's detail.
 
-    element: list[Element] = field(default_factory=list)
-    value: list[float] = field(default_factory=list)
-    t_ns: list[int | None] = field(default_factory=list)
-    rejected: dict[str, int] = field(default_factory=dict)
-    details: dict[str, str] = field(default_factory=dict)
+    Attributes:
+        element: [n] which number of the message each one is; None where all are of the only one.
+        value: [n] the numbers.
+        t_ns: [n] when each was (ns since 1970); None where the message does not say, or was not asked.
+        rejected: reason to count.
+        details: reason to what the first of them was.
+    """
 
-    def add(self, element: Any, value: Any, time: Any, stamp: Callable[[Any], int] | None) -> None:
-        """Add one event, or count why it cannot be used."""
-        try:
-            known = _element(element)
-            number = _number(value)
-            t_ns = None if stamp is None else stamp(time)
-        except PayloadError as error:
-            self.rejected[error.reason] = self.rejected.get(error.reason, 0) + 1
-            self.details.setdefault(error.reason, error.detail)
-            return
-        self.element.append(known)
-        self.value.append(number)
-        self.t_ns.append(t_ns)
+    __slots__ = ("details", "element", "rejected", "t_ns", "value")
+
+    def __init__(
+        self,
+        element: list[Element] | Indices | None = None,
+        value: list[float] | Values = (),  # type: ignore[assignment]
+        t_ns: list[int] | Times | None = None,
+    ) -> None:
+        self.element, self.value, self.t_ns = element, value, t_ns
+        self.rejected, self.details = _NONE, _NO_DETAILS
+
+    def reject(self, reason: str, detail: str, count: int = 1) -> None:
+        """Count events that cannot be used."""
+        self.rejected = {**self.rejected, reason: self.rejected.get(reason, 0) + count}
+        self.details = {reason: detail, **self.details}
 
 
-def decode(data: bytes, payload: Payload, *, timed: bool = True) -> Reading:
-    """The events in the bytes of a message.
+def reading_of(rows: Iterable[tuple[Any, Any, Any]], stamp: Stamp | None) -> Reading:
+    """Events one by one, each used or counted.
 
     Args:
-        timed: whether times are wanted; without, nothing is said of them.
+        rows: element, value and time of each, as the message says them.
+        stamp: what reads a time; None where times are not wanted.
+    """
+    element: list[Element] = []
+    value: list[float] = []
+    t_ns: list[int] = []
+    reading = Reading(element, value, None if stamp is None else t_ns)
+    for which, number, time in rows:
+        try:
+            known, found = element_of(which), number_of(number)
+            if stamp is not None:
+                t_ns.append(stamp(time))
+        except PayloadError as error:
+            reading.reject(error.reason, error.detail)
+        else:
+            element.append(known)
+            value.append(found)
+    return reading
+
+
+def number_of(value: Any) -> float:
+    """A number that a sample can hold.
 
     Raises:
-        PayloadError: nothing of the message can be used; the reason is what it is counted under.
+        PayloadError: it is no number, or not finite in float32.
     """
-    stamp = _stamp(payload.time_unit) if timed and payload.time_unit is not None else None
-    if payload.format == "json":
-        return _decode_json(data, payload, stamp)
-    try:
-        text = data.decode()
-    except UnicodeDecodeError:
-        raise PayloadError("not text", _start(data)) from None
-    if payload.format == "raw":
-        return Reading([None], [_text_number(text)], [None])
-    return _decode_csv(text, payload, stamp)
-
-
-def _decode_json(data: bytes, payload: Payload, stamp: Callable[[Any], int] | None) -> Reading:
-    root = _json(data)
-    time = _at(root, str(payload.time), "no time") if stamp is not None else None
-    if payload.channel is not None:
-        channel = _at(root, str(payload.channel), "no channel")
-        value: Any = 1.0 if payload.value is None else _at(root, str(payload.value), "no value")
-        return _rows(channel, value, time, stamp)
-    value = _at(root, str(payload.value or "$"), "no value")
-    reading = Reading()
-    if isinstance(value, list) and isinstance(time, list):
-        return _rows(None, value, time, stamp)
-    if isinstance(value, dict | list):
-        if not value:
-            raise PayloadError("no value", "it is empty")
-        for element, number in value.items() if isinstance(value, dict) else enumerate(value):
-            reading.add(element, number, time, stamp)
-        return reading
-    return Reading([None], [_number(value)], [None if stamp is None else stamp(time)])
-
-
-def _rows(channel: Any, value: Any, time: Any, stamp: Callable[[Any], int] | None) -> Reading:
-    """Arrays of equal length hold events one after the other; what is no array holds for all of them."""
-    lengths = {len(column) for column in (channel, value, time) if isinstance(column, list)}
-    if len(lengths) > 1:
-        raise PayloadError("lengths differ", " and ".join(map(str, sorted(lengths))))
-    count = lengths.pop() if lengths else 1
-    columns = [column if isinstance(column, list) else [column] * count for column in (channel, value, time)]
-    reading = Reading()
-    for element, number, at in zip(*columns, strict=True):
-        reading.add(element, number, at, stamp)
-    return reading
-
-
-def _decode_csv(text: str, payload: Payload, stamp: Callable[[Any], int] | None) -> Reading:
-    """One event a number; several lines are several rows."""
-    reading = Reading()
-    lines = [line for line in text.splitlines() if line.strip()]
-    if not lines:
-        raise PayloadError("no value", "it is empty")
-    for line in lines:
-        cells = [cell.strip() for cell in line.split(",")]
-        taken = {payload.time, payload.channel}
-        columns = payload.value
-        if columns is None:
-            columns = [place for place in range(len(cells)) if place not in taken]
-        single = isinstance(columns, int)
-        for element, place in enumerate([columns] if isinstance(columns, int) else columns):
-            channel = _cell(cells, payload.channel) if payload.channel is not None else None if single else element
-            time = _cell(cells, payload.time)
-            if isinstance(channel, str):
-                channel = int(channel) if channel.isascii() and channel.isdigit() else channel or _NOTHING
-            if payload.time_unit != "iso" and isinstance(time, str):
-                time = _quiet_number(time)
-            reading.add(channel, _quiet_number(_cell(cells, place)), time, stamp)
-    return reading
-
-
-_NOTHING = object()
-
-
-def _cell(cells: Sequence[str], place: Any) -> Any:
-    return cells[place] if isinstance(place, int) and place < len(cells) else _NOTHING
-
-
-def _quiet_number(text: Any) -> Any:
-    """The number that a text says; the text itself where it says none."""
-    try:
-        return _text_number(text) if isinstance(text, str) else text
-    except PayloadError:
-        return math.nan if isinstance(text, str) and text.strip().lower() in _INFINITE else text
-
-
-_INFINITE = {sign + word for sign in ("", "+", "-") for word in ("nan", "inf", "infinity")}
-
-
-def _text_number(text: str) -> float:
-    if len(text) > 400 or "_" in text:
-        raise PayloadError("not a number", _short(text))
-    try:
-        return _number(float(text))
-    except ValueError as error:
-        if isinstance(error, PayloadError):
-            raise
-        raise PayloadError("not a number", _short(text)) from None
-
-
-def _json(data: bytes) -> Any:
-    try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        if "infinity" in str(error):
-            raise PayloadError("not finite", _start(data)) from None
-        if b"NaN" not in data and b"Infinity" not in data:
-            raise PayloadError("not json", _start(data)) from None
-    try:  # JSON has no such words; programs write them all the same, and other numbers of the message are good
-        return json.loads(data)
-    except (ValueError, RecursionError):
-        raise PayloadError("not json", _start(data)) from None
-
-
-def _at(root: Any, path: str, reason: str) -> Any:
-    for step in parse_path(path):
-        try:
-            if type(root) is not (dict if isinstance(step, str) else list):
-                raise LookupError
-            root = cast(Any, root)[step]
-        except LookupError:
-            raise PayloadError(reason, f"nothing at {path}") from None
-    if root is None:
-        raise PayloadError(reason, f"null at {path}")
-    return root
-
-
-def _number(value: Any) -> float:
-    if not isinstance(value, int | float):
-        raise PayloadError("no value" if value is None or value is _NOTHING else "not a number", _short(value))
+    if not isinstance(value, int | float | Decimal):
+        raise PayloadError("no value" if value is None or value is NOTHING else "not a number", short(value))
     try:
         number = float(value)
-    except OverflowError:
+    except (OverflowError, ValueError):  # too large, or a decimal that signals
         number = math.inf
-    if not abs(number) <= _LARGEST:
-        raise PayloadError("not finite", _short(value))
+    if not abs(number) <= LARGEST:
+        raise PayloadError("not finite", short(value))
     return number
 
 
-def _element(value: Any) -> Element:
+def numbers_of(values: list[Any]) -> Values | None:
+    """[n] numbers at once; None where one needs a closer look."""
+    try:
+        found = np.array(values)
+    except (ValueError, OverflowError, RecursionError):
+        return None
+    if found.ndim != 1 or found.dtype.kind not in "iuf" or not found.size:
+        return None
+    doubles: Values = found.astype(np.float64, copy=False)
+    return doubles if bool((np.abs(doubles) <= LARGEST).all()) else None
+
+
+def element_of(value: Any) -> Element:
+    """A channel, or the name of one.
+
+    Raises:
+        PayloadError: it is neither.
+    """
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**32 or value != int(value):
-        raise PayloadError("no channel", _short(value))
+        raise PayloadError("no channel", short(value))
     return int(value)
 
 
-@lru_cache(maxsize=8)
-def _stamp(unit: str) -> Callable[[Any], int]:
-    """What makes nanoseconds since 1970 of a time in a unit."""
-    if unit == "iso":
-        return _iso_ns
-    factor = _TIME_UNITS[unit]
-
-    def stamp(time: Any) -> int:
-        if isinstance(time, bool) or not isinstance(time, int | float):
-            raise PayloadError("no time", _short(time))
-        if isinstance(time, float) and not math.isfinite(time):
-            raise PayloadError("no time", _short(time))
-        # the decimals as they were written: a float of seconds since 1970 is only good to 0.2 µs
-        exact = time * factor if isinstance(time, int) else round(Decimal(repr(time)) * factor)
-        return _in_range(exact, time)
-
-    return stamp
-
-
-def _in_range(t_ns: int, time: Any) -> int:
-    if t_ns > _LATEST_NS:
-        raise PayloadError("future", f"the time {_short(time)} is after the year 2262; is its unit right?")
-    if t_ns < _EARLIEST_NS:
-        raise PayloadError("before_origin", f"the time {_short(time)} is before the year 1677; is its unit right?")
-    return t_ns
-
-
-def _iso_ns(time: Any) -> int:
-    match = _ISO.fullmatch(time.strip()) if isinstance(time, str) else None
-    if match is None:
-        raise PayloadError("no time", _short(time))
-    whole, fraction, zone = match.groups()
+def elements_of(values: list[Any]) -> Indices | None:
+    """[n] channels at once; None where one needs a closer look."""
     try:
-        found = datetime.fromisoformat(whole)
-    except ValueError:
-        raise PayloadError("no time", _short(time)) from None
-    ahead = 0
-    if zone and zone != "Z":
-        digits = zone[1:].replace(":", "").ljust(4, "0")
-        ahead = (int(digits[:2]) * 60 + int(digits[2:])) * (-1 if zone[0] == "-" else 1)
-    seconds = (found.replace(tzinfo=UTC) - _EPOCH) // timedelta(seconds=1) - ahead * 60
-    return _in_range(seconds * 1_000_000_000 + int((fraction or "0")[:9].ljust(9, "0")), time)
+        found = np.array(values)
+    except (ValueError, OverflowError, RecursionError):
+        return None
+    if found.ndim != 1 or found.dtype.kind not in "iu" or not found.size:
+        return None
+    if int(found.min()) < 0 or int(found.max()) >= 2**32:
+        return None
+    return found.astype(np.uint32)
 
 
-def _short(value: Any) -> str:
-    text = repr(value) if value is not _NOTHING else "nothing"
-    return text if len(text) <= 60 else text[:57] + "…"
-
-
-def _start(data: bytes) -> str:
+def start_of(data: bytes) -> str:
     """The first bytes of a message, for people."""
     return "it is empty" if not data else f"{data[:40]!r}" + ("…" if len(data) > 40 else "")
+
+
+def text_of(data: bytes) -> str:
+    """The text of a message.
+
+    Raises:
+        PayloadError: it is no UTF-8.
+    """
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise PayloadError("not text", start_of(data)) from None
+
+
+class TimeProperty(BaseModel):
+    """A time that is a user property of the message, which MQTT 5 has."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    property: str = Field(min_length=1, description="the name of the user property that holds the time")
+
+
+@dataclass(slots=True)
+class Events:
+    """What a message is made of.
+
+    Attributes:
+        stream: the name of the stream.
+        kind: spikes or samples.
+        t_ns: [n] times (ns since 1970), ascending.
+        index: [n] neurons or channels.
+        value: [n] values; None where spikes carry none.
+        single: one event, so that a format may say it without arrays.
+    """
+
+    stream: str
+    kind: Kind
+    t_ns: Times
+    index: Indices
+    value: Values | None
+    single: bool = False
+
+    @property
+    def word(self) -> str:
+        """What an index is of."""
+        return "neuron" if self.kind == "spikes" else "channel"
+
+    @property
+    def values(self) -> Values:
+        """[n] values; plain spikes have the value 1."""
+        return np.ones(len(self.index), np.float32) if self.value is None else self.value
+
+
+class Format(BaseModel):
+    """How bytes become events and events bytes; the fields are the keys of `payload` beside `format`.
+
+    A format fills in `read`, `write`, or both. What it keeps from message to message goes into the envelope's memory.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, ignored_types=(cached_property,))
+
+    writes: ClassVar[bool] = True
+    """Whether it can be published."""
+    holds_many: ClassVar[bool] = True
+    """Whether a message can hold more than one event."""
+    needs: ClassVar[str | None] = None
+    """The package that reads and writes it, where that is in the extra `formats`."""
+    own_times: ClassVar[bool] = False
+    """Whether its messages always say when their events were."""
+
+    time: TimeProperty | None = Field(None, description="{property: name}: a user property of MQTT 5 says when it was")
+    time_unit: TimeUnit | None = Field(
+        None, description="unit of a time that counts from 1970; `iso` is a text such as 2024-05-01T12:00:00Z"
+    )
+    time_zone: str | None = Field(
+        None, description="zone of `iso` texts that say none, such as Europe/Berlin; UTC if not said"
+    )
+    compression: Compression | None = Field(None, description="what the bytes are packed with")
+    max_size: Annotated[int, Field(ge=1, le=2**31 - 1)] = Field(
+        1_000_000, description="bytes; longer messages, or longer ones once unpacked, are rejected"
+    )
+
+    @model_validator(mode="after")
+    def _time_is_whole(self) -> Self:
+        if self.time is not None and self.time_unit is None:
+            raise ParameterError("'time_unit' is missing", "write 'time_unit: ms' or whichever it is")
+        if self.time_zone is not None:
+            if self.time_unit != "iso":
+                hint = "only with 'time_unit: iso' are there texts without one"
+                raise ParameterError(f"the zone {self.time_zone!r} does nothing", hint)
+            zone_of(self.time_zone)
+        return self
+
+    # What a format says and does.
+
+    @property
+    def valued(self) -> bool:
+        """Whether spikes read with it carry a value."""
+        return True
+
+    def problems(self) -> Iterable[Problem]:
+        """What is wrong with the fields; files are opened here."""
+        if self.needs is not None:
+            yield from self.missing(self.needs)
+
+    def missing(self, package: str) -> Iterable[Problem]:
+        """That a package is not installed, if so."""
+        try:
+            wanted(package, "formats")
+        except ParameterError as error:
+            yield Problem(("format",), error.found, error.hint)
+
+    def read_problems(self) -> Iterable[Problem]:
+        """Why nothing can be read with them; files are opened here."""
+        yield from self.problems()
+        if self.time is None and self.time_unit is not None and not self.own_times:
+            yield Problem(("time_unit",), "'time' is missing", "say where the time is")
+
+    def write_problems(self, stream: Stream, each: Each) -> Iterable[Problem]:
+        """Why the events of a stream cannot be written."""
+        if not self.writes:
+            yield Problem(("format",), f"{type(self).__name__} cannot be published", "json, senml and arrow can")
+        elif not self.holds_many and each == "window":
+            yield Problem(("format",), "a message holds one number, and a window may have more", "write each: event")
+
+    @abstractmethod
+    def read(self, data: bytes, envelope: Envelope) -> Reading:
+        """The events in the bytes of a message.
+
+        Raises:
+            PayloadError: nothing of the message can be used; the reason is what it is counted under.
+        """
+
+    def write(self, events: Events) -> bytes:
+        """The bytes of a message with these events."""
+        raise ParameterError(f"{type(self).__name__} cannot be written", "json, senml and arrow can")
+
+    # What all formats share.
+
+    def decode(self, data: bytes, envelope: Envelope) -> Reading:
+        """The events in a message as it came: its size held to `max_size`, unpacked, read.
+
+        Raises:
+            PayloadError: nothing of the message can be used.
+        """
+        if len(data) > self.max_size:
+            raise PayloadError("too large", f"{len(data)} bytes, and max_size is {self.max_size}")
+        if self.compression is not None:
+            data = uncompressed(data, self.compression, self.max_size)
+        try:
+            reading = self.read(data, envelope)
+        except PayloadError:
+            raise
+        except _BROKEN as error:
+            raise PayloadError("unreadable", said(error)[:100]) from error
+        if envelope.timed and isinstance(self.time, TimeProperty):
+            reading.t_ns = [self._property_ns(envelope)] * len(reading.value)
+        return reading
+
+    def encode(self, events: Events) -> bytes:
+        """The bytes of a message with these events, packed."""
+        data = self.write(events)
+        return data if self.compression is None else compressed(data, self.compression)
+
+    @property
+    def says_time(self) -> bool:
+        """Whether a message says when its events were."""
+        return self.own_times or self.time is not None
+
+    def stamp(self, envelope: Envelope) -> Stamp | None:
+        """What reads the times in the bytes; None where there are none, or they are not wanted."""
+        return self._stamp if envelope.timed else None
+
+    @cached_property
+    def _stamp(self) -> Stamp | None:
+        if self.time is None or isinstance(self.time, TimeProperty) or self.time_unit is None:
+            return None
+        return stamp_of(self.time_unit, self.time_zone)
+
+    def _property_ns(self, envelope: Envelope) -> int:
+        assert self.time is not None and self.time_unit is not None
+        for name, value in envelope.properties:
+            if name == self.time.property:
+                return stamp_of(self.time_unit, self.time_zone)(value)
+        raise PayloadError("no time", f"no user property {self.time.property!r}")
+
+
+def lengths_agree(*columns: npt.ArrayLike | Sequence[Any]) -> int:
+    """How long all of them are.
+
+    Raises:
+        PayloadError: they are not equally long.
+    """
+    lengths = {len(column) for column in columns}  # type: ignore[arg-type]
+    if len(lengths) > 1:
+        raise PayloadError("lengths differ", " and ".join(map(str, sorted(lengths))))
+    return lengths.pop()
+
+
+__all__ = [
+    "Each",
+    "Element",
+    "Envelope",
+    "Events",
+    "Format",
+    "Reading",
+    "TimeProperty",
+    "element_of",
+    "elements_of",
+    "number_of",
+    "numbers_of",
+    "reading_of",
+    "start_of",
+    "text_of",
+]

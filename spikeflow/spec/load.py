@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from spikeflow.catalog import ROLES, node_class
+from spikeflow.catalog import ROLES, class_at, node_class
 from spikeflow.errors import Finding, GraphError, ParameterError, nearest, said
 from spikeflow.node import Node
 from spikeflow.spec.check import Checker
@@ -265,6 +265,7 @@ class _Builder:
         fields = {key: child for key, child in draft.item.value.items() if key != draft.role}
         item = Item(fields, draft.item.place, draft.item.keys)
         context = {"units": "required", "folder": self.folder, "node": draft.name, "node_class": node_class}
+        context["class_at"] = class_at
         keys: dict[str, Any] = (
             {"extra_keys": (draft.role,), "closed_keys": ("inputs",)}
             if cls.most_inputs == 0

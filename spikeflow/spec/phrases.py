@@ -195,7 +195,10 @@ def rephrased(
     unknown = {one.path[:-1]: one for one in errors if one.type == "extra_forbidden"}
     for chosen in _without_branches(errors):
         first = chosen[0]
-        if first.type == "extra_forbidden" and (known := _refused(model, first)) is not None:
+        cause = first.context.get("error")
+        if first.type in ("extra_forbidden", "missing") and isinstance(cause, ParameterError):
+            yield first.place, first.name, cause.found, cause.hint
+        elif first.type == "extra_forbidden" and (known := _refused(model, first)) is not None:
             yield first.place, first.name, known.found, known.hint
         elif first.type == "extra_forbidden":
             valid = [key for found in _models_at(model, first.path[:-1]) for key in keys_of(found)]

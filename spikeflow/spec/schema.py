@@ -9,7 +9,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 from pydantic_core import core_schema
 
-from spikeflow.catalog import ROLES, article, kinds, node_class
+from spikeflow.catalog import ROLES, article, formats, kinds, node_class
 from spikeflow.errors import ParameterError
 from spikeflow.node import Node
 from spikeflow.spec.model import Header
@@ -32,7 +32,8 @@ def schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of a graph file; `nodes` takes any kind there is, built in or installed."""
     classes = dict(_classes())
     models: list[Any] = [(model, "validation") for model in dict.fromkeys([Header, *classes.values()])]
-    by_model, shared = models_json_schema(models, by_alias=True, schema_generator=_Generator)
+    named: list[Any] = [(model, "validation") for model in formats().values()]  # else they stand where they are used
+    by_model, shared = models_json_schema([*models, *named], by_alias=True, schema_generator=_Generator)
     defs: dict[str, Any] = shared["$defs"]
     names = {model: by_model[model, "validation"]["$ref"].rpartition("/")[2] for model, _ in models}
     bodies = {model: defs.pop(name) for model, name in names.items()}

@@ -1,39 +1,41 @@
-"""MQTT: events as JSON messages."""
+"""MQTT: events as messages."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from string import Formatter
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import aiomqtt
 import numpy as np
-import orjson
-import pyarrow as pa
 from pydantic import Field
 
 from spikeflow.copies import named_parts
 from spikeflow.errors import Problem, nearest
-from spikeflow.events import Batch, Grid, Stream, raw_columns
+from spikeflow.events import Batch, Grid, Stream
 from spikeflow.node import Inlet, Sink
+from spikeflow.nodes.messages import Message, Messages
 from spikeflow.nodes.mqtt_client import Connected
 from spikeflow.nodes.mqtt_session import all_before_loss, before_loss
+from spikeflow.nodes.payload import Each
+from spikeflow.nodes.payloads import Payload, default
 
-_PLACES = ("name", "stream")
+_PLACES = ("name", "stream", "channel")
 _AT_ONCE = 500
 """Messages that wait for the broker together. Of few in a row a broker holds the last receipt back for 40 ms; of many
 the library counts at each how many wait."""
 
 
 class Mqtt(Connected, Sink):
-    """One JSON message for each window in which there was something.
+    """One message for each window in which there was something, for each event, or for each that is a change.
 
-    `{"stream": "rate", "t": […], "channel": […], "value": […]}`: arrays of equal length; `neuron` instead of `channel`
-    for spikes, and no `value` where they have none. `t` is in whole nanoseconds since 1970, or as texts (`t: iso`);
-    programs that hold numbers in 53 bits, such as JavaScript, round the former to 256 ns. With `qos: 1` nothing is
-    lost while the broker is away: the sink waits, and the graph with it, and a message may come twice. With `qos: 0`
+    Without `payload` that is JSON, `{"stream": "rate", "t": […], "channel": […], "value": […]}`: arrays of equal
+    length; `neuron` instead of `channel` for spikes, and no `value` where they have none. `t` is in whole nanoseconds
+    since 1970, or as `time_unit` says; programs that hold numbers in 53 bits, such as JavaScript, round the former to
+    256 ns. A `{channel}` in the topic parts the messages by channel or neuron. With `qos: 1` nothing is lost while the broker is away: the sink waits, and the graph with it, and a message may come twice. With `qos: 0`
     what was under way is lost.
 
     Downstream of a source with `replicate: machine`, `{machine}` in the topic gives each machine a topic of its own,
@@ -45,12 +47,15 @@ class Mqtt(Connected, Sink):
     hears_silence: ClassVar[bool] = False
 
     topic: str = Field(
-        description="where to; {stream} is the name of the input, {name} that of the graph, and the key of copies, "
-        "such as {machine}, the name of each"
+        description="where to; {stream} is the name of the input, {name} that of the graph, {channel} the number of a "
+        "channel or neuron, and the key of copies, such as {machine}, the name of each"
     )
     qos: Literal[0, 1, 2] = Field(1, description="0: at most once; 1: at least once; 2: exactly once")
     retain: bool = Field(False, description="the broker gives the last message to whoever subscribes later")
-    t: Literal["ns", "iso"] = Field("ns", description="times as whole nanoseconds since 1970, or as texts")
+    payload: Payload = Field(default_factory=default, description="how a message is written: a format and its keys")
+    each: Each = Field(
+        "window", description="what a message is: the events of a window, one event, or one whose value has changed"
+    )
 
     def check(self, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
         """A topic that cannot be published to."""
@@ -71,6 +76,13 @@ class Mqtt(Connected, Sink):
             elif place not in _PLACES and without:
                 found = f"{without[0].name!r} has no {{{place}}}"
                 yield Problem(("topic",), found, "publish it by a sink of its own")
+        for problem in self.payload.problems():
+            yield replace(problem, path=("payload", *problem.path))
+        for stream in inputs:
+            for problem in self.payload.write_problems(stream, self.each):
+                yield replace(problem, path=("payload", *problem.path))
+            if self.each == "change" and stream.kind == "spikes" and not stream.valued:
+                yield Problem(("each",), f"the spikes of {stream.name!r} have no value that changes", "each: event")
         if not self.topic or any(sign in self.topic for sign in "+#\0"):
             hint = "a topic without + and #; they are for listening"
             yield Problem(("topic",), f"nothing can be published to {self.topic!r}", hint)
@@ -78,32 +90,65 @@ class Mqtt(Connected, Sink):
     def _places(self) -> set[str]:
         return {place for _, place, _, _ in Formatter().parse(self.topic) if place is not None}
 
-    def _messages(self, batch: Batch, stream: Stream) -> list[tuple[str, bytes]]:
-        """Topic and payload of each message that the events of a window make."""
+    def start(self, size: int) -> None:
+        """Nothing has been published."""
+        self.last = {stream.name: np.full(stream.size, np.nan) for stream in self.context.inputs}
+        """[size] what each channel was last published with, for `each: change`."""
+        self._writers: dict[tuple[str, str], Messages] = {}
+
+    def _messages(self, batch: Batch, stream: Stream) -> Iterator[Message]:
+        """The messages that the events of a window make."""
         context = self.context
-        known = {"stream": stream.name, "name": context.graph}
         if stream.key not in self._places():
-            return [(self.topic.format(**known), encode(batch.record, stream.name, self.t))]
-        one = stream.one.schema(context.grid)
-        parts, unnamed = named_parts(batch, stream, one, context.names(stream).keys)
+            yield from self._writer(stream, "", 0).of(batch)
+            return
+        names = context.names(stream).keys
+        parts, unnamed = named_parts(batch, stream, stream.one.schema(context.grid), names)
         if unnamed:
             context.counters.processed -= unnamed  # they will be counted with their batch
             context.counters.drop("unnamed", unnamed)
-        return [
-            (self.topic.format(**known, **{stream.key: name}), encode(part.record, stream.name, self.t))
-            for name, part in parts.items()
-        ]
+        for name, part in parts.items():
+            yield from self._writer(stream, name, names.index(name)).of(part)
+
+    def _writer(self, stream: Stream, name: str, copy: int) -> Messages:
+        """What makes messages of a stream, or of the copy with a name, where each has topics of its own."""
+        found = self._writers.get((stream.name, name))
+        if found is not None:
+            return found
+        context, told = self.context, set[str]()
+        known = {"stream": stream.name, "name": context.graph} | ({stream.key: name} if name else {})
+
+        def reject(reason: str, count: int, detail: str) -> None:
+            context.counters.processed -= count  # they will be counted with their batch
+            context.counters.reject(reason, count)
+            if reason not in told:
+                told.add(reason)
+                context.log("warning", f"{stream.name}: {reason}: {detail}")
+
+        last = self.last[stream.name]
+        of = stream.one if name else stream
+        found = self._writers[stream.name, name] = Messages(
+            replace(of, name=stream.name),
+            self.payload,
+            self.each,
+            lambda channel: self.topic.format(**known, channel=channel),
+            "channel" in self._places(),
+            last[copy * of.size : (copy + 1) * of.size],
+            reject,
+        )
+        return found
 
     async def consume(self, inlet: Inlet) -> None:
         """Publish until all inputs have ended."""
         context = self.context
         link = self.link(context, self.qos)
         streams = {stream.name: stream for stream in inlet.streams}
-        unsent: dict[int, tuple[str, bytes]] = {}  # of one window
+        unsent: dict[int, Message] = {}  # of one window
         taking: list[asyncio.Task[Batch]] = []  # outlives a lost connection, so that no batch is lost with it
 
         async def send(client: aiomqtt.Client, number: int) -> None:
-            await client.publish(*unsent[number], self.qos, self.retain)
+            message = unsent[number]
+            await client.publish(message.topic, message.data, self.qos, self.retain)
             del unsent[number]
             context.counters.note("messages")
 
@@ -131,15 +176,3 @@ class Mqtt(Connected, Sink):
         finally:
             for task in taking:
                 task.cancel()
-
-
-def encode(record: pa.RecordBatch, stream: str, t: Literal["ns", "iso"] = "ns") -> bytes:
-    """The events of a record batch as one JSON object with arrays."""
-    t_ns, index, value = raw_columns(record)
-    times: Any = t_ns
-    if t == "iso":
-        times = np.char.add(np.datetime_as_string(t_ns.astype("datetime64[ns]")), "Z").tolist()
-    message = {"stream": stream, "t": times, record.schema.names[1]: index}
-    if value is not None:
-        message["value"] = value
-    return orjson.dumps(message, option=orjson.OPT_SERIALIZE_NUMPY)

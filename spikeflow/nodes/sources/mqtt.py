@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import aiomqtt
+import numpy as np
 from pydantic import Field, field_validator
 
 from spikeflow.errors import ParameterError, PayloadError, Problem, nearest
 from spikeflow.events import Grid, Kind, Stream
 from spikeflow.node import ChannelMap, Outlet, Source
 from spikeflow.nodes.mqtt_client import Connected, Topic
+from spikeflow.nodes.mqtt_properties import user_properties
 from spikeflow.nodes.mqtt_reader import Message
 from spikeflow.nodes.mqtt_receipts import Receipt
 from spikeflow.nodes.mqtt_session import Inbox, subscribe
-from spikeflow.nodes.payload import Element, Payload, Reading, decode
+from spikeflow.nodes.payload import Element, Envelope, Reading, TimeProperty
+from spikeflow.nodes.payloads import Payload, default
 
 _NAMED_AT_MOST = 100
 _MOST_TOPICS = 10_000
@@ -52,7 +56,7 @@ class Mqtt(Connected, Source):
     )
     copies: int | None = Field(None, ge=1, description="with `replicate`: how many keys there can be")
     kind: Literal["samples", "spikes"] = Field("samples", description="what the messages hold")
-    payload: Payload = Field(default_factory=Payload, description="how the numbers of a message are found")
+    payload: Payload = Field(default_factory=default, description="how a message is read: a format and its keys")
     qos: Literal[0, 1, 2] = Field(0, description="0: at most once; 1: at least once; 2: exactly once")
     ack: Literal["window", "arrival"] = Field(
         "window", description="acknowledge a message when its window has gone through the graph, or as it comes"
@@ -86,10 +90,10 @@ class Mqtt(Connected, Source):
         if self.replicate is None and self.copies is not None:
             hint = "say which name in the topic they are for: replicate: machine"
             yield Problem(("copies",), f"{self.copies} copies of nothing", hint)
-        if self.time.by == "payload" and self.payload.time is None:
-            hint = (
-                "say where: payload: {time: $.ts, time_unit: ms}" if self.payload.format != "raw" else "use json or csv"
-            )
+        for problem in self.payload.read_problems():
+            yield replace(problem, path=("payload", *problem.path))
+        if self.time.by == "payload" and not self.payload.says_time:
+            hint = "say where: payload: {time: $.ts, time_unit: ms}"
             yield Problem(("payload",), "time is by payload, and the payload says no time", hint)
         if self.time.by == "arrival" and self.payload.time is not None:
             hint = "write time: {by: payload} where it shall count"
@@ -117,13 +121,15 @@ class Mqtt(Connected, Source):
 
     def outlets(self, inputs: Sequence[Stream]) -> dict[str, Stream]:
         """Samples, or spikes; those have values where the payload says where."""
-        valued = self.kind == "spikes" and (self.payload.value is not None or self.payload.channel is None)
+        valued = self.kind == "spikes" and self.payload.valued
         one = Stream("", self.kind, self.size_out(inputs), valued)
         return {"": one.times(self.copies or 1, self.replicate or "")}
 
     def start(self, size: int) -> None:
         """No key has been heard, unless a list fixes them."""
         self.keys: list[str] = list(self.channels) if isinstance(self.channels, list) else []
+        self.heard: dict[str, Any] = {}
+        """What the format of the payload keeps of the messages so far."""
 
     def channel_names(self) -> list[str]:
         """The keys of the channels (of each copy) so far, in their order."""
@@ -181,6 +187,9 @@ class _Taker:
         self._node, self._channels, self._copies, self._inbox, self._outlet = node, channels, copies, inbox, outlet
         self._counters, self._log, self._clock = node.context.counters, node.context.log, node.context.clock
         self._by_payload = node.time.by == "payload"
+        self._envelope = Envelope(timed=self._by_payload, memory=node.heard)
+        self._of_properties = self._by_payload and isinstance(node.payload.time, TimeProperty)
+        self._by_name = len(node.topic.names) > (node.replicate is not None)
         self._one_by_one = self._by_payload and node.follows
         self._limit, self._is_known = node.most_unacknowledged, node.inflight is not None or node.protocol == "5"
         self._window_ns = node.context.grid.window_ns
@@ -279,28 +288,53 @@ class _Taker:
             self._reject(message, "topic", f"{topic} is none that was asked for")
             return
         key, copied = found
+        envelope = self._envelope
+        envelope.topic, envelope.now_ns = topic, self._clock.now_ns()
+        if self._of_properties:
+            envelope.properties = user_properties(message.properties)
         try:
-            reading = decode(message.payload, node.payload, timed=self._by_payload)
+            reading = node.payload.decode(message.payload, envelope)
         except PayloadError as error:
             self._reject(message, error.reason, f"on {topic}: {error.detail}")
             return
         for reason, count in reading.rejected.items():
             self._reject(message, reason, f"on {topic}: {reading.details[reason]}", count)
-        places = [self._channel(key, element) for element in reading.element]
-        if None in places:
-            self._refuse(message, key, reading, places)
-            if not reading.value:
-                return
-        if copied is not None and reading.value:
+        if not len(reading.value):
+            return
+        places = self._places(message, key, reading)
+        if copied is not None and places:
             copy = self._copies.channel(copied)
             if copy is None:
-                self._reject(message, "copies", f"no copy is left for {copied}", len(reading.value))
+                self._reject(message, "copies", f"no copy is left for {copied}", len(places))
                 self._name_once(f"no copy is left for {copied}; there are {self._copies.size}")
                 return
-            places = [copy * self._channels.size + place for place in places if place is not None]
-        rows.index += places  # type: ignore[arg-type]  # without None by now
-        rows.value += reading.value
-        rows.t_ns += reading.t_ns
+            places = [copy * self._channels.size + place for place in places]
+        value, t_ns = reading.value, reading.t_ns
+        rows.index += places
+        rows.value += value.tolist() if isinstance(value, np.ndarray) else value
+        if t_ns is None:
+            rows.t_ns += [None] * len(places)
+        else:
+            rows.t_ns += t_ns.tolist() if isinstance(t_ns, np.ndarray) else t_ns
+
+    def _places(self, message: Message, key: str, reading: Reading) -> list[int]:
+        """The channels of the events of a message; events that have none are counted, and taken out of it."""
+        element, count = reading.element, len(reading.value)
+        found: list[int | None]
+        if element is None:
+            found = [self._channel(key, None)] * count
+        elif not isinstance(element, np.ndarray):
+            found = [self._channel(key, one) for one in element]
+        elif not self._by_name and int(element.max()) < self._channels.size:
+            places: list[int] = element.tolist()
+            return places
+        else:
+            distinct, back = np.unique(element, return_inverse=True)
+            known = [self._channel(key, one) for one in distinct.tolist()]
+            found = [known[row] for row in back.tolist()]
+        if None in found:
+            self._refuse(message, key, reading, found)
+        return [place for place in found if place is not None]
 
     def _keys_of(self, topic: str) -> tuple[str, str | None] | None:
         """The keys in a topic, joined, and the one that there is a copy for; None where it was not asked for."""
@@ -319,8 +353,8 @@ class _Taker:
 
     def _channel(self, key: str, element: Element) -> int | None:
         """The channel of an element under a topic's key; None where there is none left."""
-        channels, node = self._channels, self._node
-        if len(node.topic.names) > (node.replicate is not None):
+        channels = self._channels
+        if self._by_name:
             name = key if element is None else f"{key}[{element}]" if isinstance(element, int) else f"{key}.{element}"
             return channels.channel(name)
         if isinstance(element, str):
@@ -330,13 +364,15 @@ class _Taker:
 
     def _refuse(self, message: Message, key: str, reading: Reading, places: list[int | None]) -> None:
         """Count the events that have no channel, name their keys once, and take them out."""
-        lost = [element for element, place in zip(reading.element, places, strict=True) if place is None]
-        name = f"{key}: {lost[0]!r}" if lost[0] is not None and key else key or repr(lost[0])
+        lost = [row for row, place in enumerate(places) if place is None]
+        first = None if reading.element is None else reading.element[lost[0]]
+        element = int(first) if isinstance(first, np.integer) else first
+        name = f"{key}: {element!r}" if element is not None and key else key or repr(element)
         self._reject(message, "channels", f"no channel is left for {name}", len(lost))
         self._name_once(f"no channel is left for {name}; there are {self._channels.size}")
         kept = [row for row, place in enumerate(places) if place is not None]
-        reading.value, reading.t_ns = [reading.value[row] for row in kept], [reading.t_ns[row] for row in kept]
-        places[:] = [places[row] for row in kept]
+        reading.value = [float(reading.value[row]) for row in kept]
+        reading.t_ns = None if reading.t_ns is None else [int(reading.t_ns[row]) for row in kept]
 
     def _name_once(self, what: str) -> None:
         if what not in self._named and len(self._named) < _NAMED_AT_MOST:

@@ -1,0 +1,28 @@
+"""MQTT 5: the user properties of a message."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from paho.mqtt import MQTTException
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties, VariableByteIntegers
+
+
+def user_properties(data: bytes) -> Sequence[tuple[str, str]]:
+    """Names and values, in order, of the user properties among the properties of a message.
+
+    Args:
+        data: the properties as they came, without their length; what is broken has none.
+    """
+    found: Any = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    try:
+        found.unpack(VariableByteIntegers.encode(len(data)) + data)  # type: ignore[no-untyped-call]
+    except (MQTTException, ValueError, LookupError):
+        return ()
+    pairs: Sequence[tuple[str, str]] = getattr(found, "UserProperty", ())
+    return pairs
+
+
+__all__ = ["user_properties"]
