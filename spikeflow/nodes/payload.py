@@ -26,7 +26,8 @@ Element: TypeAlias = int | str | None
 Each: TypeAlias = Literal["event", "window", "change"]
 """What a message is made of: one event, the events of a window, or one event that differs from the one before."""
 
-LARGEST = 3.4028234663852886e38
+LARGEST = math.nextafter(2.0**128 - 2.0**103, 0.0)
+"""The largest number that is finite in float32 once it is rounded: texts of the largest one are a little above it."""
 _BROKEN = (ValueError, LookupError, TypeError, ArithmeticError, EOFError, RecursionError)
 """What bytes that are not what they should be make a format raise that does not look closely."""
 

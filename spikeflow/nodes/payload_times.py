@@ -73,9 +73,9 @@ def stamp_of(unit: TimeUnit, zone: str | None = None) -> Stamp:
             time = _number_in(time)
         elif kind is not float and kind is not Decimal:
             return _own_time(time)
-        if not math.isfinite(time):
+        if not (time.is_finite() if isinstance(time, Decimal) else math.isfinite(time)):
             raise PayloadError("no time", short(time))
-        if abs(time) > 1e30:  # the exact product would have as many digits as somebody likes
+        if not -1e30 < time < 1e30:  # the exact product would have as many digits as somebody likes
             return _in_range(LATEST_NS + 1 if time > 0 else EARLIEST_NS - 1, time)
         # the decimals as they were written: a float of seconds since 1970 is only good to 0.2 µs
         exact = time if isinstance(time, int | Decimal) else Decimal(repr(time))

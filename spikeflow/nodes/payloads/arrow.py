@@ -12,7 +12,7 @@ from pydantic import Field
 
 from spikeflow.errors import EventError, PayloadError, Problem
 from spikeflow.events import GRADED_SPIKES, SAMPLES, SAMPLES64, SPIKES, build, raw_columns
-from spikeflow.nodes.payload import LARGEST, Envelope, Events, Format, Reading
+from spikeflow.nodes.payload import LARGEST, Envelope, Events, Format, Reading, start_of
 
 _SCHEMAS = {"samples": (SAMPLES, SAMPLES64), "spikes": (SPIKES,), "graded spikes": (GRADED_SPIKES,)}
 _HEADER, _COMPRESSION = 2, 3
@@ -71,15 +71,14 @@ class Arrow(Format):
     def _batches(self, data: bytes) -> Iterator[pa.RecordBatch]:
         """The record batches with events in a stream, each looked at before anything trusts it."""
         messages = pa.ipc.MessageReader.open_stream(data)
-        schema = pa.ipc.read_schema(messages.read_next_message())
+        first = next(messages, None)
+        if first is None or first.type != "schema":  # Arrow takes whatever comes first for a schema
+            raise PayloadError("not arrow", start_of(data))
+        schema = pa.ipc.read_schema(first)
         if not any(schema.equals(wanted) for wanted in _SCHEMAS[self.holds]):  # whatever its metadata say
             found = ", ".join(f"{f.name}: {f.type}" for f in schema)[:80]
             raise PayloadError("wrong columns", f"({found}) are not those of {self.holds}")
-        while True:
-            try:
-                message = messages.read_next_message()
-            except StopIteration:
-                return
+        for message in messages:
             if message.type != "record batch":
                 raise PayloadError("not arrow", f"a {message.type} where record batches should be"[:100])
             if _is_packed(message.metadata):

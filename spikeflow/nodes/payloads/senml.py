@@ -83,7 +83,7 @@ class Senml(Format):
             full = name + more if isinstance(name, str) and isinstance(more, str) else ""
             time = _sum(base.get("bt", 0), record.get("t", 0))
             if isinstance(time, Decimal) and time < _RELATIVE_BELOW:
-                time = now + time
+                time = _sum(now, time)
             yield full if _NAME.fullmatch(full) else NOTHING, self._value(record, base), time
 
     def _know(self, record: Mapping[Any, Any]) -> None:

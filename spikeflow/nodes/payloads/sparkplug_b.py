@@ -66,7 +66,7 @@ class SparkplugB(Format):
             born.clear()  # a node that is born anew gives its aliases anew, and its devices are born after it
         if kind not in ("NBIRTH", "DBIRTH", "NDATA", "DDATA"):
             return Reading()
-        payload = _schema()()
+        payload = payload_class()()
         try:
             payload.ParseFromString(data)
         except (wanted("google.protobuf.message", "formats").DecodeError, RecursionError, ValueError):
@@ -115,7 +115,7 @@ def _remember(payload: Any, born: dict[Any, Any], device: list[str], memory: dic
     if sum(map(len, memory.values())) + len(memory) + 2 * len(payload.metrics) > 2 * _MOST_METRICS:
         raise PayloadError("too many metrics", f"more than {_MOST_METRICS} were born")
     for metric in payload.metrics:
-        if len(metric.name) <= _LONGEST_NAME:
+        if 0 < len(metric.name) <= _LONGEST_NAME:
             born[f"{'/'.join(device)}:{metric.name}"] = metric.datatype
             if metric.HasField("alias"):
                 born[f"#{metric.alias}"] = [metric.name, metric.datatype]
@@ -145,7 +145,7 @@ def _array(data: bytes, kind: str) -> list[Any]:
 
 
 @cache
-def _schema() -> Any:
+def payload_class() -> Any:
     """The class of a payload, with what is read of it."""
     file = wanted("google.protobuf.descriptor_pb2", "formats").FileDescriptorProto(
         name="sparkplug_b.proto", package="org.eclipse.tahu.protobuf"

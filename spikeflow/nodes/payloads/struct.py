@@ -20,7 +20,7 @@ _SUCH = "write one as Python's struct has them: '<Qf'"
 def _layout(text: str) -> str:
     try:
         made = struct.Struct(text)
-        width = len(made.unpack(bytes(made.size))) if made.size <= 65536 else 0
+        width = len(made.unpack(bytes(made.size))) if 0 < made.size <= 65536 else 0
     except (struct.error, UnicodeEncodeError) as error:
         raise ParameterError(f"{text!r} is no layout: {error}", _SUCH) from None
     if not width or text[0] not in "<>!=":

@@ -35,8 +35,9 @@ class Mqtt(Connected, Sink):
     Without `payload` that is JSON, `{"stream": "rate", "t": […], "channel": […], "value": […]}`: arrays of equal
     length; `neuron` instead of `channel` for spikes, and no `value` where they have none. `t` is in whole nanoseconds
     since 1970, or as `time_unit` says; programs that hold numbers in 53 bits, such as JavaScript, round the former to
-    256 ns. A `{channel}` in the topic parts the messages by channel or neuron. With `qos: 1` nothing is lost while the broker is away: the sink waits, and the graph with it, and a message may come twice. With `qos: 0`
-    what was under way is lost.
+    256 ns. A `{channel}` in the topic parts the messages by channel or neuron. With `qos: 1` nothing is lost while the
+    broker is away: the sink waits, and the graph with it, and a message may come twice. With `qos: 0` what was under
+    way is lost.
 
     Downstream of a source with `replicate: machine`, `{machine}` in the topic gives each machine a topic of its own,
     with the channels or neurons as they count within one machine. Events of copies that no machine has come for yet,

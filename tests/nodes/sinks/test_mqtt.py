@@ -10,12 +10,16 @@ from typing import Any
 
 import aiomqtt
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from spikeflow.events import Batch, Grid, Stream, Window, sample_batch, spike_batch
 from spikeflow.node import Context
 from spikeflow.nodes.broker import embedded_broker
-from spikeflow.nodes.sinks.mqtt import Mqtt, encode
+from spikeflow.nodes.messages import Messages
+from spikeflow.nodes.payload import Each
+from spikeflow.nodes.payloads.json import Json
+from spikeflow.nodes.sinks.mqtt import Mqtt
 from spikeflow.nodes.sources.mqtt import Mqtt as MqttSource
 from spikeflow.testing import check_node
 from tests.brokers import Mosquitto, mosquitto
@@ -28,20 +32,95 @@ RATE = Stream("rate", "samples", 3)
 SPIKES = Stream("hidden", "spikes", 9)
 
 
+def made(
+    record: pa.RecordBatch, stream: Stream, each: Each = "window", apart: bool = False, **fields: Any
+) -> list[Any]:
+    """(topic, tree) of the messages of a window."""
+    window = Window.at(GRID, 0, GRID.window_ticks)
+    last = np.full(stream.size, np.nan)
+    messages = Messages(stream, Json(**fields), each, lambda channel: f"on/{channel}", apart, last, lambda *_: None)
+    return [(m.topic, json.loads(m.data)) for m in messages.of(Batch.of(window, stream.schema(GRID), record))]
+
+
 def test_events_become_one_object_with_arrays() -> None:
     samples = sample_batch([GRID.origin_ns, GRID.origin_ns + 1], [0, 2], np.array([0.5, -1], np.float32))
-    assert json.loads(encode(samples, "rate")) == {
-        "stream": "rate",
-        "t": [1_714_564_803_000_000_000, 1_714_564_803_000_000_001],
-        "channel": [0, 2],
-        "value": [0.5, -1.0],
-    }
+    assert made(samples, RATE) == [
+        (
+            "on/None",
+            {
+                "stream": "rate",
+                "t": [1_714_564_803_000_000_000, 1_714_564_803_000_000_001],
+                "channel": [0, 2],
+                "value": [0.5, -1.0],
+            },
+        )
+    ]
     spikes = spike_batch([GRID.origin_ns + 5], [7])
-    assert json.loads(encode(spikes, "hidden", "iso")) == {
-        "stream": "hidden",
-        "t": ["2024-05-01T12:00:03.000000005Z"],
-        "neuron": [7],
-    }
+    assert made(spikes, SPIKES, time_unit="iso") == [
+        (
+            "on/None",
+            {
+                "stream": "hidden",
+                "t": ["2024-05-01T12:00:03.000000005Z"],
+                "neuron": [7],
+            },
+        )
+    ]
+
+
+THREE = sample_batch([GRID.origin_ns + n for n in range(4)], [0, 2, 0, 2], np.array([0.5, -1, 0.5, 3], np.float32))
+
+
+def test_a_message_is_a_window_an_event_or_a_change() -> None:
+    path: dict[str, Any] = {"value": "$.v"}
+    assert made(THREE, RATE, **path) == [("on/None", {"v": [0.5, -1.0, 0.5, 3.0]})]
+    assert made(THREE, RATE, "event", **path) == [("on/None", {"v": value}) for value in (0.5, -1.0, 0.5, 3.0)]
+    assert made(THREE, RATE, "change", **path) == [("on/None", {"v": value}) for value in (0.5, -1.0, 3.0)]
+    assert made(sample_batch([], [], np.array([], np.float32)), RATE) == []
+
+
+def test_a_channel_in_the_topic_parts_the_messages() -> None:
+    path: dict[str, Any] = {"value": "$.v"}
+    assert made(THREE, RATE, apart=True, **path) == [("on/0", {"v": [0.5, 0.5]}), ("on/2", {"v": [-1.0, 3.0]})]
+    assert made(THREE, RATE, "change", apart=True, **path) == [
+        ("on/0", {"v": 0.5}),
+        ("on/2", {"v": -1.0}),
+        ("on/2", {"v": 3.0}),
+    ]
+
+
+def test_one_event_is_told_without_arrays() -> None:
+    t = GRID.origin_ns
+    assert made(sample_batch([t], [1], np.array([0.1], np.float32)), RATE, "event") == [
+        ("on/None", {"stream": "rate", "t": t, "channel": 1, "value": 0.1})
+    ]
+
+
+async def test_each_event_goes_to_the_topic_of_its_channel_in_the_format_that_is_asked_for(
+    mosquitto: Mosquitto,
+) -> None:
+    async with aiomqtt.Client(mosquitto.host, mosquitto.port) as reader:
+        await reader.subscribe("touch/#", 1)
+        given = [Batch.of(Window.at(GRID, 0, 10, True), RATE.schema(GRID), THREE)]
+        fields = {"topic": "touch/{stream}/{channel}", "each": "change", "payload": {"format": "raw"}}
+        sink = LiveSink(GivingInlet([RATE], given), url=mosquitto.url, **fields)
+        await sink.task
+        found = []
+        async for message in reader.messages:
+            found.append((str(message.topic), message.payload))
+            if len(found) == 3:
+                break
+    assert found == [("touch/rate/0", b"0.5"), ("touch/rate/2", b"-1.0"), ("touch/rate/2", b"3.0")]
+
+
+async def test_what_a_format_cannot_hold_is_rejected_and_counted(mosquitto: Mosquitto) -> None:
+    given = [Batch.of(Window.at(GRID, 0, 10, True), RATE.schema(GRID), THREE)]
+    payload = {"format": "struct", "layout": "<B", "value": 0}
+    sink = LiveSink(GivingInlet([RATE], given), url=mosquitto.url, topic="x", each="event", payload=payload)
+    await sink.task
+    assert sink.context.counters.rejected == {"does not fit": 1}
+    assert sink.context.counters.noted == {"messages": 3}
+    assert ["does not fit" in text for _, text in sink.log.lines if "rate" in text] == [True]
 
 
 def batches(stream: Stream, values: list[float | None]) -> list[Batch]:
@@ -225,8 +304,10 @@ def test_topics_that_cannot_be_published_to_are_named_at_check() -> None:
     assert said("a/+") == ["nothing can be published to 'a/+' — a topic without + and #; they are for listening"]
     assert said("a/{streams}") == ["unknown placeholder {streams} — did you mean 'stream'?"]
     assert said("a/{stream") == ["'a/{stream' has a brace without its other half — write {stream}"]
-    assert said("a/{stream}/{name}") == []
-    assert said("a/{machine}") == ["unknown placeholder {machine} — valid: name, stream"]
+    assert said("a/{stream}/{name}/{channel}") == []
+    (problem,) = Mqtt(url="embedded", topic="x", each="change").check([SPIKES], GRID)
+    assert str(problem) == "the spikes of 'hidden' have no value that changes — each: event"
+    assert said("a/{machine}") == ["unknown placeholder {machine} — valid: channel, name, stream"]
 
 
 def test_a_key_in_the_topic_is_one_that_all_inputs_have() -> None:
