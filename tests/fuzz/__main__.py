@@ -56,7 +56,7 @@ def _fuzz(folder: str, kind: str, seconds: int) -> None:
         envelopes = importlib.import_module("spikeflow.nodes.payload")
         found = checks.cases(kind)
     payloads = [payload for payload, _ in found.good] + [payload for payload, _, _ in found.malformed]
-    chosen = list(dict.fromkeys(payloads))
+    chosen = [payload for place, payload in enumerate(payloads) if payload not in payloads[:place]]
     corpus = Path(folder) / "corpus"
     corpus.mkdir()
     messages = [*found.good, *((payload, data) for payload, data, _ in found.malformed)]

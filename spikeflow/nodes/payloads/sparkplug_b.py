@@ -94,6 +94,9 @@ class SparkplugB(Format):
                 name, datatype = known[0], datatype or known[1]
             elif not datatype:
                 datatype = born.get(f"{device}:{name}", 0)
+            if not isinstance(name, str):  # bytes that are no text come as they are
+                yield NOTHING, 0.0, 0
+                continue
             if name not in self.metrics if self.metrics is not None else name == "bdSeq" or name.startswith(_CONTROL):
                 continue
             time = metric.timestamp if metric.HasField("timestamp") else common
@@ -115,7 +118,7 @@ def _remember(payload: Any, born: dict[Any, Any], device: list[str], memory: dic
     if sum(map(len, memory.values())) + len(memory) + 2 * len(payload.metrics) > 2 * _MOST_METRICS:
         raise PayloadError("too many metrics", f"more than {_MOST_METRICS} were born")
     for metric in payload.metrics:
-        if 0 < len(metric.name) <= _LONGEST_NAME:
+        if isinstance(metric.name, str) and 0 < len(metric.name) <= _LONGEST_NAME:
             born[f"{'/'.join(device)}:{metric.name}"] = metric.datatype
             if metric.HasField("alias"):
                 born[f"#{metric.alias}"] = [metric.name, metric.datatype]

@@ -45,6 +45,7 @@ CASES = Cases(
         (SparkplugB(), b"\x12\xff\xff\xff\xff\x0f", "not sparkplug"),
         (SparkplugB(), sent({"alias": 9, "float_value": 1}), "unknown alias"),
         (SparkplugB(), sent({"float_value": 1}), "no channel"),
+        (SparkplugB(), b"\x12\x08\x0a\x01\xff\x65\0\0\x80\x3f", "no channel"),
         (SparkplugB(), sent({"name": "x" * 2000, "float_value": 1}), "no channel"),
         (SparkplugB(), sent({"name": "x", "is_null": True}), "no value"),
         (SparkplugB(), sent({"name": "x"}), "no value"),
