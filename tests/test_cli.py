@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikeflow.catalog import rules
+from spikeflow.catalog import formats, rules
 from spikeflow.cli import app
 from tests.terminals import Terminal
 
@@ -499,6 +500,16 @@ def test_nodes_as_json_has_all_that_a_rule_says(call: Call) -> None:
         assert all(key["description"] for key in one["keys"] + one["beside"])
         assert one["ports"] == one["synapse"] + one["pre"] + one["post"]
         assert {"receptors", "event_driven", "options", "tolerance", "source", "constants"} <= set(one)
+
+
+def test_nodes_lists_and_explains_the_formats_of_payloads(call: Call) -> None:
+    listed = call("nodes")[1].partition("\npayload ")[2]
+    assert all(kind in listed for kind in formats())
+    code, out, _ = call("nodes", "struct")
+    assert code == 0 and "payload: struct\n" in out and re.search(r"layout +text +required", out)
+    said = json.loads(call("nodes", "payload", "--json")[1])
+    assert [one["kind"] for one in said] == list(formats())
+    assert all(key["description"] and key["type"] for one in said for key in one["keys"])
 
 
 def test_the_schema_is_one(call: Call) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from spikeflow.catalog import ROLES, article, kinds, node_class, rules
-from spikeflow.cli.kinds import RULE, added, default_of, described
+from spikeflow.catalog import ROLES, article, formats, kinds, node_class, rules
+from spikeflow.cli.kinds import FORMAT, RULE, added, default_of, described
 from spikeflow.spec import schema
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference.md"
@@ -48,6 +48,21 @@ def page() -> str:
     lines += ["stand beside a rule of any kind:", "", *table(said[0]["beside"]), ""]
     for about in said:
         lines += [*section(about, []), ""]
+    said = [
+        described(FORMAT, k, cls, definitions) for k, cls in formats().items() if home(cls).startswith("spikeflow.")
+    ]
+    lines += [
+        "## Payload formats",
+        "",
+        ", ".join(f"[{about['kind']}](#{FORMAT}-{about['kind']})" for about in said),
+        "",
+    ]
+    lines += ["An `mqtt` source or sink says at `payload` how its messages are read and written, as in", ""]
+    lines += ["```yaml", "payload: {format: csv, value: 1, time: 0, time_unit: ms}", "```", ""]
+    shared = [key for key in said[0]["keys"] if all(key in about["keys"] for about in said)]
+    lines += ["Keys that every format has:", "", *table(shared), ""]
+    for about in said:
+        lines += [*section(about, shared), ""]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -109,3 +124,8 @@ def test_every_kind_is_on_it_with_every_key() -> None:
         own = own.partition("\n### ")[0]
         assert found and all(f"| `{key}` |" in own for key in rule.model_fields)
         assert "def trace_pre(" in own and "def trace_post(" in own and "def update(" in own
+    for kind, of in formats().items():
+        _, found, own = text.partition(f"### {FORMAT}: {kind}\n")
+        shared = text.partition("Keys that every format has")[2].partition("\n### ")[0]
+        own = own.partition("\n### ")[0] + shared
+        assert found and all(f"| `{key}` |" in own for key in of.model_fields)

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import numpy as np
+import numpy.typing as npt
 
 from spikeflow.errors import ParameterError, PayloadError, nearest
 from spikeflow.events import Times
@@ -84,21 +85,21 @@ def stamp_of(unit: TimeUnit, zone: str | None = None) -> Stamp:
     return stamp
 
 
-def stamps(times: list[Any], unit: TimeUnit) -> Times | None:
+def stamps(times: npt.ArrayLike, unit: TimeUnit) -> Times | None:
     """[n] nanoseconds of whole numbers in a unit, all at once; None where one needs a closer look."""
     if unit == "iso":
         return None
     try:
-        found = np.array(times)
+        found = np.asarray(times)
     except (ValueError, OverflowError):
         return None
     factor = FACTORS[unit]
-    if found.dtype != np.int64 or found.ndim != 1 or not found.size:
+    if found.dtype.kind not in "iu" or found.ndim != 1 or not found.size:
         return None
     limit = LATEST_NS // factor
     if int(found.min()) < -limit or int(found.max()) > limit:
         return None
-    scaled: Times = found * factor
+    scaled: Times = found.astype(np.int64) * factor
     return scaled
 
 

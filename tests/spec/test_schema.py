@@ -100,6 +100,38 @@ def test_what_check_refuses_does_not_fit(node: Any, top: dict[str, Any]) -> None
     assert not fits(graph(x=node), top, top)
 
 
+PAYLOADS_THAT_FIT: list[Any] = [
+    {},
+    {"value": "$.acc", "time": {"property": "ts"}, "time_unit": "ms"},
+    {"format": "csv", "value": [1, 2], "delimiter": "${params.t}", "compression": "gzip"},
+    {"format": "struct", "layout": "<Qf", "max_size": 100},
+    {"format": "my_module:MyFormat", "anything": 3},
+]
+
+
+@pytest.mark.parametrize("payload", PAYLOADS_THAT_FIT)
+def test_payloads_of_every_format_fit(payload: Any, top: dict[str, Any]) -> None:
+    node = {"source": "mqtt", "url": "embedded", "topic": "x", "channels": 3, "payload": payload}
+    assert fits(graph(x=node), top, top)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"format": "jsn"},
+        {"valu": "$.acc"},
+        {"format": "raw", "value": "$.acc"},
+        {"format": "struct"},
+        {"format": "csv", "value": "$.acc"},
+        {"time": {"propery": "ts"}},
+        "json",
+    ],
+)
+def test_payloads_that_check_refuses_do_not_fit(payload: Any, top: dict[str, Any]) -> None:
+    node = {"source": "mqtt", "url": "embedded", "topic": "x", "channels": 3, "payload": payload}
+    assert not fits(graph(x=node), top, top)
+
+
 def test_keys_and_names_that_check_refuses_do_not_fit(top: dict[str, Any]) -> None:
     good = {"source": "synthetic", "signal": "sine"}
     assert fits(graph(x=good), top, top)

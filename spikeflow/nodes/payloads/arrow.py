@@ -51,7 +51,7 @@ class Arrow(Format):
             parts = [raw_columns(batch) for batch in self._batches(data)]
         except EventError:
             raise PayloadError("no value", "an event with an empty field") from None
-        except (pa.ArrowException, OSError, struct.error) as error:
+        except (pa.ArrowException, OSError, struct.error, UnicodeDecodeError) as error:
             raise PayloadError("not arrow", str(error).partition("\n")[0][:100]) from None
         if not parts:
             raise PayloadError("no value", "it has no events")
@@ -76,8 +76,8 @@ class Arrow(Format):
             raise PayloadError("not arrow", start_of(data))
         schema = pa.ipc.read_schema(first)
         if not any(schema.equals(wanted) for wanted in _SCHEMAS[self.holds]):  # whatever its metadata say
-            found = ", ".join(f"{f.name}: {f.type}" for f in schema)[:80]
-            raise PayloadError("wrong columns", f"({found}) are not those of {self.holds}")
+            columns = ", ".join(_SCHEMAS[self.holds][0].names)
+            raise PayloadError("wrong columns", f"{len(schema)} of them, not the {columns} of {self.holds}")
         for message in messages:
             if message.type != "record batch":
                 raise PayloadError("not arrow", f"a {message.type} where record batches should be"[:100])

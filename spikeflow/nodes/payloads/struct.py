@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterable
 from functools import cached_property
 from typing import Annotated, Any
 
+import numpy as np
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from spikeflow.errors import ParameterError, PayloadError, Problem
-from spikeflow.events import Stream
-from spikeflow.nodes.payload import Each, Envelope, Events, Reading, number_of
+from spikeflow.events import Stream, Times
+from spikeflow.nodes.payload import LARGEST, Each, Envelope, Events, Reading, number_of
 from spikeflow.nodes.payload_rows import RowFormat
+from spikeflow.nodes.payload_times import stamps
 
+_MANY = 8
+_CODES = re.compile(r"(\d*)([a-zA-Z?])")
+_NUMPY = {"b": "i1", "B": "u1", "h": "i2", "H": "u2", "i": "i4", "I": "u4", "l": "i4", "L": "u4", "q": "i8", "Q": "u8"}
+_NUMPY |= {"e": "f2", "f": "f4", "d": "f8"}
 _SUCH = "write one as Python's struct has them: '<Qf'"
 
 
@@ -79,7 +86,53 @@ class Struct(RowFormat):
             raise PayloadError("wrong size", f"{len(data)} bytes, and a record has {record.size}")
         if self._one_value is not None and len(data) == record.size:
             return Reading(None, [number_of(record.unpack(data)[self._one_value])])
+        if len(data) >= _MANY * record.size and (found := self._at_once(data, envelope)) is not None:
+            return found
         return self.read_rows(record.iter_unpack(data), envelope)
+
+    def _at_once(self, data: bytes, envelope: Envelope) -> Reading | None:
+        """The events of many records without looking at each; None where one needs a closer look."""
+        if self._fields is None or (self._stamp is not None and self.time_unit is None):
+            return None
+        rows = np.frombuffer(data, self._fields)
+        places = [self.value] if isinstance(self.value, int) else self.value
+        if places is None:
+            places = [place for place in range(len(self._zero)) if place not in (self.channel, self._time_column)]
+        with np.errstate(invalid="ignore"):  # some bytes are a NaN that signals
+            value = np.stack([rows[f"f{place}"].astype(np.float64) for place in places], 1).ravel()
+        if not (np.abs(value) <= LARGEST).all():
+            return None
+        t_ns: Times | None = None
+        if self._stamp is not None and envelope.timed:
+            column = rows[f"f{self._time_column}"]
+            found = stamps(column, self.time_unit) if self.time_unit is not None else None
+            if found is None:
+                return None
+            t_ns = np.repeat(found, len(places))
+        if self.channel is not None:
+            which = rows[f"f{self.channel}"]
+            if which.dtype.kind not in "iu" or int(which.min()) < 0 or int(which.max()) >= 2**32:
+                return None
+            return Reading(np.repeat(which.astype(np.uint32), len(places)), value, t_ns)
+        if isinstance(self.value, int):
+            return Reading(None, value, t_ns)
+        return Reading(np.tile(np.arange(len(places), dtype=np.uint32), len(rows)), value, t_ns)
+
+    @cached_property
+    def _fields(self) -> np.dtype[Any] | None:
+        """The record as NumPy has it; None where it holds what is no plain number."""
+        order = ">" if self.layout[0] in ">!" else "<" if self.layout[0] == "<" else "="
+        names, types, offsets, at = list[str](), list[str](), list[int](), 0
+        for count, code in _CODES.findall(self.layout[1:]):
+            for _ in range(int(count or 1)):
+                if code != "x":
+                    if code not in _NUMPY:
+                        return None
+                    names.append(f"f{len(names)}")
+                    types.append(order + _NUMPY[code])
+                    offsets.append(at)
+                at += struct.calcsize("=" + code)
+        return np.dtype({"names": names, "formats": types, "offsets": offsets, "itemsize": self._record.size})
 
     def channel_of(self, cell: Any) -> Any:
         """A number, or the text of a field of fixed length."""

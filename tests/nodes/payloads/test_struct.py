@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from spikeflow.errors import PayloadError
 from spikeflow.events import Stream
-from spikeflow.nodes.payload import Events
+from spikeflow.nodes.payload import Envelope, Events
 from spikeflow.nodes.payloads.struct import Struct
-from tests.nodes.payload_checks import Cases, refused, said
+from tests.nodes.payload_checks import Cases, events_of, refused, said
 
 RECORD = Struct(layout="<QHf", time=0, channel=1, value=2, time_unit="ns")
 NAMED = Struct(layout=">8sd", channel=0, value=1)
@@ -48,6 +50,29 @@ def test_fields_of_a_record_are_channels_unless_a_field_says_which() -> None:
     assert said(Struct(layout="<3h"), struct.pack("<3h", -1, 0, 1)) == [(0, -1.0), (1, 0.0), (2, 1.0)]
     assert said(RECORD, struct.pack("<QHfQHf", 5, 1, 2.5, 6, 0, 3.5)) == [(1, 2.5, 5), (0, 3.5, 6)]
     assert said(NAMED, struct.pack(">8sd", b"left", 1.5)) == [("left", 1.5)]
+
+
+LAYOUTS = [
+    RECORD,
+    SIGNED,
+    Struct(layout="!Hx3h"),
+    Struct(layout="<BbHhIiQqefd"),
+    Struct(layout="=2fI", value=[1, 0], channel=2),
+    Struct(layout=">f4sH", value=0),
+    Struct(layout="<?B", channel=1),
+]
+
+
+@pytest.mark.parametrize("payload", LAYOUTS, ids=lambda payload: payload.layout)
+@given(choice=st.data())
+def test_many_records_at_once_are_what_they_are_one_by_one(payload: Struct, choice: st.DataObject) -> None:
+    size = struct.calcsize(payload.layout)
+    count = choice.draw(st.integers(8, 20))
+    small = st.binary(min_size=size, max_size=size) | st.just(bytes(size))
+    data = b"".join(choice.draw(st.lists(small, min_size=count, max_size=count)))
+    whole = payload.read(data, Envelope())
+    slow = payload.read_rows(struct.Struct(payload.layout).iter_unpack(data), Envelope())
+    assert events_of(whole) == events_of(slow) and whole.rejected == slow.rejected
 
 
 @pytest.mark.parametrize("layout", ["", "<", "f", "<0s", "<5y", "@f", "<99999999f", "ä"])

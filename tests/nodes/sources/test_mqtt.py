@@ -9,14 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import aiomqtt
+import numpy as np
 import pytest
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from spikeflow.events import Grid
 from spikeflow.node import ChannelMap
 from spikeflow.nodes.broker import embedded_broker
-from spikeflow.nodes.sources.mqtt import Mqtt
+from spikeflow.nodes.payload import Events
+from spikeflow.nodes.sources.mqtt import Mqtt, user_properties
 from tests.brokers import Mosquitto, flood, mosquitto, running_mosquitto
 from tests.nodes.conftest import LiveSource
+from tests.nodes.payloads.test_sparkplug_b import sent
 
 __all__ = ["mosquitto"]
 
@@ -95,6 +100,51 @@ async def test_spikes_come_from_arrays_of_neurons(url: str) -> None:
         await published(url, [("s", {"neuron": [7, 3]}), ("s", {"neuron": 9})])
         await live.outlet.heard(3)
     assert live.outlet.pushed == [(7, 1.0, None), (3, 1.0, None), (9, 1.0, None)]
+
+
+async def test_what_a_graph_publishes_as_arrow_a_graph_takes_as_it_was(url: str) -> None:
+    payload: dict[str, Any] = {"format": "arrow", "holds": "spikes", "compression": "zstd"}
+    node = Mqtt(url=url, topic="s", channels=10, kind="spikes", payload=payload, time={"by": "payload"}, qos=1)
+    assert not node.outlets(())[""].valued
+    spikes = Events("hidden", "spikes", np.array([5, 5, 6]), np.array([3, 7, 12], np.uint32), None)
+    async with LiveSource(node) as live:
+        await published(
+            url, [("s", node.payload.encode(spikes)), ("s", b"no arrow"), ("s", node.payload.encode(spikes))]
+        )
+        await live.outlet.heard(4)
+    assert live.outlet.events == [(5, 3, 1.0), (5, 7, 1.0)] * 2
+    assert live.outlet.rejected == {"channels": 2, "not zstd": 1}
+
+
+async def test_elements_of_long_arrays_are_channels_of_the_key_they_come_under(url: str) -> None:
+    async with LiveSource(Mqtt(url=url, topic="c/{k}", channels=4, qos=1)) as live:
+        await published(url, [("c/p", [1, 2]), ("c/q", [3, 4, 5])])
+        await live.outlet.heard(4)
+    assert live.node.save()["keys"] == ["p[0]", "p[1]", "q[0]", "q[1]"]
+    assert live.outlet.rejected == {"channels": 1}
+
+
+async def test_births_are_remembered_over_a_restart(url: str) -> None:
+    node = Mqtt(url=url, topic="spBv1.0/plant/#", channels=["speed"], payload={"format": "sparkplug_b"}, qos=1)
+    born = sent({"name": "speed", "alias": 1, "datatype": 9, "float_value": 2.5})
+    async with LiveSource(node) as live:
+        await published(url, [("spBv1.0/plant/NBIRTH/press", born)])
+        await live.outlet.heard(1)
+    saved = node.save()
+    again = LiveSource(node)
+    node.load(saved)
+    async with again:
+        await published(url, [("spBv1.0/plant/NDATA/press", sent({"alias": 1, "float_value": 3}))])
+        await again.outlet.heard(1)
+    assert [value for _, value, _ in again.outlet.pushed] == [3.0]
+
+
+def test_user_properties_come_with_a_message_of_mqtt_5_and_not_with_others() -> None:
+    properties: Any = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    assert user_properties(aiomqtt.Message("x", b"", 0, False, 1, None)) == ()
+    assert user_properties(aiomqtt.Message("x", b"", 0, False, 1, properties)) == ()
+    properties.UserProperty = [("ts", "5"), ("unit", "mm")]
+    assert user_properties(aiomqtt.Message("x", b"", 0, False, 1, properties)) == [("ts", "5"), ("unit", "mm")]
 
 
 async def test_keys_past_the_last_channel_are_counted_and_named_once(url: str) -> None:
