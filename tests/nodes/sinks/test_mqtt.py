@@ -102,7 +102,7 @@ async def test_each_event_goes_to_the_topic_of_its_channel_in_the_format_that_is
     async with aiomqtt.Client(mosquitto.host, mosquitto.port) as reader:
         await reader.subscribe("touch/#", 1)
         given = [Batch.of(Window.at(GRID, 0, 10, True), RATE.schema(GRID), THREE)]
-        fields = {"topic": "touch/{stream}/{channel}", "each": "change", "payload": {"format": "raw"}}
+        fields: dict[str, Any] = {"topic": "touch/{stream}/{channel}", "each": "change", "payload": {"format": "raw"}}
         sink = LiveSink(GivingInlet([RATE], given), url=mosquitto.url, **fields)
         await sink.task
         found = []
@@ -235,6 +235,28 @@ async def test_a_sink_alone_with_the_embedded_broker_ends() -> None:
 
 
 FLEET = replace(RATE.times(3, "machine"), name="rate")
+
+
+async def test_changes_are_those_of_a_channel_of_a_machine(mosquitto: Mosquitto) -> None:
+    schema, window = FLEET.schema(GRID), Window.at(GRID, 0, 10, True)
+    at = [window.start_ns + row for row in range(5)]
+    value = np.array([1, 1, 1, 1, 2], np.float32)
+    given = [Batch.of(window, schema, sample_batch(at, [0, 3, 0, 4, 3], value))]
+    async with aiomqtt.Client(mosquitto.host, mosquitto.port) as reader:
+        await reader.subscribe("plant/#", 1)
+        sink = LiveSink(
+            GivingInlet([FLEET], given), ["press", "saw"], url=mosquitto.url, topic="plant/{machine}/{channel}",
+            each="change", payload={"value": "$.v"},
+        )  # fmt: skip
+        await sink.task
+        found = []
+        async for message in reader.messages:
+            assert isinstance(message.payload, bytes)
+            found.append((str(message.topic), json.loads(message.payload)["v"]))
+            if len(found) == 4:
+                break
+    assert found == [("plant/press/0", 1.0), ("plant/saw/0", 1.0), ("plant/saw/1", 1.0), ("plant/saw/0", 2.0)]
+    assert sink.context.counters.noted == {"messages": 4}
 
 
 @pytest.mark.parametrize("qos", [0, 1])
