@@ -10,12 +10,13 @@ from spikeflow.nodes.payload_trees import TreeFormat, plain
 from spikeflow.nodes.wanted import wanted
 
 _SMALL = 1024
+_TEXT_KEYS_ABOVE = 16_384
 
 
 class Msgpack(TreeFormat):
     """MessagePack; paths and shapes are those of `json`, and a key may be a whole number: `$[1]`.
 
-    Its own timestamps are read in any `time_unit`.
+    Its own timestamps are read in any `time_unit`. In messages longer than 16 kB only texts can be keys.
     """
 
     needs: ClassVar[str | None] = "msgpack"
@@ -26,7 +27,8 @@ class Msgpack(TreeFormat):
         try:
             if len(data) > _SMALL:
                 _hold(msgpack, data)
-            return msgpack.unpackb(data, strict_map_key=False)
+            # keys that are no texts can be chosen such that finding each takes as long as there are keys
+            return msgpack.unpackb(data, strict_map_key=len(data) > _TEXT_KEYS_ABOVE)
         except (ValueError, TypeError, RecursionError, OverflowError):  # TypeError: an array as a key
             raise PayloadError("not msgpack", start_of(data)) from None
 

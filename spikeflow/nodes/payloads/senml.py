@@ -11,6 +11,7 @@ import orjson
 from pydantic import Field
 
 from spikeflow.errors import PayloadError, Problem
+from spikeflow.nodes.cbor_items import load_cbor
 from spikeflow.nodes.payload import Envelope, Events, Format, Reading, reading_of, start_of
 from spikeflow.nodes.payload_times import NOTHING, short, stamp_of
 from spikeflow.nodes.wanted import wanted
@@ -21,7 +22,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9\-:./_]*")
 _LABELS = {-1: "bver", -2: "bn", -3: "bt", -4: "bu", -5: "bv", -6: "bs", 0: "n", 1: "u", 2: "v", 3: "vs", 4: "vb"}
 _LABELS |= {5: "s", 6: "t", 7: "ut", 8: "vd"}
 _NUMBERS = {label: number for number, label in _LABELS.items()}
-_DEEPEST = 8
+_LONGEST_BINARY = 65_536
 
 
 class Senml(Format):
@@ -34,7 +35,7 @@ class Senml(Format):
 
     own_times: ClassVar[bool] = True
 
-    encoding: Literal["json", "cbor"] = Field("json", description="which of the two representations of SenML")
+    encoding: Literal["json", "cbor"] = Field("json", description="the representation; one in CBOR has at most 64 kB")
     value: Literal["v", "s"] = Field("v", description="values, or the sums over time that some sensors send")
 
     def problems(self) -> Iterable[Problem]:
@@ -62,11 +63,9 @@ class Senml(Format):
                 return orjson.loads(data)
             except orjson.JSONDecodeError:
                 raise PayloadError("not json", start_of(data)) from None
-        cbor2 = wanted("cbor2", "formats")
-        try:
-            found = cbor2.loads(data, max_depth=_DEEPEST, allow_duplicate_keys=False)
-        except (cbor2.CBORError, ValueError, TypeError, ArithmeticError, RecursionError):
-            raise PayloadError("not cbor", start_of(data)) from None
+        if len(data) > _LONGEST_BINARY:
+            raise PayloadError("too large", f"{len(data)} bytes, and a binary pack has {_LONGEST_BINARY} at most")
+        found = load_cbor(data, text_keys_above=_LONGEST_BINARY)
         if not isinstance(found, list):
             return found
         return [{_LABELS.get(k, k): v for k, v in one.items()} if isinstance(one, dict) else one for one in found]

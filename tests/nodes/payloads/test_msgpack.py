@@ -29,6 +29,7 @@ CASES = Cases(
         (Msgpack(), b"\x81\x80\x01", "not msgpack"),
         (Msgpack(), b"\xd6\xff\xff\xff\xff\xff", "not a number"),
         (Msgpack(), b"\xc0", "no value"),
+        (Msgpack(), msgpack.packb(dict.fromkeys(range(20000), 1)), "not msgpack"),
         (Msgpack(), b"\xcb\x7f\xf8\0\0\0\0\0\0", "not finite"),
         (Msgpack(value="$.v"), b"\x81\xa1w\x01", "no value"),
         (TIMED, msgpack.packb({"v": 1, "t": msgpack.Timestamp(2**62, 0)}), "future"),
