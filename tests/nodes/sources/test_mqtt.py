@@ -17,8 +17,9 @@ from paho.mqtt.properties import Properties
 from spikeflow.events import Grid
 from spikeflow.node import ChannelMap
 from spikeflow.nodes.broker import embedded_broker
+from spikeflow.nodes.mqtt_properties import user_properties
 from spikeflow.nodes.payload import Events
-from spikeflow.nodes.sources.mqtt import Mqtt, user_properties
+from spikeflow.nodes.sources.mqtt import Mqtt
 from tests.brokers import Mosquitto, flood, mosquitto, running_mosquitto
 from tests.nodes.conftest import LiveSource
 from tests.nodes.payloads.test_sparkplug_b import sent
@@ -112,7 +113,7 @@ async def test_what_a_graph_publishes_as_arrow_a_graph_takes_as_it_was(url: str)
             url, [("s", node.payload.encode(spikes)), ("s", b"no arrow"), ("s", node.payload.encode(spikes))]
         )
         await live.outlet.heard(4)
-    assert live.outlet.events == [(5, 3, 1.0), (5, 7, 1.0)] * 2
+    assert live.outlet.pushed == [(3, 1.0, 5), (7, 1.0, 5)] * 2
     assert live.outlet.rejected == {"channels": 2, "not zstd": 1}
 
 
@@ -139,12 +140,26 @@ async def test_births_are_remembered_over_a_restart(url: str) -> None:
     assert [value for _, value, _ in again.outlet.pushed] == [3.0]
 
 
-def test_user_properties_come_with_a_message_of_mqtt_5_and_not_with_others() -> None:
+async def test_a_user_property_of_mqtt_5_says_when_it_was(mosquitto: Mosquitto) -> None:
+    payload = {"value": "$.v", "time": {"property": "ts"}, "time_unit": "ms"}
+    node = Mqtt(
+        url=mosquitto.url, topic="t", channels=2, payload=payload, time={"by": "payload"}, qos=1, protocol="5"
+    )  # fmt: skip
     properties: Any = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-    assert user_properties(aiomqtt.Message("x", b"", 0, False, 1, None)) == ()
-    assert user_properties(aiomqtt.Message("x", b"", 0, False, 1, properties)) == ()
-    properties.UserProperty = [("ts", "5"), ("unit", "mm")]
-    assert user_properties(aiomqtt.Message("x", b"", 0, False, 1, properties)) == [("ts", "5"), ("unit", "mm")]
+    properties.UserProperty = [("unit", "mm"), ("ts", "7")]
+    async with LiveSource(node) as live:
+        async with client(mosquitto.url, protocol=aiomqtt.ProtocolVersion.V5) as publisher:
+            await publisher.publish("t", b'{"v": 1}', 1)
+            await publisher.publish("t", b'{"v": 2}', 1, properties=properties)
+        await live.outlet.heard(1)
+    assert live.outlet.pushed == [(0, 2.0, 7_000_000)]
+    assert live.outlet.rejected == {"no time": 1}
+
+
+def test_properties_that_are_broken_are_none() -> None:
+    assert user_properties(b"\x26\x00\x02ts\x00\x015") == [("ts", "5")]
+    for data in (b"", b"\xff", b"\x26\x00\x02ts", b"\x26\xff\xffts\x00\x015", b"\x26\x00\x01\xff\x00\x015", b"\x01"):
+        assert user_properties(data) == ()
 
 
 async def test_keys_past_the_last_channel_are_counted_and_named_once(url: str) -> None:
