@@ -32,7 +32,7 @@ def load_cbor(data: bytes, text_keys_above: int = _SMALL) -> Any:
             max_depth=_DEEPEST,
             allow_duplicate_keys=False,
             strict_hashable_types=len(data) > text_keys_above,
-            semantic_decoders={2: _natural, 3: _negative} | dict.fromkeys(_EXOTIC, _content),
+            semantic_decoders=_TAGS,
         )
     except (cbor2.CBORError, ValueError, TypeError, ArithmeticError, RecursionError):
         found = f"{data[:40]!r}" + ("…" if len(data) > 40 else "")
@@ -53,5 +53,7 @@ def _natural(content: Any, *_: Any) -> int:
 def _negative(content: Any, *_: Any) -> int:
     return -1 - _natural(content)
 
+
+_TAGS = {2: _natural, 3: _negative} | dict.fromkeys(_EXOTIC, _content)
 
 __all__ = ["load_cbor"]

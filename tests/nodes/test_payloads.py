@@ -18,6 +18,7 @@ import spikeflow.nodes.payloads
 from spikeflow.catalog import class_at
 from spikeflow.errors import GraphError, ParameterError, PayloadError
 from spikeflow.nodes import wanted
+from spikeflow.nodes.compression import Compression, compressed, uncompressed
 from spikeflow.nodes.payload import Envelope, Events, Format, Reading, TimeProperty
 from spikeflow.nodes.payloads import formats
 from spikeflow.nodes.payloads.json import Json
@@ -142,6 +143,24 @@ def test_a_bomb_is_refused_before_it_takes_memory(compression: Any, bomb: bytes)
 )
 def test_what_cannot_be_unpacked_is_refused(compression: Any, data: bytes, reason: str) -> None:
     assert refused(Raw(compression=compression), data) == reason
+
+
+@given(data=st.binary(max_size=700), frames=st.integers(1, 3), streamed=st.booleans())
+def test_whatever_was_packed_comes_back_from_one_frame_or_several(data: bytes, frames: int, streamed: bool) -> None:
+    if streamed:  # which does not say beforehand how much it holds
+        out = pa.BufferOutputStream()
+        with pa.CompressedOutputStream(out, "zstd") as stream:
+            stream.write(data)
+        packed = bytes(out.getvalue())
+    else:
+        packed = compressed(data, "zstd")
+    assert uncompressed(packed * frames, "zstd", 2100) == data * frames
+    assert uncompressed(compressed(data, "gzip") * frames, "gzip", 2100) == data * frames
+    if len(data) > 1:
+        kinds: tuple[Compression, ...] = ("gzip", "zstd")
+        for compression in kinds:
+            with pytest.raises(PayloadError, match="too large"):
+                uncompressed(compressed(data, compression), compression, len(data) - 1)
 
 
 def test_members_of_gzip_make_one_message() -> None:
