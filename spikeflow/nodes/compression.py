@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import gzip
+import threading
 import zlib
-from typing import Literal, TypeAlias
-
-import pyarrow as pa
+from functools import lru_cache
+from typing import Any, Literal, TypeAlias
 
 from spikeflow.errors import PayloadError
+from spikeflow.nodes.wanted import wanted
 
 Compression: TypeAlias = Literal["gzip", "zstd"]
 
+NEEDS: dict[Compression, str] = {"zstd": "zstandard"}
+"""The package of a compression that is in the extra `formats`."""
 _GZIP_ONLY = 31
-_ZSTD = pa.Codec("zstd")
-_MAGIC = b"\x28\xb5\x2f\xfd"
+_WIDEST_WINDOW = 1 << 23
+"""Bytes that a decoder must be ready to hold (RFC 8878 recommends it)."""
 
 
 def compressed(data: bytes, compression: Compression) -> bytes:
     """The bytes, smaller."""
     if compression == "gzip":
         return gzip.compress(data, 6, mtime=0)
-    packed: bytes = _ZSTD.compress(data, asbytes=True)
+    packed: bytes = wanted("zstandard", "formats").compress(data)
     return packed
 
 
@@ -55,34 +58,24 @@ def _gunzipped(data: bytes, most: int) -> bytes:
 
 
 def _unzstd(data: bytes, most: int) -> bytes:
-    size = _said_size(data)
-    if size is not None and size <= most:
-        try:
-            whole: bytes = _ZSTD.decompress(data, size, asbytes=True)
-            return whole
-        except OSError:
-            pass  # it is wrong, or more follows: which, the stream tells
+    # neither pyarrow's stream, which keeps 4 kB of every message that it cannot read, nor this library's, which ends
+    # quietly where a message is cut short
+    zstandard = wanted("zstandard", "formats")
     try:
-        with pa.CompressedInputStream(pa.BufferReader(data), "zstd") as stream:
-            found: bytes = stream.read(most + 1)
-    except OSError as error:
-        raise PayloadError("not zstd", str(error)) from None
-    if not found and not data:
-        raise PayloadError("not zstd", "it is empty")
-    return found
+        size = zstandard.frame_content_size(data)
+        if size > most:
+            raise PayloadError("too large", f"{size} bytes once zstd is undone, and {most} are the most")
+        decompressor = _decompressor(threading.get_ident())
+        found: bytes = decompressor.decompress(data, max_output_size=most + 1, allow_extra_data=False)
+        return found
+    except zstandard.ZstdError as error:
+        raise PayloadError("not zstd", f"{error}" + (f", or more than {most} bytes" if data else "")) from None
 
 
-def _said_size(data: bytes) -> int | None:
-    """How many bytes a frame of zstd says that it holds (RFC 8878, section 3.1.1.1); a stream costs a buffer."""
-    if len(data) < 6 or data[:4] != _MAGIC:
-        return None
-    descriptor = data[4]
-    is_whole = descriptor >> 5 & 1
-    width = (is_whole, 2, 4, 8)[descriptor >> 6]
-    at = 6 - is_whole + (0, 1, 2, 4)[descriptor & 3]
-    if not width or len(data) < at + width:
-        return None
-    return int.from_bytes(data[at : at + width], "little") + (256 if width == 2 else 0)
+@lru_cache(maxsize=64)
+def _decompressor(_thread: int) -> Any:
+    """What undoes zstd in a thread: no two may use one at once, and making it takes longer than a message."""
+    return wanted("zstandard", "formats").ZstdDecompressor(max_window_size=_WIDEST_WINDOW)
 
 
-__all__ = ["Compression", "compressed", "uncompressed"]
+__all__ = ["NEEDS", "Compression", "compressed", "uncompressed"]

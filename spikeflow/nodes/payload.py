@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from spikeflow.errors import ParameterError, PayloadError, Problem, said
 from spikeflow.events import Indices, Kind, Stream, Times, Values
-from spikeflow.nodes.compression import Compression, compressed, uncompressed
+from spikeflow.nodes.compression import NEEDS, Compression, compressed, uncompressed
 from spikeflow.nodes.payload_times import NOTHING, Stamp, TimeUnit, short, stamp_of, zone_of
 from spikeflow.nodes.wanted import wanted
 
@@ -269,13 +269,15 @@ class Format(BaseModel):
         """What is wrong with the fields; files are opened here."""
         if self.needs is not None:
             yield from self.missing(self.needs)
+        if self.compression in NEEDS:
+            yield from self.missing(NEEDS[self.compression], "compression")
 
-    def missing(self, package: str) -> Iterable[Problem]:
-        """That a package is not installed, if so."""
+    def missing(self, package: str, key: str = "format") -> Iterable[Problem]:
+        """That a package which a key asks for is not installed, if so."""
         try:
             wanted(package, "formats")
         except ParameterError as error:
-            yield Problem(("format",), error.found, error.hint)
+            yield Problem((key,), error.found, error.hint)
 
     def read_problems(self) -> Iterable[Problem]:
         """Why nothing can be read with them; files are opened here."""

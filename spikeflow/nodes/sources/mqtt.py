@@ -92,6 +92,9 @@ class Mqtt(Connected, Source):
             yield Problem(("copies",), f"{self.copies} copies of nothing", hint)
         for problem in self.payload.read_problems():
             yield replace(problem, path=("payload", *problem.path))
+        if isinstance(self.payload.time, TimeProperty) and self.protocol != "5":
+            found = f"the property {self.payload.time.property!r} cannot come with MQTT {self.protocol}"
+            yield Problem(("payload", "time"), found, "write protocol: 5")
         if self.time.by == "payload" and not self.payload.says_time:
             hint = "say where: payload: {time: $.ts, time_unit: ms}"
             yield Problem(("payload",), "time is by payload, and the payload says no time", hint)

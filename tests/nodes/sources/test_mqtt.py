@@ -356,6 +356,11 @@ def test_times_that_are_missing_or_do_nothing_are_named_at_check() -> None:
         "the payload's time does nothing, time is by arrival — write time: {by: payload} where it shall count"
     ]
     assert problems() == []
+    by_property = {"time": {"property": "ts"}, "time_unit": "ms"}
+    assert problems(payload=by_property, time={"by": "payload"}) == [
+        "the property 'ts' cannot come with MQTT 3.1.1 — write protocol: 5"
+    ]
+    assert problems(payload=by_property, time={"by": "payload"}, protocol="5") == []
 
 
 def test_copies_need_a_name_in_the_topic_and_a_number() -> None:
