@@ -11,7 +11,6 @@ from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from spikeflow.errors import ParameterError, PayloadError, Problem, said
@@ -336,10 +335,6 @@ class Format(BaseModel):
         """Whether a message says when its events were."""
         return self.own_times or self.time is not None
 
-    def stamp(self, envelope: Envelope) -> Stamp | None:
-        """What reads the times in the bytes; None where there are none, or they are not wanted."""
-        return self._stamp if envelope.timed else None
-
     @cached_property
     def _stamp(self) -> Stamp | None:
         if self.time is None or isinstance(self.time, TimeProperty) or self.time_unit is None:
@@ -352,18 +347,6 @@ class Format(BaseModel):
             if name == self.time.property:
                 return stamp_of(self.time_unit, self.time_zone)(value)
         raise PayloadError("no time", f"no user property {self.time.property!r}")
-
-
-def lengths_agree(*columns: npt.ArrayLike | Sequence[Any]) -> int:
-    """How long all of them are.
-
-    Raises:
-        PayloadError: they are not equally long.
-    """
-    lengths = {len(column) for column in columns}  # type: ignore[arg-type]
-    if len(lengths) > 1:
-        raise PayloadError("lengths differ", " and ".join(map(str, sorted(lengths))))
-    return lengths.pop()
 
 
 __all__ = [
