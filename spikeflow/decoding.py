@@ -16,7 +16,7 @@ from spikeflow.context import Context
 from spikeflow.errors import ParameterError, first_of, nearest
 from spikeflow.events import Batch, Grid, Stream, Window, build, raw_columns
 from spikeflow.node import Decoder, Node
-from spikeflow.units import Seconds, parse_ns
+from spikeflow.units import Seconds, bare_seconds, parse_ns
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -111,7 +111,7 @@ def _nanoseconds(time: Seconds | str, what: str) -> int:
     if isinstance(time, str):
         found = parse_ns(time)
     else:
-        exact = float(time) * 1e9
+        exact = bare_seconds(time, what) * 1e9
         if not abs(exact - round(exact)) < _SLACK:
             raise ParameterError(f"{what} of {time} s, which is not a whole number of nanoseconds", "round it")
         found = round(exact)

@@ -14,7 +14,7 @@ from spikeflow.catalog import node_class
 from spikeflow.errors import ParameterError, first_of, many, nearest
 from spikeflow.events import Batch, Grid, Stream, Window, build, raw_columns
 from spikeflow.node import Context, Encoder, Node
-from spikeflow.units import Seconds, format_ns, parse_ns
+from spikeflow.units import Seconds, bare_seconds, format_ns, parse_ns
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -117,7 +117,7 @@ def _encoded(node: Encoder, stream: Stream, record: pa.RecordBatch, grid: Grid, 
 
 def _whole(time: Seconds | str, what: str) -> int:
     """Whole nanoseconds."""
-    ns = parse_ns(time) if isinstance(time, str) else round(float(time) * 1e9)
+    ns = parse_ns(time) if isinstance(time, str) else round(bare_seconds(time, what) * 1e9)
     if ns <= 0:
         raise ParameterError(f"{what} of {time}", "give seconds, or a text such as '1 ms', above zero")
     return ns
@@ -142,9 +142,11 @@ def _ticks(array: Array, ticks: int | None, frame_ns: int | None, dt_ns: int) ->
         if frame_ns is not None and frame_ns % dt_ns:
             raise ParameterError(f"a frame of {format_ns(frame_ns)}", f"give a multiple of dt, {format_ns(dt_ns)}")
         return max(rows, 1, 0 if frame_ns is None or array.ndim == 2 else frame_ns // dt_ns)
+    if not isinstance(ticks, int | np.integer):
+        raise ParameterError(f"ticks is {ticks!r}", "give a whole number")
     if ticks < max(1, rows):
         raise ParameterError(f"{many(ticks, 'tick')} for {many(rows, 'row')} of values", "give as many ticks, or more")
-    return ticks
+    return int(ticks)
 
 
 def _stream(array: Array, cls: type[Node], grid: Grid) -> tuple[Stream, pa.RecordBatch]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal, InvalidOperation
-from math import isfinite, ulp
+from math import isfinite, nan, ulp
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ValidationInfo, WithJsonSchema
@@ -143,3 +143,18 @@ def format_seconds(seconds: float) -> str:
         if abs(seconds) >= size:
             return f"{seconds / size:.3g} {unit}"
     return f"{seconds / 1e-9:.3g} ns"
+
+
+def bare_seconds(time: Any, what: str) -> float:
+    """Seconds of a number, from Python.
+
+    Raises:
+        ParameterError: no number, or none that is finite.
+    """
+    try:
+        seconds = float(time)
+    except (TypeError, ValueError):
+        seconds = nan
+    if not isfinite(seconds):
+        raise ParameterError(f"{what} of {time}", "give seconds, or a text such as '1 ms'")
+    return seconds

@@ -160,6 +160,7 @@ def test_a_class_of_one_s_own_answers_where_it_gives_samples() -> None:
         (lambda: spikeflow.decode("spike_count", [["a"]]), "give an array of numbers"),
         (lambda: spikeflow.decode("spike_count", [[1], [1, 2]]), "rows of several lengths"),
         (lambda: spikeflow.decode("spike_count", SPIKES, dt=0), "dt of 0"),
+        (lambda: spikeflow.decode("spike_count", SPIKES, dt=float("inf")), "dt of inf"),
         (lambda: spikeflow.decode("spike_count", SPIKES, dt="1 parsec"), "parsec"),
         (lambda: spikeflow.decode("spike_count", SPIKES, dt=1e-3 / 3), "not a whole number of nanoseconds"),
         (lambda: spikeflow.decode("spike_count", SPIKES, frame="10 ms", forget={"every": "1 s"}), "it is for graphs"),

@@ -19,9 +19,11 @@ from spikeflow.kernels.models.lif_current import LifCurrent
 from spikeflow.kernels.models.lif_current_half import LifCurrentHalf
 from spikeflow.node import ALWAYS, State
 from spikeflow.nodes.blocks import FramedEncoder
-from spikeflow.nodes.held import finite
+from spikeflow.nodes.held import finite, within
 
 _NEURONS, _CURRENT = "neurons", "current"
+_MOST = 1e30
+"""A current above it could take a state out of float32, and with it the run."""
 _Flags = npt.NDArray[np.bool_]
 
 
@@ -97,12 +99,14 @@ class CurrentEncoder(FramedEncoder):
         """Encode one window.
 
         Args:
-            samples: [n] rows of `t`, `channel`, `value`, in time order; those that are not finite count as none.
+            samples: [n] rows of `t`, `channel`, `value`, in time order; those that are not finite, or above 1e30 in
+                size, count as none.
 
         Returns:
             [m] rows of `t` (starts of ticks), `neuron` (the channel) and, where spikes have one, `value`.
         """
         found = []
+        samples = within(finite(samples, self.context.counters), _MOST, self.context.counters)
         for result in self._running(samples) if self.frame is None else self._framed(samples):
             t_ns, neuron, value = result.t, result.neuron, result.value
             if not len(t_ns):
@@ -138,7 +142,7 @@ class CurrentEncoder(FramedEncoder):
             if self.begun.any():
                 yield self._step(low, end, None)
             return
-        t_ns, channel, value = columns(finite(samples, self.context.counters))
+        t_ns, channel, value = columns(samples)
         new = np.flatnonzero(~self.begun[channel]) if not self.begun.all() else ()
         if len(new):
             tick = self.context.grid.ticks(t_ns[new])

@@ -22,6 +22,15 @@ def finite(samples: pa.RecordBatch, counters: Counters) -> pa.RecordBatch:
     return build(samples.schema, t_ns[fits], channel[fits], value[fits])
 
 
+def within(samples: pa.RecordBatch, most: float, counters: Counters) -> pa.RecordBatch:
+    """The samples whose size is no more than `most`; the others are noted as out of range, and count as none."""
+    t_ns, channel, value = raw_columns(samples)
+    if value is None or (fits := np.abs(value) <= most).all():
+        return samples
+    counters.note("out of range", int(len(fits) - np.count_nonzero(fits)))
+    return build(samples.schema, t_ns[fits], channel[fits], value[fits])
+
+
 def held_values(samples: pa.RecordBatch, window: Window, grid: Grid, last: Values) -> Iterator[tuple[int, Values]]:
     """The value of every channel at every tick of a window, in parts of consecutive ticks.
 

@@ -46,6 +46,8 @@ class Invertible(Encoder):
     trusted: ClassVar[bool] = True
     rings: ClassVar[bool] = False
     """Whether a spike gives values at later ticks, too."""
+    relative: ClassVar[bool] = False
+    """Whether spikes say how far the signal has come since the encoder began, or forgot."""
 
     def outlets(self, inputs: Sequence[Stream]) -> dict[str, Stream]:
         """Spikes that know how they were made; `neurons` of them a channel."""

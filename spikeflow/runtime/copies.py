@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -36,12 +37,20 @@ class Copied(Stepper):
         inputs = tuple(stream.one for stream in context.inputs)
         outlets = {port: stream.one for port, stream in context.outlets.items()}
         self.__dict__["_nodes"] = nodes = [self.original.model_copy() for _ in range(context.copies)]
-        for node in nodes:
-            node.bind(replace(context, inputs=inputs, outlets=outlets, window=context.window))
+        for copy, node in enumerate(nodes):
+            log = partial(self._say, copy)
+            node.bind(replace(context, inputs=inputs, outlets=outlets, window=context.window, log=log))
         self.__dict__["_name"], self.__dict__["_context"] = context.name, context
         self._schemas = [stream.schema(context.grid) for stream in inputs]
         self._sent_as = [(stream, stream.schema(context.grid)) for stream in context.outlets.values()]
         self.quiet = np.zeros(len(nodes), np.int64)
+
+    def _say(self, copy: int, level: str, text: str) -> None:
+        """Put a line of a copy in the run's log, under its name."""
+        stream = next(iter(self.context.outlets.values()))
+        names = self.context.names(stream).keys
+        name = f"{stream.key} {names[copy]!r}" if copy < len(names) else f"copy {copy}"
+        self.context.log(level, f"{name}: {text}")
 
     @property
     def nodes(self) -> Sequence[Stepper]:

@@ -25,6 +25,7 @@ from spikeflow.units import format_ns
 T = TypeVar("T")
 _NEURON_BYTES = 12
 _VARIABLE_BYTES = 8
+_MOST = 2**32 - 1
 """Less than what a neuron of any model, and each of its variables, were measured to take."""
 
 
@@ -263,6 +264,10 @@ class Checker:
                 self._fault(draft, draft.place, f"{stream.name!r} has the size {stream.size}", "a size is at least 1")
         if isinstance(draft.node, Neuron):
             self._room(draft, draft.outlets)
+        widest = max(draft.outlets.values(), key=lambda stream: stream.size, default=None)
+        if widest is not None and widest.size > _MOST and not draft.faulty:
+            found = f"{widest.name!r} has the size {widest.size}"
+            self._fault(draft, draft.place, found, f"an index has 32 bits: make it {_MOST} or less")
 
     def _room(self, draft: Draft, outlets: Mapping[str, Stream]) -> None:
         """Refuse neurons whose state, of which each variable is a port, is more than this machine can hold."""

@@ -112,3 +112,22 @@ def test_another_node_begins_frames(kind: str, window: int, tmp_path: Path) -> N
     expected = [(10 + at, 0) for at in block] + [(45 + at, 0) for at in block if at < 10]
     expected += [(55 + at, 1) for at in block] + [(100 + at, 1) for at in block]
     assert list(zip(tick, table["neuron"].to_pylist(), strict=True)) == expected
+
+
+@pytest.mark.parametrize("make", ENCODERS)
+@pytest.mark.parametrize("frame", [None, "25 ms"])
+@pytest.mark.parametrize("double", [False, True])
+def test_a_current_that_no_state_could_hold_counts_as_none(make: Any, frame: str | None, double: bool) -> None:
+    values = np.full((300, 3), np.nan)
+    values[0] = 2.5
+    expected = run_node(make(frame=frame), values, grid=GRID).rows()
+    values[100] = [1e300, -1e300, 1.1e30] if double else [3e38, -3e38, 1.1e30]
+    ran = run_node(make(frame=frame), values if double else values.astype(np.float32), grid=GRID)
+    assert ran.rows() == expected
+    assert ran.counters.noted == {"out of range": 3}
+
+
+@pytest.mark.parametrize("make", ENCODERS)
+@pytest.mark.parametrize("value", [1e30, -1e30])
+def test_the_largest_current_is_stood_for_long(make: Any, value: float) -> None:
+    assert run_node(make(), np.full((2000, 1), value)).report.exit_code == 0

@@ -313,3 +313,15 @@ def test_sinks_see_every_copy_and_files_say_how_many_there_are(tmp_path: Path) -
         table = pa.ipc.open_file(opened).read_all()
     assert set(table["channel"].to_pylist()) == set(range(6))
     assert (table.schema.metadata[b"copies"], table.schema.metadata[b"shape"]) == (b"3", b"3,2")
+
+
+def test_what_a_copy_has_to_say_is_said_under_its_name() -> None:
+    nodes = {
+        "machines": {"source": "synthetic", "signal": "sine", "channels": 2, "copies": 2, "replicate": "machine",
+                     "length": "20 ms"},
+        "best": {"decoder": "argmax", "input": "machines", "labels": ["left", "right"]},
+    }  # fmt: skip
+    said: list[str] = []
+    graph = spikeflow.load({"seed": 1, "nodes": nodes})
+    spikeflow.run_blocking(graph, log=lambda node, level, text: said.append(text))
+    assert [text.partition(":")[0] for text in said] == ["machine '0'", "machine '1'"]

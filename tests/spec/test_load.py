@@ -393,3 +393,11 @@ def test_a_graph_of_ten_nodes_is_checked_in_a_tenth_of_a_second(tmp_path: Path) 
         assert len(graph(tmp_path, text).nodes) == 10
         times.append(time.perf_counter() - start)
     assert min(times) < 0.1
+
+
+def test_a_stream_whose_neurons_32_bits_do_not_count_is_refused(tmp_path: Path) -> None:
+    one_hot = "{encoder: one_hot, input: sensor, classes: 10000000000}"
+    text = f"{HEAD}nodes:\n  sensor: {{source: 'tests.spec.helpers:Sensor', channels: 1}}\n  labels: {one_hot}\n"
+    (tmp_path / "touch.yaml").write_text(text)
+    (said,) = errors(tmp_path / "touch.yaml")
+    assert "node \"labels\": 'labels' has the size 10000000000 — an index has 32 bits" in said

@@ -13,6 +13,7 @@ from spikeflow.errors import ParameterError, Problem
 from spikeflow.events import Grid, Stream, columns, empty, sample_batch
 from spikeflow.node import Decoder, Encoder
 from spikeflow.nodes.inverse import Arrived, Invertible
+from spikeflow.units import format_ns
 
 _SAID = "{encoder: level_crossing, threshold: 0.05}"
 
@@ -33,13 +34,23 @@ def _encoder(given: Any, info: ValidationInfo) -> Any:
     return cls.model_validate({key: value for key, value in given.items() if key != "encoder"}, context=info.context)
 
 
+def _same(encoder: Encoder) -> str:
+    """What to write beside a node that is to forget when the encoder does."""
+    assert encoder.forget is not None
+    every, on = encoder.forget.every, encoder.forget.on
+    return f"write forget: {{on: {on}}}" if every is None else f"write forget: {{every: {format_ns(every)}}}"
+
+
 class Reconstruct(Decoder):
     """The samples that the spikes of a closed-loop encoder stand for: one for each channel and tick with spikes.
 
     What its input comes from says how, so that nothing need be said where the encoder is in the same graph. Spikes of
     a recording, or from elsewhere, need `of`: the encoder, with the fields that it had. Each encoder says how near its
     reconstruction is; most know changes only, and begin at its `initial`, or at `first` where that is said, else at 0.
-    A value holds until the channel's next one: `resample` gives it at every tick.
+    Behind an encoder that forgets, whose spikes say how far the signal has come since, it has to forget with it.
+    A value holds until the channel's next one: `resample` gives it at every tick. In float32 a value is rounded, which
+    more than 2^20 thresholds from zero is no longer little beside a threshold: `precision: float64` keeps what the
+    encoder says.
     """
 
     trusted: ClassVar[bool] = True
@@ -69,6 +80,8 @@ class Reconstruct(Decoder):
         elif encoder is None:
             yield Problem(("inputs", 0), f"{stream.name!r} does not tell its encoder", f"write 'of: {_SAID}'")
         else:
+            if self.of is None and encoder.relative and encoder.forget not in (None, self.forget):
+                yield Problem((), f"{stream.name!r} begins anew where it forgets, and its values go on", _same(encoder))
             if stream.size % encoder.neurons:
                 found = f"{stream.name!r} has {stream.size} neurons, and the encoder {encoder.neurons} a channel"
                 yield Problem(("inputs", 0), found, "name the encoder that made these spikes")

@@ -17,6 +17,7 @@ class ConstantCurrentLif(LifCurrentEncoder):
 
     dv/dt = (v_leak - v + x) / tau_mem;  where v > v_th: a spike, v = v_reset. v starts at 0 with the first sample of
     the channel, which is silent before it; with `frame`, at the start of each frame.
+    Samples that are not finite, or above 1e30 in size, count as no samples.
     Source: Norse 1.1, constant_current_lif_encode, where v starts at 0 and not at v_leak; jaxsnn 0.3, the function of
     the same name.
     """

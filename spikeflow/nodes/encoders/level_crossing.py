@@ -12,7 +12,7 @@ from pydantic import Field
 from spikeflow.errors import Problem
 from spikeflow.events import Grid, Stream, Values, empty, sort, spike_batch
 from spikeflow.node import ALWAYS, State
-from spikeflow.nodes.folds import countable, exact_counts, finite_samples, follow, starts_of_ticks
+from spikeflow.nodes.folds import MOST_STEPS, countable, exact_counts, finite_samples, follow, starts_of_ticks
 from spikeflow.nodes.held import previous_values
 from spikeflow.nodes.inverse import Arrived, Invertible, Rebuilt, running_sums
 
@@ -25,12 +25,14 @@ class LevelCrossing(Invertible):
     crossed h / 2 above it on the way up and h / 2 below it on the way down. Samples that are not finite, or more than
     2^40 levels away from zero, count as no samples. A count above 2^24, which float32 may not hold, takes two
     spikes that add up to it.
-    `reconstruct` gives the middle between two levels, which is within (threshold + hysteresis) / 2 of the sample.
+    `reconstruct` gives the middle between two levels, which is within (threshold + hysteresis) / 2 of the sample; with
+    `counts: false` only as long as the signal crosses no more than one level from sample to sample.
     Source: Miskowicz, "Send-on-delta concept: an event-based data reporting strategy", Sensors 2006, as the sampling
     of level crossings, here with several levels at once.
     """
 
     elementwise: ClassVar[bool] = True
+    relative: ClassVar[bool] = True
 
     threshold: float = Field(
         gt=0, allow_inf_nan=False, description="the distance between two levels, in units of the samples"
@@ -62,7 +64,10 @@ class LevelCrossing(Invertible):
         return self.counts or self.polarity == "signed"
 
     def check(self, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
-        """A hysteresis in which levels overlap."""
+        """A hysteresis in which levels overlap; a beginning from which levels cannot be counted."""
+        if self.initial is not None and not abs(self.initial) / self.threshold <= MOST_STEPS:
+            found = f"initial is {self.initial:g}, more than 2^40 levels away from zero"
+            yield Problem(("initial",), found, "write one that is nearer, or a larger threshold")
         if self.hysteresis > self.threshold:
             found = f"hysteresis is {self.hysteresis:g}, more than the threshold, {self.threshold:g}"
             yield Problem(("hysteresis",), found, f"write {self.threshold:g} or less")

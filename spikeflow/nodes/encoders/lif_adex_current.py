@@ -18,6 +18,7 @@ class LifAdexCurrent(CurrentEncoder):
     da/dt = (adaptation_current (v - v_leak) - a) / tau_ada;
     where v > v_th: a spike, v = v_reset, a = a + adaptation_spike.
     v starts at v_leak with the first sample of the channel, which is silent before it; with `frame`, with each frame.
+    Samples that are not finite, or above 1e30 in size, count as no samples.
     Source: Norse 1.1, lif_adex_current_encoder, with the adaptation of its lif_adex_step. As released it is
     a = (adaptation_current (v - v_leak) - a) / tau_ada, without dt and after the reset, which grows without bound where
     tau_ada is below 1 s: `compatibility: norse`.

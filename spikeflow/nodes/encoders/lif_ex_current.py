@@ -16,6 +16,7 @@ class LifExCurrent(CurrentEncoder):
 
     dv/dt = (v_leak - v + delta_T exp((v - v_th) / delta_T) + x) / tau_mem;  where v > v_th: a spike, v = v_reset.
     v starts at v_leak with the first sample of the channel, which is silent before it; with `frame`, with each frame.
+    Samples that are not finite, or above 1e30 in size, count as no samples.
     Source: Norse 1.1, lif_ex_current_encoder.
     """
 

@@ -18,8 +18,8 @@ class SendOnDelta(Invertible):
     """A graded spike, whose value is the sample, whenever a channel is `threshold` or more from its last spike.
 
     |x - x_sent| >= threshold:  a spike with the value x,  x_sent = x. The first sample of a channel is sent. Samples
-    that are not finite count as no samples; so do float64 samples that are too large for float32, in which they are
-    sent. `reconstruct` gives the values themselves.
+    that are not finite count as no samples; so do float64 samples that float32, in which they are sent, would put a
+    threshold or more away. `reconstruct` gives the values as they were sent.
     Source: Miskowicz, "Send-on-delta concept: an event-based data reporting strategy", Sensors 2006.
     """
 
@@ -45,7 +45,7 @@ class SendOnDelta(Invertible):
         t_ns, channel, value = finite_samples(self, samples)
         with np.errstate(over="ignore"):
             single = value.astype(np.float32)
-        fits = np.isfinite(single)
+            fits = np.abs(single.astype(np.float64) - value) < self.threshold  # not where it overflows, too
         if not fits.all():
             self.context.counters.note("out of range", int((~fits).sum()))
             t_ns, channel, value, single = t_ns[fits], channel[fits], value[fits], single[fits]

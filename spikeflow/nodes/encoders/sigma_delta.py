@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import pyarrow as pa
 from pydantic import Field
@@ -21,6 +23,8 @@ class SigmaDelta(Invertible):
     `reconstruct` gives what was sent, which is less than one threshold from the sample.
     Source: O'Connor and Welling, "Sigma delta quantized networks", ICLR 2017; Lava's sigma-delta layers.
     """
+
+    relative: ClassVar[bool] = True
 
     threshold: float = Field(
         gt=0, allow_inf_nan=False, description="the quantum of the differences, in units of the samples"

@@ -12,6 +12,7 @@ class SpikeLatencyLif(LifCurrentEncoder):
 
     dv/dt = (v_leak - v + x) / tau_mem;  the first time that v > v_th: a spike, and silence. v starts at 0 with the
     first sample of the channel; with `frame`, at the start of each frame, which has a first spike of its own.
+    Samples that are not finite, or above 1e30 in size, count as no samples.
     Source: Norse 1.1, spike_latency_lif_encode.
     """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +26,8 @@ class StepForward(Invertible):
     Source: Kasabov et al., "Evolving spatio-temporal data machines based on the NeuCube neuromorphic framework",
     Neural Networks 2016; Petro et al., "Selection and optimization of temporal spike encoding methods", 2020.
     """
+
+    relative: ClassVar[bool] = True
 
     threshold: float = Field(gt=0, allow_inf_nan=False, description="one step, in units of the samples")
     steps: Literal["one", "all"] = Field("one", description="one step a sample at most, or as many as it takes")

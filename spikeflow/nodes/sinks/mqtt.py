@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import islice
 from string import Formatter
 from typing import ClassVar, Literal
+from unicodedata import category
 
 import aiomqtt
 import numpy as np
@@ -27,6 +28,8 @@ _PLACES = ("name", "stream", "channel")
 _AT_ONCE = 500
 """Messages that wait for the broker together. Of few in a row a broker holds the last receipt back for 40 ms; of many
 the library counts at each how many wait."""
+_LONGEST = 65_535  # bytes of a topic
+_NAMED_AT_MOST = 100
 
 
 class Mqtt(Connected, Sink):
@@ -41,7 +44,8 @@ class Mqtt(Connected, Sink):
 
     Downstream of a source with `replicate: machine`, `{machine}` in the topic gives each machine a topic of its own,
     with the channels or neurons as they count within one machine. Events of copies that no machine has come for yet,
-    as of a population that fires by itself, are dropped and counted as `unnamed`.
+    as of a population that fires by itself, are dropped and counted as `unnamed`. So are, as `topic`, those of machines
+    whose names leave no topic that brokers take: one that is empty or too long, or holds a wildcard or control sign.
     """
 
     opens: ClassVar[bool] = True
@@ -62,10 +66,14 @@ class Mqtt(Connected, Sink):
         """A topic that cannot be published to."""
         yield from self.address_problems()
         try:
-            places = self._places()
+            parts = list(Formatter().parse(self.topic))
         except ValueError:
             yield Problem(("topic",), f"{self.topic!r} has a brace without its other half", "write {stream}")
             return
+        places = self._places()
+        for _, place, form, conversion in parts:
+            if form or conversion:
+                yield Problem(("topic",), f"{{{place}}} has a format in {self.topic!r}", f"write {{{place}}} alone")
         keys = {stream.key: stream for stream in inputs if stream.key}
         for place in sorted(places):
             without = [stream for stream in inputs if stream.key != place]
@@ -84,7 +92,7 @@ class Mqtt(Connected, Sink):
                 yield replace(problem, path=("payload", *problem.path))
             if self.each == "change" and stream.kind == "spikes" and not stream.valued:
                 yield Problem(("each",), f"the spikes of {stream.name!r} have no value that changes", "each: event")
-        if not self.topic or any(sign in self.topic for sign in "+#\0"):
+        if unfit("".join(text + "x" * (place is not None) for text, place, _, _ in parts)):
             hint = "a topic without + and #; they are for listening"
             yield Problem(("topic",), f"nothing can be published to {self.topic!r}", hint)
 
@@ -95,29 +103,50 @@ class Mqtt(Connected, Sink):
         """Nothing has been published."""
         self.last = {stream.name: np.full(stream.size, np.nan) for stream in self.context.inputs}
         """[size] what each channel was last published with, for `each: change`."""
-        self._writers: dict[tuple[str, str], Messages] = {}
+        self._writers: dict[tuple[str, str | None], Messages] = {}
+        self._unfit: dict[tuple[str, str], str | None] = {}
 
     def _messages(self, batch: Batch, stream: Stream) -> Iterator[Message]:
         """The messages that the events of a window make."""
         context = self.context
         if stream.key not in self._places():
-            yield from self._writer(stream, "", 0).of(batch)
+            yield from self._writer(stream, None, 0).of(batch)
             return
         names = context.names(stream).keys
         parts, unnamed = named_parts(batch, stream, stream.one.schema(context.grid), names)
         if unnamed:
-            context.counters.processed -= unnamed  # they will be counted with their batch
-            context.counters.drop("unnamed", unnamed)
+            self._drop("unnamed", unnamed)
         for name, part in parts.items():
-            yield from self._writer(stream, name, names.index(name)).of(part)
+            if self._fits(stream, name):
+                yield from self._writer(stream, name, names.index(name)).of(part)
+            else:
+                self._drop("topic", part.count)
 
-    def _writer(self, stream: Stream, name: str, copy: int) -> Messages:
+    def _drop(self, reason: str, count: int) -> None:
+        self.context.counters.processed -= count  # they will be counted with their batch
+        self.context.counters.drop(reason, count)
+
+    def _fits(self, stream: Stream, name: str) -> bool:
+        """Whether brokers take messages under the topics of the copy with a name; says once where they do not."""
+        if (stream.name, name) not in self._unfit:
+            longest = self.topic.format(**self._known(stream, name), channel=stream.one.size)
+            self._unfit[stream.name, name] = why = unfit(longest)
+            if why and sum(map(bool, self._unfit.values())) <= _NAMED_AT_MOST:
+                said = f"nothing can be published for the {stream.key} {name[:40]!r}: the topic {why}"
+                self.context.log("warning", said)
+        return self._unfit[stream.name, name] is None
+
+    def _known(self, stream: Stream, name: str | None) -> dict[str, str]:
+        """What stands in a topic for the placeholders that are the same for all channels."""
+        return {"stream": stream.name, "name": self.context.graph} | ({} if name is None else {stream.key: name})
+
+    def _writer(self, stream: Stream, name: str | None, copy: int) -> Messages:
         """What makes messages of a stream, or of the copy with a name, where each has topics of its own."""
         found = self._writers.get((stream.name, name))
         if found is not None:
             return found
         context, told = self.context, set[str]()
-        known = {"stream": stream.name, "name": context.graph} | ({stream.key: name} if name else {})
+        known = self._known(stream, name)
 
         def reject(reason: str, count: int, detail: str) -> None:
             context.counters.processed -= count  # they will be counted with their batch
@@ -127,7 +156,7 @@ class Mqtt(Connected, Sink):
                 context.log("warning", f"{stream.name}: {reason}: {detail}")
 
         last = self.last[stream.name]
-        of = stream.one if name else stream
+        of = stream if name is None else stream.one
         found = self._writers[stream.name, name] = Messages(
             replace(of, name=stream.name),
             self.payload,
@@ -177,3 +206,22 @@ class Mqtt(Connected, Sink):
         finally:
             for task in taking:
                 task.cancel()
+
+
+def unfit(topic: str) -> str | None:
+    """Why brokers do not take messages under a topic; many close the connection on one, again and again."""
+    if not topic:
+        return "is empty"
+    if any(sign in topic for sign in "+#"):
+        return "holds a wildcard"
+    if not topic.isprintable() and any(_forbidden(sign) for sign in topic):
+        return "holds a sign that is no text"
+    if len(topic) > _LONGEST // 4 and len(topic.encode()) > _LONGEST:
+        return f"is longer than {_LONGEST} bytes"
+    return None
+
+
+def _forbidden(sign: str) -> bool:
+    """Whether a sign is a control character, half of one, or none at all."""
+    code = ord(sign)
+    return category(sign) in ("Cc", "Cs") or code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF

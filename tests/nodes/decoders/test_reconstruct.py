@@ -13,7 +13,7 @@ import pytest
 import spikeflow
 from spikeflow.catalog import kinds, node_class
 from spikeflow.errors import GraphError, ParameterError
-from spikeflow.events import Grid, Stream, spike_batch
+from spikeflow.events import Grid, Stream, columns, spike_batch
 from spikeflow.nodes.decoders.reconstruct import Reconstruct
 from spikeflow.nodes.encoders.level_crossing import LevelCrossing
 from spikeflow.nodes.encoders.send_on_delta import SendOnDelta
@@ -122,3 +122,41 @@ def test_spikes_of_unknown_origin_need_their_encoder() -> None:
     assert run_node(Reconstruct.model_validate({"of": {"encoder": SigmaDelta, "threshold": 0.5}}), record).rows() == [
         (0, 0, 0.5)
     ]
+
+
+FORGETFUL = """
+spikeflow: 1
+nodes:
+  wave: {source: synthetic, signal: sine, frequency: 3 Hz, rate: 1 kHz, length: 600 ms}
+  edges: {encoder: ENCODER, input: wave, threshold: 50e-3, forget: {every: 70 ms}}
+  rebuilt: {decoder: reconstruct, input: edges, precision: float64FORGET}
+  tape: {sink: file, input: [wave, rebuilt], path: tape}
+"""
+
+
+@pytest.mark.parametrize("kind", ["level_crossing, initial: 0", "step_forward, steps: all, initial: 0", "sigma_delta"])
+def test_it_forgets_with_an_encoder_that_begins_anew(kind: str, tmp_path: Path) -> None:
+    path, text = tmp_path / "graph.yaml", FORGETFUL.replace("ENCODER", kind)
+    path.write_text(text.replace("FORGET", ""))
+    with pytest.raises(GraphError) as error:
+        spikeflow.load(path)
+    said = "node \"rebuilt\": 'edges' begins anew where it forgets, and its values go on — write forget: {every: 70 ms}"
+    assert said in str(error.value)
+    path.write_text(text.replace("FORGET", ", forget: {every: 70 ms}"))
+    assert spikeflow.run_blocking(path).exit_code == 0
+    wave, rebuilt = (
+        {int(t): value for t, _, value in zip(*columns(taped(tmp_path, name)), strict=True)}
+        for name in ("wave", "rebuilt")
+    )
+    assert len(rebuilt) > 100
+    assert all(abs(value - wave[t]) <= 0.0501 for t, value in rebuilt.items())
+
+
+def taped(folder: Path, name: str) -> pa.RecordBatch:
+    [batch] = pa.ipc.open_file(folder / "tape" / f"{name}.arrow").read_all().combine_chunks().to_batches()
+    return batch
+
+
+def test_an_encoder_that_sends_values_may_forget_alone(tmp_path: Path) -> None:
+    (tmp_path / "graph.yaml").write_text(FORGETFUL.replace("ENCODER", "send_on_delta").replace("FORGET", ""))
+    assert spikeflow.run_blocking(tmp_path / "graph.yaml").exit_code == 0

@@ -105,6 +105,13 @@ def test_hysteresis_up_to_the_threshold_is_accepted() -> None:
     assert not list(LevelCrossing(threshold=1.0, hysteresis=1.0).check([ONE], GRID))
 
 
+def test_an_initial_value_from_which_levels_cannot_be_counted_is_refused() -> None:
+    [problem] = LevelCrossing(threshold=0.1, initial=1e308).check([ONE], GRID)
+    assert problem.found == "initial is 1e+308, more than 2^40 levels away from zero"
+    assert list(LevelCrossing(threshold=1e-300, initial=1e308).check([ONE], GRID))  # whose ratio is infinite
+    assert not list(LevelCrossing(threshold=1.0, initial=2.0**40).check([ONE], GRID))
+
+
 def test_an_initial_value_lets_the_first_sample_spike() -> None:
     assert rows([-2.5, 0.5], threshold=1.0, initial=0.0) == [(0, 0, -3.0), (1, 0, 3.0)]
 

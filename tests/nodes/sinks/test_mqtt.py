@@ -348,3 +348,28 @@ def test_a_key_in_the_topic_is_one_that_all_inputs_have() -> None:
 
 def test_the_sink_keeps_the_rules_of_sinks(mosquitto: Mosquitto) -> None:
     check_node(lambda: Mqtt(url=mosquitto.url, topic="spikeflow/rules"), clock=WallClock, ticks=130)
+
+
+@pytest.mark.parametrize("name", ["", "a+", "#", "a\0b", "a\x07", "\ud800", "\ufffe", "\ufdd0", "long" * 16_384])
+async def test_a_machine_whose_name_no_broker_takes_does_not_stop_the_others(mosquitto: Mosquitto, name: str) -> None:
+    schema, [window] = FLEET.schema(GRID), [batch.window for batch in batches(FLEET, [None])]
+    record = sample_batch([window.start_ns] * 3, [0, 3, 4], np.arange(3, dtype=np.float32))
+    async with aiomqtt.Client(mosquitto.host, mosquitto.port) as reader:
+        await reader.subscribe("saw", 1)
+        inlet = GivingInlet([FLEET], [Batch.of(window, schema, record)])
+        sink = LiveSink(inlet, [name, "saw"], url=mosquitto.url, topic="{machine}")
+        await sink.task
+        message = await anext(aiter(reader.messages))
+    assert isinstance(message.payload, bytes)
+    assert json.loads(message.payload)["value"] == [1.0, 2.0]
+    assert sink.context.counters.noted == {"messages": 1}
+    assert sink.context.counters.dropped == {"topic": 1}
+    [(level, text)] = sink.log.lines
+    assert level == "warning" and "nothing can be published for the machine" in text
+
+
+@pytest.mark.parametrize(
+    "topic", ["p/{machine!r}", "p/{machine:d}", "p/{machine:{stream}}", "p/{stream!x}", "p\x07", ""]
+)
+def test_a_topic_that_could_not_be_made_or_published_to_is_refused(topic: str) -> None:
+    assert list(Mqtt(url="embedded", topic=topic).check([FLEET], GRID))
