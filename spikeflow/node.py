@@ -280,6 +280,14 @@ class Source(Node):
         """Push events into the outlet as they come; returning ends the source."""
 
 
+class Rejecting(BaseModel):
+    """The field of a source that can pass on what it could not read."""
+
+    rejects: str | None = Field(
+        None, description="a sink, such as `rejects`, that keeps what cannot be read; it is counted in any case"
+    )
+
+
 class Stepper(Node):
     """A node that turns one window of its inputs into one window of its outlets."""
 
@@ -415,6 +423,8 @@ class Sink(Node):
 
     role: ClassVar[str] = "sink"
     takes: ClassVar[tuple[Kind, ...]] = ("spikes", "samples")
+    collects: ClassVar[bool] = False
+    """Whether it takes, in place of inputs, what sources that name it in `rejects` could not read."""
     hears_silence: ClassVar[bool] = True
     """Whether windows without events mean anything to it; where they do not, one with a single input gets none."""
 
@@ -442,6 +452,7 @@ __all__ = [
     "Neuron",
     "Node",
     "Outlet",
+    "Rejecting",
     "Sink",
     "Source",
     "State",

@@ -38,8 +38,15 @@ class Slow(Sink):
 GRAPH = """
 spikeflow: 1
 nodes:
-  sensor: {{source: mqtt, url: {url}, topic: flood, channels: 1, qos: 1, inflight: {inflight}, buffer: 2000,
-            client_id: me}}
+  sensor:
+    source: mqtt
+    url: {url}
+    topic: flood
+    channels: 1
+    qos: 1
+    inflight: {inflight}
+    buffer: 2000
+    client_id: me
   relay: {{encoder: scale, input: sensor}}
   slow: {{sink: "slow:Slow", input: relay, seconds: {seconds}}}
 """

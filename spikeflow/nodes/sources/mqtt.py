@@ -14,7 +14,7 @@ from pydantic import Field, field_validator
 
 from spikeflow.errors import ParameterError, PayloadError, Problem, nearest
 from spikeflow.events import Grid, Kind, Stream
-from spikeflow.node import ChannelMap, Outlet, Source
+from spikeflow.node import ChannelMap, Outlet, Rejecting, Source
 from spikeflow.nodes.mqtt_client import Connected, Topic
 from spikeflow.nodes.mqtt_properties import user_properties
 from spikeflow.nodes.mqtt_reader import Message
@@ -33,7 +33,7 @@ _STRETCH = 100
 _MINUTE_NS = 60_000_000_000
 
 
-class Mqtt(Connected, Source):
+class Mqtt(Connected, Rejecting, Source):
     """The numbers in the messages of a topic, one event each.
 
     Levels written as `{name}` make keys, and so do the names in an object of numbers; a key gets the next channel that
@@ -196,6 +196,7 @@ class _Taker:
         self._one_by_one = self._by_payload and node.follows
         self._limit, self._is_known = node.most_unacknowledged, node.inflight is not None or node.protocol == "5"
         self._window_ns = node.context.grid.window_ns
+        self._collect = node.context.collect
         self._named: set[str] = set()
         self._keys: dict[str, tuple[str, str | None]] = {}
         self._said_ns: int | None = None
@@ -353,6 +354,8 @@ class _Taker:
 
     def _reject(self, message: Message, reason: str, detail: str, count: int = 1) -> None:
         self._outlet.reject(reason, count, detail)
+        if self._collect is not None:
+            self._collect(reason, message.topic, self._clock.now_ns(), message.payload)
 
     def _channel(self, key: str, element: Element) -> int | None:
         """The channel of an element under a topic's key; None where there is none left."""
