@@ -21,6 +21,10 @@ _AT_ONCE = 1000
 """Messages that a flood publishes before it waits for answers."""
 
 
+FAST = ["autosave_on_changes false", "autosave_interval 0"]
+"""Settings of a broker that does not write its store at every message."""
+
+
 class Mosquitto:
     """One broker on loopback that keeps its sessions in a folder.
 

@@ -63,13 +63,12 @@ class Rejects(Sink):
             file: Any = pa.OSFile(str(path), "wb")
         except OSError as error:
             raise ConnectError(f"{shown(path)} cannot be written: {error.strerror or error}") from None
-        most, written, counters = self.megabytes * 1e6, 0, self.context.counters
+        most, counters = self.megabytes * 1e6, self.context.counters
         with file, pa.ipc.new_stream(file, REJECTS) as writer:
             inlet.opened()
             async for rows in inlet:
-                if written > most:
+                if file.tell() > most:
                     counters.processed -= rows.num_rows  # each is counted as processed when the next ones are asked for
                     counters.drop("full", rows.num_rows)
                     continue
-                written += rows.nbytes
                 await asyncio.to_thread(writer.write_batch, rows)

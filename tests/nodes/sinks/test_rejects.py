@@ -16,7 +16,7 @@ from spikeflow.context import Counters
 from spikeflow.errors import GraphError
 from spikeflow.events import REJECTS
 from spikeflow.runtime.collecting import CollectingInlet
-from tests.brokers import Mosquitto, flood, mosquitto
+from tests.brokers import FAST, Mosquitto, flood, mosquitto, running_mosquitto
 from tests.commands import Running
 
 __all__ = ["mosquitto"]
@@ -76,10 +76,12 @@ async def test_garbage_goes_to_the_sink_with_its_reason_its_topic_and_its_bytes(
 
 
 async def test_a_flood_of_garbage_neither_loses_good_messages_nor_grows_the_file_for_ever(
-    mosquitto: Mosquitto, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
     flooded = [b"%d" % k if k % 100 == 0 else b"garbage" * 10 for k in range(20_000)]
-    report = await run(mosquitto, tmp_path, [("two", flooded)], megabytes=0.2)
+    (tmp_path / "broker").mkdir()
+    with running_mosquitto(tmp_path / "broker", settings=FAST) as broker:
+        report = await run(broker, tmp_path, [("two", flooded)], megabytes=0.2)
     source, sink = report["nodes"]["two"], report["nodes"]["bad"]
     assert (source["processed"], source["rejected"]) == (200, {"not json": 19_800})
     assert sink["accepted"] == 19_800 == sink["processed"] + sum(sink["dropped"].values())
