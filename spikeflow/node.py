@@ -176,6 +176,10 @@ class Node(BaseModel):
         """
         return None
 
+    def see_to(self) -> str | None:
+        """What is to be set on the other side, and cannot be found out by `probe`; `check --connect` says it."""
+        return None
+
     # The run.
 
     @property

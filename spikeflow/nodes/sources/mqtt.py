@@ -118,6 +118,20 @@ class Mqtt(Connected, Rejecting, Source):
             return self.inflight
         return _V5_INFLIGHT if self.protocol == "5" else _MOSQUITTO_INFLIGHT
 
+    def see_to(self) -> str | None:
+        """What the broker is to be set to, so that it neither holds the source up nor loses what it keeps for it."""
+        wanted = []
+        if self.follows and self.protocol != "5" and self.inflight is None:
+            wanted.append(
+                f"max_inflight_messages 0 with 'inflight: 0' here, or 'protocol: 5' (else {_MOSQUITTO_INFLIGHT} "
+                "messages a window are the most)"
+            )
+        if self.qos:
+            wanted.append("max_queued_messages 0 or large enough for what comes while the source is slow or away")
+        if self.qos and self.client_id is not None:
+            wanted.append("persistence true, so that what it keeps outlives it")
+        return f"see to the broker's {'; '.join(wanted)}" if wanted else None
+
     def size_out(self, inputs: Sequence[Stream]) -> int:
         """How many channels there can be."""
         return len(self.channels) if isinstance(self.channels, list) else self.channels
