@@ -40,8 +40,9 @@ class Mqtt(Connected, Rejecting, Source):
     is free, or the one that a fixed list names. Elements of an array are channels by their place; under topics with
     keys each key and element together make a channel (`pump[0]`, `pump.x`). With `replicate: machine` each value of
     `{machine}` gets the next of `copies` copies of everything downstream, with `channels` of its own; which of them the
-    other keys get is the same in all copies. After a lost connection the source comes
-    back by itself; what the broker did not keep meanwhile is lost (`client_id` and `qos: 1` make it keep).
+    other keys get is the same in all copies. After a lost connection the source comes back by itself; what the broker
+    did not keep meanwhile is lost (`client_id` and `qos: 1` make it keep). With `qos: 1`
+    or `2` a message is acknowledged when its window has gone through the graph; one that comes twice is counted.
     """
 
     gives: ClassVar[tuple[Kind, ...]] = ("samples", "spikes")
