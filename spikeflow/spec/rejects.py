@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING
 
 from spikeflow.errors import nearest
 from spikeflow.node import Rejecting, Sink
+from spikeflow.spec.draft import Draft
 from spikeflow.spec.tree import Item, Place
 
-if TYPE_CHECKING:
-    from spikeflow.spec.check import Draft
-
-Fault = Callable[["Draft", Item | Place, str, str], None]
+Fault = Callable[[Draft, Item | Place, str, str], None]
 
 
 def check_rejects(drafts: Mapping[str, Draft], fault: Fault) -> None:
