@@ -221,13 +221,22 @@ class LiveOutlet(SourceOutlet):
             # nothing downstream is slow: only open windows hold the events, so waiting would be for ever
             await self.force()
         else:
-            room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._room.append(room)
-            await room
+            await self._made_room()
+
+    async def _made_room(self) -> None:
+        """Return once a window has gone."""
+        room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._room.append(room)
+        await room
 
     async def force(self) -> None:
-        """Close the oldest window that holds events at once, whatever may still come for it."""
-        if self._pending:
+        """Close the oldest window that holds events at once, whatever may still come for it.
+
+        Where the graph is behind, windows wait to go as it is: then it returns once one has gone.
+        """
+        if self._cutting:
+            await self._made_room()
+        elif self._pending:
             self.counters.note("forced")
             await self._close_to(self.grid.time((min(self._pending) + 1) * self.grid.window_ticks))
 
