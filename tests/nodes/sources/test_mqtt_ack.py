@@ -100,6 +100,31 @@ async def test_garbage_is_acknowledged_at_once_whatever_else_waits(broker: Mosqu
         assert live.outlet.rejected == {"not json": MESSAGES}
 
 
+async def test_a_source_that_reads_nothing_for_a_while_keeps_its_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = [*FAST, "max_inflight_messages 0", "log_type all"]
+    with running_mosquitto(tmp_path, settings=settings) as broker:
+        live = holding(broker, keepalive="1 s", client_id="me")
+        full, push_all = asyncio.Event(), live.outlet.push_all
+
+        async def blocked(*events: Any) -> None:
+            await full.wait()
+            await push_all(*events)
+
+        monkeypatch.setattr(live.outlet, "push_all", blocked)
+        async with live:
+            large = [b"%d" % number + b" " * 100_000 for number in range(200)]
+            await flood(broker, "x", large, 1)
+            await asyncio.to_thread(broker.says, "Received PINGREQ from me", 4)  # of which none was answered
+            assert not live.outlet.pushed
+            full.set()
+            await live.outlet.heard(len(large))
+        assert numbers(live) == list(range(200))
+        assert live.context.counters.noted == {}
+        assert not any("lost" in text for _, text in live.log.lines)
+
+
 async def test_two_sources_do_not_stop_each_other(broker: Mosquitto) -> None:
     async with holding(broker) as slow, holding(broker) as quick:
         quick.outlet.holds = False
