@@ -80,6 +80,8 @@ class Context:
         counters: what became of the node's events.
         log: ``log(level, text)`` puts a line in the run's log.
         named: key to the names of its copies, the same ones for all nodes of the run; ask `names`.
+        collect: ``collect(reason, topic, t_ns, payload)`` hands what could not be read to the sink that `rejects`
+            names; None where there is none.
     """
 
     name: str
@@ -93,6 +95,7 @@ class Context:
     graph: str = "graph"
     counters: Counters = field(default_factory=Counters)
     log: Callable[[str, str], None] = _quiet
+    collect: Callable[[str, str, int, bytes], None] | None = None
     window: Window = field(default_factory=lambda: Window(0, 0, 0, 0))
     named: dict[str, ChannelMap] = field(default_factory=dict)
 

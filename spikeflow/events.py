@@ -23,6 +23,10 @@ SPIKES = pa.schema([("t", TIME), ("neuron", pa.uint32())])
 GRADED_SPIKES = SPIKES.append(pa.field("value", pa.float32()))
 SAMPLES = pa.schema([("t", TIME), ("channel", pa.uint32()), ("value", pa.float32())])
 SAMPLES64 = pa.schema([("t", TIME), ("channel", pa.uint32()), ("value", pa.float64())])
+REJECTS = pa.schema(
+    [("t", TIME), ("node", pa.string()), ("reason", pa.string()), ("topic", pa.string()), ("payload", pa.binary())]
+)
+"""What a source could not read: when it came, to which source, why not, where it was published, and its bytes."""
 
 _ONES = np.ones(4096, np.float32)
 _ONES.flags.writeable = False

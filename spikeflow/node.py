@@ -176,6 +176,10 @@ class Node(BaseModel):
         """
         return None
 
+    def see_to(self) -> str | None:
+        """What is to be set on the other side, and cannot be found out by `probe`; `check --connect` says it."""
+        return None
+
     # The run.
 
     @property
@@ -278,6 +282,14 @@ class Source(Node):
     @abstractmethod
     async def produce(self, outlet: Outlet) -> None:
         """Push events into the outlet as they come; returning ends the source."""
+
+
+class Rejecting(BaseModel):
+    """The field of a source that can pass on what it could not read."""
+
+    rejects: str | None = Field(
+        None, description="a sink, such as `rejects`, that keeps what cannot be read; it is counted in any case"
+    )
 
 
 class Stepper(Node):
@@ -415,6 +427,8 @@ class Sink(Node):
 
     role: ClassVar[str] = "sink"
     takes: ClassVar[tuple[Kind, ...]] = ("spikes", "samples")
+    collects: ClassVar[bool] = False
+    """Whether it takes, in place of inputs, what sources that name it in `rejects` could not read."""
     hears_silence: ClassVar[bool] = True
     """Whether windows without events mean anything to it; where they do not, one with a single input gets none."""
 
@@ -442,6 +456,7 @@ __all__ = [
     "Neuron",
     "Node",
     "Outlet",
+    "Rejecting",
     "Sink",
     "Source",
     "State",

@@ -21,6 +21,10 @@ _AT_ONCE = 1000
 """Messages that a flood publishes before it waits for answers."""
 
 
+FAST = ["autosave_on_changes false", "autosave_interval 0"]
+"""Settings of a broker that does not write its store at every message."""
+
+
 class Mosquitto:
     """One broker on loopback that keeps its sessions in a folder.
 
@@ -90,11 +94,11 @@ class Mosquitto:
                 self.log.append(line.strip())
                 self._news.notify_all()
 
-    def says(self, part: str) -> None:
-        """Return once a line of its log has `part` in it."""
+    def says(self, part: str, times: int = 1) -> None:
+        """Return once so many lines of its log have `part` in them."""
         with self._news:
-            there = self._news.wait_for(lambda: any(part in line for line in self.log), _PATIENCE_S)
-        assert there, f"waited for {part!r} in vain; what was said:\n" + "\n".join(self.log)
+            there = self._news.wait_for(lambda: sum(part in line for line in self.log) >= times, _PATIENCE_S)
+        assert there, f"waited for {part!r} in vain; what was said:\n" + "\n".join(self.log[-30:])
 
     def stop(self) -> None:
         """End it in good order: it stores what it holds."""

@@ -12,11 +12,11 @@ from typing import Any
 import aiomqtt
 import pytest
 
-from tests.brokers import Mosquitto, mosquitto
+from tests.brokers import Mosquitto, flood, mosquitto
 from tests.commands import Running, accounted
 from tests.publishing import Publisher, publishing
 from tests.test_mqtt_faults import opened, values
-from tests.witness import witnessed
+from tests.witness import Witness, witnessed
 
 __all__ = ["mosquitto"]
 
@@ -77,6 +77,14 @@ async def written(command: Running, publisher: Publisher, folder: Path) -> None:
         await asyncio.to_thread(command.shows, lambda nodes: True)
 
 
+async def quiet(command: Running, witness: Witness, broker: Mosquitto) -> None:
+    """Return once all that was published has been taken: a last message of another publisher comes after all others."""
+    last = b'{"value": -1}'
+    await flood(broker, "plant/vibration", [last], 1)
+    await witness.has(last)
+    await asyncio.to_thread(command.shows, lambda nodes: nodes["sensor"]["accepted"] >= len(witness.delivered))
+
+
 @pytest.mark.parametrize("protocol", ["3.1.1", "5"])
 async def test_a_process_killed_in_mid_stream_has_acknowledged_nothing_that_its_sink_did_not_write(
     mosquitto: Mosquitto, tmp_path: Path, protocol: str
@@ -130,6 +138,7 @@ async def test_a_connection_cut_in_the_middle_of_a_message_costs_nothing_and_wha
                 await publisher.acknowledged(30)
                 publisher.stop = True
             await written(command, publisher, tmp_path)
+            await quiet(command, witness, mosquitto)
             command.process.send_signal(signal.SIGTERM)
             assert await asyncio.to_thread(command.end) == 0
     counts = command.report["nodes"]["sensor"]
@@ -158,6 +167,7 @@ async def test_a_slow_broker_is_waited_for(mosquitto: Mosquitto, tmp_path: Path)
                 await publisher.acknowledged(100)
                 publisher.stop = True
             await written(command, publisher, tmp_path)
+            await quiet(command, witness, mosquitto)
             command.process.send_signal(signal.SIGTERM)
             assert await asyncio.to_thread(command.end) == 0
     counts = command.report["nodes"]["sensor"]

@@ -79,6 +79,8 @@ def _say_probed(path: Path, spec: GraphSpec, probed: list[Probed] | None) -> Non
             print(f"{node}: not tried; its class has no 'probe'", flush=True)
         else:
             print(f"{node}: {one.to} opened in {1e3 * one.seconds:.3g} ms", flush=True)
+            if one.see_to is not None:
+                print(f"{node}: {one.see_to}", flush=True)
 
 
 def _summary(spec: GraphSpec) -> str:

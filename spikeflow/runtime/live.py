@@ -72,6 +72,7 @@ class LiveOutlet(SourceOutlet):
         self._held = 0
         self._last_tick = -1
         self._heard: dict[int, tuple[int, int]] = {}
+        self._holder = -1
         self._limit_ns = self._reached_ns = self.grid.origin_ns
         self._cutting = False
         self._room: list[asyncio.Future[None]] = []
@@ -194,9 +195,14 @@ class LiveOutlet(SourceOutlet):
         self._last_tick = max(self._last_tick, tick)
 
     async def _keep_bounds(self, now: int) -> None:
-        if self._rules.by == "payload" and self._reached_ns - self._rules.lateness >= self._end_ns:
+        if (
+            self._rules.by == "payload"
+            and self._reached_ns - self._rules.lateness >= self._end_ns
+            and not self._is_held_back(now)
+        ):
             self._reached_ns = self._end_ns
             await self._close_to(self._watermark(now))
+            self._find_holder()
         while self._held >= self.node.buffer:
             await self._overflow()
 
@@ -215,13 +221,22 @@ class LiveOutlet(SourceOutlet):
             # nothing downstream is slow: only open windows hold the events, so waiting would be for ever
             await self.force()
         else:
-            room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._room.append(room)
-            await room
+            await self._made_room()
+
+    async def _made_room(self) -> None:
+        """Return once a window has gone."""
+        room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._room.append(room)
+        await room
 
     async def force(self) -> None:
-        """Close the oldest window that holds events at once, whatever may still come for it."""
-        if self._pending:
+        """Close the oldest window that holds events at once, whatever may still come for it.
+
+        Where the graph is behind, windows wait to go as it is: then it returns once one has gone.
+        """
+        if self._cutting:
+            await self._made_room()
+        elif self._pending:
             self.counters.note("forced")
             await self._close_to(self.grid.time((min(self._pending) + 1) * self.grid.window_ticks))
 
@@ -233,8 +248,23 @@ class LiveOutlet(SourceOutlet):
 
     def _watermark(self, now: int) -> int:
         """The instant before which no event is expected any more."""
-        heard = [t for t, at in self._heard.values() if now - at < self._rules.idle_after]
-        return (min(heard) if heard else now) - self._rules.lateness
+        idle_after = self._rules.idle_after
+        if any(now - at >= idle_after for _, at in self._heard.values()):  # of a fleet few may be there at a time
+            self._heard = {key: (t, at) for key, (t, at) in self._heard.items() if now - at < idle_after}
+        return (min(t for t, _ in self._heard.values()) if self._heard else now) - self._rules.lateness
+
+    def _is_held_back(self, now: int) -> bool:
+        """Whether the key that held the open window open when it was looked at last still does."""
+        t, at = self._heard.get(self._holder, (self._end_ns + self._rules.lateness, now))
+        return t - self._rules.lateness < self._end_ns and now - at < self._rules.idle_after
+
+    def _find_holder(self) -> None:
+        """Of the keys that are behind, the one heard last: of many that speak in turn, it is the last to speak again.
+
+        Else each event of a fleet would cost a look at all its keys.
+        """
+        limit = self._end_ns + self._rules.lateness
+        self._holder = max(((at, key) for key, (t, at) in self._heard.items() if t < limit), default=(0, -1))[1]
 
     async def advance(self, t_ns: int) -> None:
         """Hand on every window that ends at or before `t_ns` (`by: payload`)."""

@@ -24,12 +24,14 @@ class Probed:
         seconds: how long it took (s).
         to: what was opened; None where the node has no way to try it without a run, or it could not be opened.
         error: why it could not be opened.
+        see_to: what is to be set on the other side, where the node cannot find out whether it is.
     """
 
     node: str
     seconds: float
     to: str | None = None
     error: str | None = None
+    see_to: str | None = None
 
     @property
     def ok(self) -> bool | None:
@@ -64,7 +66,7 @@ async def _probed(spec: NodeSpec, context: Context, timeout: float) -> Probed | 
         error = said(found)
     if to is None and error is None and not spec.node.opens:
         return None
-    return Probed(spec.name, time.monotonic() - began, to, error)
+    return Probed(spec.name, time.monotonic() - began, to, error, spec.node.see_to() if error is None else None)
 
 
 __all__ = ["Probed", "probe"]

@@ -129,6 +129,8 @@ class SourceStage(Stage):
     outlet: SourceOutlet = field(kw_only=True)
     has_windows: ClassVar[bool] = False
     stopping: bool = False
+    leaves: list[Callable[[], None]] = field(default_factory=list)
+    """Called once when it has ended."""
     _working: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -139,6 +141,12 @@ class SourceStage(Stage):
         self.outlet.opened()
         if not await self._until_stopped(self._finish):
             await self._finish()  # once more, without waiting for the clock
+
+    def end(self) -> None:
+        """Close the outlets, and leave what takes rejects."""
+        Stage.end(self)
+        while self.leaves:
+            self.leaves.pop()()
 
     def resume(self, point: Checkpoint) -> None:
         """Go on from a checkpoint: what the source sends of the time before it is left out."""

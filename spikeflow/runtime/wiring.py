@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from spikeflow.copies import ChannelMap
 from spikeflow.events import Batch, Grid, Stream, Window
-from spikeflow.node import Clock, Context, Neuron, Node, Sink, Source, Stepper
+from spikeflow.node import Clock, Context, Neuron, Node, Rejecting, Sink, Source, Stepper
 from spikeflow.runtime.blame import blamed
 from spikeflow.runtime.channel import Channel, Fan
+from spikeflow.runtime.collecting import CollectingInlet, CollectingStage
 from spikeflow.runtime.copies import serving
 from spikeflow.runtime.live import LiveOutlet
 from spikeflow.runtime.meters import Meter
@@ -108,7 +110,19 @@ def wire(spec: GraphSpec, plan: Plan) -> Wired:
         _end_together(loop, spec, wired, plan)
     _set_depths(wired)
     _follow(spec, wired)
+    _collect(wired)
     return wired
+
+
+def _collect(wired: Wired) -> None:
+    """Let what sources cannot read go to the sinks that they name."""
+    for source in wired.sources:
+        if isinstance(source.node, Rejecting) and source.node.rejects is not None:
+            stage: Any = wired.stage_of[source.node.rejects]
+            inlet: CollectingInlet = stage.inlet
+            inlet.joined()
+            source.leaves.append(inlet.left)
+            source.contexts[0].collect = partial(inlet.offer, source.name)
 
 
 def _follow(spec: GraphSpec, wired: Wired) -> None:
@@ -226,6 +240,8 @@ def _stage(members: list[NodeSpec], wired: Wired, plan: Plan) -> Stage:
         with blamed(name):
             outlet = _source_outlet(first, contexts[0], wired.fans[members[0].name], meter, plan)
         return SourceStage(name, plan.shared, contexts, first.on_error, meter, node=first, outlet=outlet)
+    if isinstance(first, Sink) and first.collects:
+        return CollectingStage(name, plan.shared, contexts, first.on_error, meter, node=first)
     if isinstance(first, Sink):
         return SinkStage(name, plan.shared, contexts, first.on_error, meter, node=first)
     steppers = [wired.nodes[member.name] for member in members]

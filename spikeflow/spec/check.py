@@ -19,6 +19,7 @@ from spikeflow.spec.draft import Draft, Wish, copies_of, replicated
 from spikeflow.spec.loops import BadLoop, Edge, Loops, analyse
 from spikeflow.spec.model import DT_NS, WINDOW_NS
 from spikeflow.spec.phrases import locate, show
+from spikeflow.spec.rejects import check_rejects
 from spikeflow.spec.tree import Item, Place, Report
 from spikeflow.units import format_ns
 
@@ -66,6 +67,7 @@ class Checker:
             self._loop(bad)
         self._reach()
         self._unused()
+        check_rejects(self.drafts, self._fault)
         return loops, edges
 
     def _fault(self, draft: Draft, at: Item | Place, found: str, hint: str) -> None:
@@ -187,7 +189,8 @@ class Checker:
                     and sender.role != "sink"
                 ):
                     self._no_port(draft, wish, sender.outlets)
-        return draft.inputs is not None and (bool(draft.wishes) or draft.role == "source")
+        takes_none = draft.cls is not None and draft.cls.most_inputs == 0
+        return draft.inputs is not None and (bool(draft.wishes) or draft.role == "source" or takes_none)
 
     def _no_port(self, draft: Draft, wish: Wish, outlets: Mapping[str, Stream]) -> None:
         ports = [f"{wish.node}.{port}" if port else wish.node for port in outlets]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from spikeflow.node import Rejecting
 from spikeflow.spec.model import GraphSpec, Link, NodeSpec
 from spikeflow.units import format_ns
 
@@ -25,7 +26,8 @@ _RESERVED = {"end", "graph", "flowchart", "subgraph", "style", "class", "classde
 def to_mermaid(spec: GraphSpec) -> str:
     """A Mermaid flowchart: a shape and colour for each role, ports and delays on the edges, blocks as frames.
 
-    Thick edges close a loop and are late by the windows they name; dotted ones make a node forget.
+    Thick edges close a loop and are late by the windows they name; dotted ones make a node forget, or
+    carry what could not be read.
     """
     lines = ["flowchart LR"]
     framed = {block: members for block, members in spec.blocks.items() if len(members) > 1}
@@ -42,6 +44,8 @@ def to_mermaid(spec: GraphSpec) -> str:
             lines.append(
                 f"  {_id(node.forget_link.node)} -. {_text(_port(node.forget_link, 'forget'))} .-> {_id(node.name)}"
             )
+        if isinstance(node.node, Rejecting) and node.node.rejects is not None:
+            lines.append(f"  {_id(node.name)} -. {_text('rejects')} .-> {_id(node.node.rejects)}")
     used = [role for role in _COLOURS if any(node.role == role for node in spec.nodes.values())]
     lines += [f"  classDef {role} {_COLOURS[role]}" for role in used]
     return "\n".join(lines) + "\n"

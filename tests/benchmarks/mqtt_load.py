@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import sys
@@ -88,8 +89,9 @@ def blast(port: int, topic: str, qos: int, count: int, template: Path) -> None:
                 break
     print(json.dumps({"pushed": sent}), flush=True)
     connection.settimeout(60.0)
-    while connection.recv(_BLOCK):
-        pass
+    with contextlib.suppress(ConnectionResetError):  # a client that has had enough may leave answers unread
+        while connection.recv(_BLOCK):
+            pass
 
 
 def _answered(connection: socket.socket, packets: Packets, wait: bool) -> int:

@@ -44,6 +44,8 @@ class KeepingOutlet:
         self.details: list[str] = []
         self.advanced: list[int] = []
         self.is_open = asyncio.Event()
+        self.holds, self.forced = False, 0
+        self.held: list[Callable[[], None]] = []
         self._news = asyncio.Condition()
 
     def now_ns(self) -> int:
@@ -67,14 +69,24 @@ class KeepingOutlet:
         await self._tell()
 
     def when_handed_on(self, call: Callable[[], None]) -> None:
-        call()
+        if self.holds:
+            self.held.append(call)
+        else:
+            call()
 
     @property
     def awaited(self) -> int:
-        return 0
+        return len(self.held)
+
+    def hand_on(self, count: int) -> None:
+        """Say that so much has been handed on."""
+        now, self.held = self.held[:count], self.held[count:]
+        for call in now:
+            call()
 
     async def force(self) -> None:
-        pass
+        self.forced += 1
+        self.hand_on(1)
 
     async def settle(self) -> None:
         pass

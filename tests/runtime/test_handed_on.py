@@ -187,6 +187,16 @@ def test_the_oldest_window_with_events_can_be_forced() -> None:
     assert report.nodes["live"]["noted"] == {"forced": 1}
 
 
+def test_where_the_graph_is_behind_nothing_is_forced_but_the_next_window_to_go_is_waited_for() -> None:
+    script: list[tuple[float, list[Event]]] = [(1.0, [(0, 1.0, 10.0 * k)]) for k in range(70)]
+    sinks = {"late": {"sink": Late, "ms": 40.0, "input": "relay"}}
+    rules = {"by": "payload", "lateness": "1 s", "idle_after": "20 ms"}
+    when, _, report = play(script, sinks, time=rules, until=1700, forces_at=1600)
+    assert "noted" not in report.nodes["live"]
+    assert report.nodes["late"]["processed"] == 70
+    assert when[0] < 1100.0
+
+
 def test_nothing_is_forced_where_nothing_is_held() -> None:
     _, _, report = play([], forces_at=20, time={"by": "payload"})
     assert "noted" not in report.nodes["live"]

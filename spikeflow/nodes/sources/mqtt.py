@@ -14,7 +14,7 @@ from pydantic import Field, field_validator
 
 from spikeflow.errors import ParameterError, PayloadError, Problem, nearest
 from spikeflow.events import Grid, Kind, Stream
-from spikeflow.node import ChannelMap, Outlet, Source
+from spikeflow.node import ChannelMap, Outlet, Rejecting, Source
 from spikeflow.nodes.mqtt_client import Connected, Topic
 from spikeflow.nodes.mqtt_properties import user_properties
 from spikeflow.nodes.mqtt_reader import Message
@@ -33,15 +33,16 @@ _STRETCH = 100
 _MINUTE_NS = 60_000_000_000
 
 
-class Mqtt(Connected, Source):
+class Mqtt(Connected, Rejecting, Source):
     """The numbers in the messages of a topic, one event each.
 
     Levels written as `{name}` make keys, and so do the names in an object of numbers; a key gets the next channel that
     is free, or the one that a fixed list names. Elements of an array are channels by their place; under topics with
     keys each key and element together make a channel (`pump[0]`, `pump.x`). With `replicate: machine` each value of
     `{machine}` gets the next of `copies` copies of everything downstream, with `channels` of its own; which of them the
-    other keys get is the same in all copies. After a lost connection the source comes
-    back by itself; what the broker did not keep meanwhile is lost (`client_id` and `qos: 1` make it keep).
+    other keys get is the same in all copies. After a lost connection the source comes back by itself; what the broker
+    did not keep meanwhile is lost (`client_id` and `qos: 1` make it keep). With `qos: 1`
+    or `2` a message is acknowledged when its window has gone through the graph; one that comes twice is counted.
     """
 
     gives: ClassVar[tuple[Kind, ...]] = ("samples", "spikes")
@@ -117,6 +118,20 @@ class Mqtt(Connected, Source):
         if self.inflight is not None:
             return self.inflight
         return _V5_INFLIGHT if self.protocol == "5" else _MOSQUITTO_INFLIGHT
+
+    def see_to(self) -> str | None:
+        """What the broker is to be set to, so that it neither holds the source up nor loses what it keeps for it."""
+        wanted = []
+        if self.follows and self.protocol != "5" and self.inflight is None:
+            wanted.append(
+                f"max_inflight_messages 0 with 'inflight: 0' here, or 'protocol: 5' (else {_MOSQUITTO_INFLIGHT} "
+                "messages a window are the most)"
+            )
+        if self.qos:
+            wanted.append("max_queued_messages 0 or large enough for what comes while the source is slow or away")
+        if self.qos and self.client_id is not None:
+            wanted.append("persistence true, so that what it keeps outlives it")
+        return f"see to the broker's {'; '.join(wanted)}" if wanted else None
 
     def size_out(self, inputs: Sequence[Stream]) -> int:
         """How many channels there can be."""
@@ -196,6 +211,7 @@ class _Taker:
         self._one_by_one = self._by_payload and node.follows
         self._limit, self._is_known = node.most_unacknowledged, node.inflight is not None or node.protocol == "5"
         self._window_ns = node.context.grid.window_ns
+        self._collect = node.context.collect
         self._named: set[str] = set()
         self._keys: dict[str, tuple[str, str | None]] = {}
         self._said_ns: int | None = None
@@ -353,6 +369,8 @@ class _Taker:
 
     def _reject(self, message: Message, reason: str, detail: str, count: int = 1) -> None:
         self._outlet.reject(reason, count, detail)
+        if self._collect is not None:
+            self._collect(reason, message.topic, self._clock.now_ns(), message.payload)
 
     def _channel(self, key: str, element: Element) -> int | None:
         """The channel of an element under a topic's key; None where there is none left."""

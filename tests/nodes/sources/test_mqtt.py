@@ -380,3 +380,16 @@ def test_copies_need_a_name_in_the_topic_and_a_number() -> None:
 def test_channels_that_cannot_be_are_refused(channels: Any) -> None:
     with pytest.raises(ValueError, match=r"channels|twice"):
         Mqtt(url="embedded", topic="x", channels=channels)
+
+
+def test_what_a_broker_is_to_be_set_to_is_said_where_it_matters() -> None:
+    def said(**fields: Any) -> str:
+        return Mqtt.model_validate({"url": "embedded", "topic": "x", "channels": 1, **fields}).see_to() or ""
+
+    assert said() == ""
+    limited = said(qos=1)
+    assert "max_inflight_messages 0" in limited and "max_queued_messages" in limited
+    assert "persistence" not in limited
+    assert "persistence true" in said(qos=1, client_id="me")
+    for fields in ({"inflight": 100}, {"protocol": 5}, {"ack": "arrival"}):
+        assert "max_inflight_messages" not in said(qos=1, **fields)
