@@ -224,7 +224,6 @@ __device__ void step_window(const Net &net, Shared &shared) {
         drop_read(net);
     }
     copy_cursors(net, false);
-    __syncthreads();  // T: the cursors are set
     unsigned long long lost = none;
     integer tick = table[H_TICK], full;
     for (;; tick++) {

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pydantic import Field, create_model
 
 from spikeflow.errors import ParameterError, Problem, nearest
-from spikeflow.events import Batch, Grid, Indices, Stream, Times, Values, Window
+from spikeflow.events import Away, Batch, Grid, Indices, Stream, Times, Values, Window
 from spikeflow.kernels import Columns, Events, Group, Network, NeuronModel, Projection, Synapses, Train
 from spikeflow.kernels.about import about
 from spikeflow.kernels.learning import COPIES
@@ -326,18 +326,21 @@ class Stepped:
         """One batch for each outlet of each member, from one batch of each input from outside."""
         if self._forgot:
             self._forgot = {name: window.start_ns if at is None else at for name, at in self._forgot.items()}
-        given: dict[str, Columns] = {}
+        given: dict[str, Columns | Away] = {}
         for (train, shift_ns, member), batch in zip(self._arrivals, arriving, strict=True):
             if batch.count:
-                given[train] = batch.arrays
+                given[train] = batch.columns
                 if shift_ns:
                     given[train] = self._late(*batch.arrays, shift_ns, self._forgot.get(member))
         results = self._network.step(window.first_tick, window.ticks, given)
         found = []
         for name, port, schema in self._outlets:
-            t_ns, neuron, recorded, value = results[name]
+            t_ns, neuron, recorded, value, away = results[name]
             if port:
                 t_ns, neuron, value = recorded[port]
+            elif away is not None:
+                found.append(Batch.away(window, schema, away))
+                continue
             found.append(Batch(window, schema, t_ns, neuron, value))
         return found
 
