@@ -100,9 +100,11 @@ class Network(Laid):
         for name, first, last, base, values in self._outputs:
             start, end = table[first], table[last]
             if start == end:
-                results[name] = _new(Result, (NO_TIMES, NO_INDICES, {}, NO_VALUES if values else None))
+                results[name] = _new(Result, (NO_TIMES, NO_INDICES, {}, NO_VALUES if values else None, None))
             elif self._device is not None:
-                results[name] = self._taken(table[base] + start, table[base] + end, table[values] + start if values else -1)
+                results[name] = self._taken(
+                    table[base] + start, table[base] + end, table[values] + start if values else -1
+                )
             else:
                 value = None
                 if values:
@@ -111,7 +113,9 @@ class Network(Laid):
                 offset = table[base]
                 start += offset
                 end += offset
-                results[name] = _new(Result, (self._time[start:end].copy(), self._index[start:end].copy(), {}, value))
+                results[name] = _new(
+                    Result, (self._time[start:end].copy(), self._index[start:end].copy(), {}, value, None)
+                )
         if self._records or learned:
             self._collect(first_tick, stop, results)
             for group, key, events in learned:

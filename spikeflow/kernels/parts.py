@@ -94,7 +94,6 @@ Run: TypeAlias = Callable[..., None]
 """A prepared backend: takes the arrays of `Arrays` in order and works until `H_STOP`, or sets `H_STATUS`."""
 
 
-
 class Away(Protocol):
     """Events of one window that are not in the host's memory."""
 

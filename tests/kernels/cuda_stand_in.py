@@ -39,7 +39,8 @@ class Counts:
 
     def clear(self) -> None:
         """Look anew."""
-        self.launches.clear(), self.up.clear(), self.down.clear()
+        for done in (self.launches, self.up, self.down):
+            done.clear()
 
 
 class StandIn:
@@ -210,7 +211,8 @@ class Event:
     """`cupy.cuda.Event`."""
 
     def __init__(self, of: StandIn) -> None:
-        self._of, self._stream = of, None
+        self._of = of
+        self._stream: Stream | None = None
 
     def record(self, stream: Stream) -> None:
         """Happen once all that was given to the stream is done."""
@@ -283,7 +285,7 @@ class Function:
 
 @contextlib.contextmanager
 def stand_in(devices: int = 1, memory: int = 1 << 40, most_threads: int = 1024) -> Iterator[StandIn]:
-    """Puts the stand-in where CuPy is looked for; populations of more than `most_threads` neurons get several blocks."""
+    """Puts the stand-in where CuPy is looked for; more than `most_threads` neurons get several blocks."""
     made = StandIn(devices, memory)
     with pytest.MonkeyPatch.context() as patch:
         for name, module in made.modules().items():

