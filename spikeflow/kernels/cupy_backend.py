@@ -89,9 +89,10 @@ class OnDevice(Resident):
         self.number, self._device = number, cupy.cuda.Device(number)
         self._there: dict[str, Any] = {}
         self._head = int(arrays.table[CODES["H_LEARNING"]])
+        self._used, self._full = 0, list[Any]()
         with self._device:
             self._stream = cupy.cuda.Stream(non_blocking=True)
-            self._words = _pinned(cupy, self._head)
+            self._words, self._stage = _pinned(cupy, self._head), _pinned(cupy, 4096)
             self.blocks, self.threads = self._grid()
             own = spread(arrays.table, self.blocks)
             for name, array in (("plan", own.plan), ("work", own.work), ("fired", own.fired)):
@@ -119,6 +120,8 @@ class OnDevice(Resident):
             table[: self._head].get(stream=self._stream, out=self._words, blocking=False)
             self._stream.synchronize()
             self._arrays.table[: self._head] = self._words
+        self._used = 0
+        self._full.clear()
 
     def fetch(self, *names: str, count: int | None = None) -> None:
         """Make the host's arrays, or the first `count` numbers of each, what the device's are."""
@@ -159,37 +162,40 @@ class OnDevice(Resident):
 
     def write(self, first: int, columns: Any, value_at: int) -> None:
         """Put the new events of a train where they belong; those that are on the device stay there."""
-        if isinstance(columns, OnDeviceEvents):
-            if columns.device == self.number:
-                with self._device, self._stream:
-                    self._stream.wait_event(columns.ready)
-                    t, index, value = columns.there
-                    self._copy(first, t, index, value, value_at)
-                return
-            columns = columns.fetch()
-        t, index, value = columns
+        place = {"time": first, "index": first, "value": value_at}
+        if isinstance(columns, OnDeviceEvents) and columns.device == self.number and columns.has(value_at >= 0):
+            with self._device, self._stream:
+                self._stream.wait_event(columns.ready)
+                for name, there in zip(place, columns.there, strict=True):
+                    if there is not None and place[name] >= 0:
+                        part = self._there[name][place[name] : place[name] + there.size]
+                        part.data.copy_from_device_async(there.data, there.nbytes, self._stream)
+            return
+        t, index, value = columns if isinstance(columns, tuple) else columns.fetch()
         with self._device, self._stream:
-            t, index = self._up(t, np.int64), self._up(index, np.uint32)
-            self._copy(first, t, index, None if value is None else self._up(value, np.float64), value_at)
+            for name, column in zip(place, (t, index, 1.0 if value is None else value), strict=True):
+                if place[name] >= 0:
+                    there = self._there[name][place[name] : place[name] + len(t)]
+                    there.set(self._staged(column, len(t), there.dtype), stream=self._stream)
 
-    def _up(self, column: Any, dtype: Any) -> Any:
-        there = self._cupy.empty(len(column), dtype)
-        there.set(np.ascontiguousarray(column, dtype), stream=self._stream)
-        return there
-
-    def _copy(self, first: int, t: Any, index: Any, value: Any, value_at: int) -> None:
-        self._there["time"][first : first + t.size] = t
-        self._there["index"][first : first + t.size] = index
-        if value_at >= 0:
-            self._there["value"][value_at : value_at + t.size] = 1.0 if value is None else value
+    def _staged(self, column: Any, count: int, dtype: Any) -> Any:
+        """A column in memory that the device reads by itself; free again after the launch."""
+        size = -(-count * dtype.itemsize // 8)
+        if self._used + size > self._stage.size:
+            self._full.append(self._stage)  # the device may still read it
+            self._stage, self._used = _pinned(self._cupy, 2 * size), 0
+        staged = self._stage[self._used : self._used + size].view(dtype)[:count]
+        self._used += size
+        staged[:] = column
+        return staged
 
     def take(self, first: int, end: int, value_at: int) -> OnDeviceEvents:
         """Events of the last window, in memory of their own, because the next launch moves them."""
         with self._device, self._stream:
             t, index = self._there["time"][first:end].copy(), self._there["index"][first:end].copy()
             value = None
-            if value_at >= 0:
-                value = self._there["value"][value_at : value_at + end - first].astype(np.float32)
+            if value_at >= 0:  # rounded as spikes carry it
+                value = self._there["value"][value_at : value_at + end - first].astype(np.float32).astype(np.float64)
             ready = self._cupy.cuda.Event(disable_timing=True)
             ready.record(self._stream)
         return OnDeviceEvents(self._cupy, self.number, (t, index, value), ready)
@@ -211,13 +217,17 @@ class OnDeviceEvents:
     def __len__(self) -> int:
         return int(self.there[0].size)
 
+    def has(self, values: bool) -> bool:
+        """Whether there is all that is asked for."""
+        return self.there[2] is not None or not values
+
     def fetch(self) -> tuple[Any, Any, Any]:
         """The columns in the host's memory, copied once."""
         if self._here is None:
             with self._cupy.cuda.Device(self.device):
                 self.ready.synchronize()
                 t, index, value = self.there
-                self._here = t.get(), index.get(), None if value is None else value.get()
+                self._here = t.get(), index.get(), None if value is None else value.get().astype(np.float32)
         return self._here
 
 

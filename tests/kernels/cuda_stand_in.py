@@ -128,7 +128,7 @@ class Array:
     """`cupy.ndarray` of one dimension."""
 
     def __init__(self, of: StandIn, data: npt.NDArray[Any]) -> None:
-        self._of, self.data = of, data
+        self._of, self.numbers = of, data
         self.size, self.dtype = data.size, data.dtype
 
     def __array__(self, *_: Any, **__: Any) -> npt.NDArray[Any]:
@@ -136,31 +136,35 @@ class Array:
 
     def __getitem__(self, part: slice) -> Array:
         assert 0 <= (part.start or 0) <= (part.stop if part.stop is not None else self.size) <= self.size
-        return Array(self._of, self.data[part])
+        return Array(self._of, self.numbers[part])
 
-    def __setitem__(self, part: slice, value: Array | float) -> None:
-        target = self[part]
-        source = value.data if isinstance(value, Array) else value
-        assert not isinstance(value, Array) or value.size == target.size
-        self._of.stream.give(lambda: target.data.__setitem__(slice(None), source))
+    @property
+    def nbytes(self) -> int:
+        """Its size."""
+        return int(self.numbers.nbytes)
+
+    @property
+    def data(self) -> Pointer:
+        """Where it lies."""
+        return Pointer(self)
 
     def set(self, host: npt.NDArray[Any], stream: Stream) -> None:
         """From the host; pageable memory is read at once, pinned memory when its turn comes."""
         assert host.flags.c_contiguous and host.dtype == self.dtype and host.shape == (self.size,)
         source = host if self._of.is_pinned(host) else host.copy()
         self._of.counts.up.append(host.nbytes)
-        stream.give(lambda: self.data.__setitem__(slice(None), source))
+        stream.give(lambda: self.numbers.__setitem__(slice(None), source))
 
     def get(
         self, stream: Stream | None = None, out: npt.NDArray[Any] | None = None, blocking: bool = True
     ) -> npt.NDArray[Any]:
         """To the host; unless it blocks, what is there before somebody waits is not yet what was asked for."""
         found = np.empty(self.size, self.dtype) if out is None else out
-        self._of.counts.down.append(self.data.nbytes)
+        self._of.counts.down.append(self.nbytes)
         if stream is None:  # the default stream: only what was waited for is there
-            found[:] = self.data
+            found[:] = self.numbers
             return found
-        stream.give(lambda: found.__setitem__(slice(None), self.data))
+        stream.give(lambda: found.__setitem__(slice(None), self.numbers))
         if blocking:
             stream.synchronize()
         return found
@@ -172,8 +176,20 @@ class Array:
     def astype(self, dtype: npt.DTypeLike) -> Array:
         """On the device, in another type."""
         made = self._of.empty(self.size, dtype)
-        self._of.stream.give(lambda: made.data.__setitem__(slice(None), self.data))
+        self._of.stream.give(lambda: made.numbers.__setitem__(slice(None), self.numbers))
         return made
+
+
+class Pointer:
+    """`cupy.cuda.MemoryPointer`."""
+
+    def __init__(self, of: Array) -> None:
+        self._of = of
+
+    def copy_from_device_async(self, other: Pointer, size: int, stream: Stream) -> None:
+        """Within the device."""
+        target, source = self._of.numbers.view(np.uint8), other._of.numbers.view(np.uint8)
+        stream.give(lambda: target[:size].__setitem__(slice(None), source[:size]))
 
 
 class Stream:
@@ -276,7 +292,7 @@ class Function:
         assert blocks <= MOST_BLOCKS and threads <= 1024
         assert enable_cooperative_groups == (blocks > 1), "blocks that wait for each other are launched together"
         self._of.counts.launches.append(blocks)
-        arrays = [argument.data for argument in args]
+        arrays = [argument.numbers for argument in args]
         self._of.turns += 1
         reverse = self._of.turns % 2 == 0
         run = self._kernel.run
