@@ -12,10 +12,12 @@
 
 #undef _FORTIFY_SOURCE  // its check takes a jump to another fibre's stack for a fault
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <ucontext.h>
 
 extern "C" float fabsf(float);
@@ -41,10 +43,11 @@ struct Dim {
 };
 
 enum { FINISHED = -1, NEW = 0 };  // any other state is the line of the barrier at which a thread waits
-enum Outcome { DONE = 0, DIVERGED = 1, FAULT = 2, RACE = 3, STUCK = 4 };
+enum Outcome { DONE = 0, DIVERGED = 1, FAULT = 2, RACE = 3, STUCK = 4, ENDLESS = 5 };
 
 constexpr unsigned MOST_THREADS = races::MOST_THREADS, MOST_BLOCKS = races::MOST_BLOCKS;  // of all blocks
 constexpr size_t STACK_BYTES = 64 * 1024;
+constexpr long SECONDS = 10;  // of work for a window; the longest here takes one
 
 struct Fibre {
     ucontext_t start;
@@ -164,31 +167,47 @@ UNWATCHED static Outcome run_grid(void (*body)(), unsigned blocks, unsigned thre
 
 UNWATCHED static void on_fault(int) { siglongjmp(escape, 1); }
 
+static pthread_t runner;
+
+// More than SECONDS of work: a loop that does not end. Any thread of the process may be told of it.
+UNWATCHED static void on_time(int signal) {
+    if (pthread_equal(pthread_self(), runner)) siglongjmp(escape, 2);
+    pthread_kill(runner, signal);
+}
+
 // As run_grid; a wild access ends the run with FAULT instead of ending the process.
 UNWATCHED static Outcome run(void (*body)(), unsigned blocks, unsigned threads, bool reverse) {
     static char alternate[64 * 1024];
     stack_t fresh = {}, former;
     fresh.ss_sp = alternate;
     fresh.ss_size = sizeof alternate;
-    struct sigaction guard = {}, segv, bus, fpe;
+    struct sigaction guard = {}, segv, bus, fpe, vtalrm;
     guard.sa_handler = on_fault;
     guard.sa_flags = SA_ONSTACK;
     sigaltstack(&fresh, &former);
     sigaction(SIGSEGV, &guard, &segv);
     sigaction(SIGBUS, &guard, &bus);
     sigaction(SIGFPE, &guard, &fpe);
+    guard.sa_handler = on_time;
+    sigaction(SIGVTALRM, &guard, &vtalrm);
+    const itimerval most = {{0, 0}, {SECONDS, 0}}, none = {};
+    runner = pthread_self();
+    setitimer(ITIMER_VIRTUAL, &most, nullptr);
     blockDim = {threads, 1, 1};
     gridDim = {blocks, 1, 1};
     races::thread = &threadIdx.x;
     races::block = &blockIdx.x;
     races::seen_as = seen_as;
     races::begin();
-    Outcome outcome = sigsetjmp(escape, 1) == 0 ? run_grid(body, blocks, threads, reverse) : FAULT;
+    const int escaped = sigsetjmp(escape, 1);
+    Outcome outcome = escaped == 0 ? run_grid(body, blocks, threads, reverse) : escaped == 1 ? FAULT : ENDLESS;
+    setitimer(ITIMER_VIRTUAL, &none, nullptr);
     sigaction(SIGSEGV, &segv, nullptr);
     sigaction(SIGBUS, &bus, nullptr);
     sigaction(SIGFPE, &fpe, nullptr);
+    sigaction(SIGVTALRM, &vtalrm, nullptr);
     sigaltstack(&former, nullptr);
-    return outcome == DONE && races::found != 0 ? RACE : outcome;
+    return races::found != 0 && (outcome == DONE || outcome == FAULT) ? RACE : outcome;
 }
 
 }  // namespace host

@@ -146,6 +146,8 @@ class HostKernel:
             raise KernelError("a wild access")
         if outcome == 4:
             raise KernelError("the blocks wait for each other for ever")
+        if outcome == 5:
+            raise KernelError("a loop that does not end")
         if outcome == 3:
             raise RaceError(f"a race between two barriers at {self._named(place, arrays)}")
 

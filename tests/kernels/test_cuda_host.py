@@ -71,6 +71,11 @@ def test_a_barrier_that_not_every_thread_reaches_is_an_error() -> None:
         run(text, reverse=False)
 
 
+def test_a_loop_that_does_not_end_is_an_error() -> None:
+    with pytest.raises(KernelError, match="does not end"):
+        run(MIRROR.replace("out[threadIdx.x] =", "while (out[0] < 1) out[0] = 0; out[0] ="), reverse=False, watch=False)
+
+
 def test_a_wild_access_is_an_error_and_the_process_lives_on() -> None:
     with pytest.raises(KernelError, match="a wild access"):
         run(MIRROR.replace("out[threadIdx.x]", "*(int *)8"), reverse=False)
