@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -301,8 +301,21 @@ def _key_values(schema: pa.Schema) -> pa.KeyValueMetadata:
     return found[1]
 
 
+class Away(Protocol):
+    """The columns of events that are not in the host's memory, until somebody looks."""
+
+    def __len__(self) -> int: ...
+
+    def fetch(self) -> tuple[Times, Indices, Values | None]:
+        """The columns as arrays, copied once."""
+        ...
+
+
 class Batch:
-    """The events of one stream in one window: arrays, a record batch, or both, each made on the first look."""
+    """The events of one stream in one window: arrays, a record batch, or both, each made on the first look.
+
+    The arrays may lie elsewhere, such as on a GPU, and come here on the first look.
+    """
 
     __slots__ = ("_arrays", "_record", "_schema", "_seen", "count", "window")
 
@@ -310,7 +323,7 @@ class Batch:
         self.window = window
         self.count = len(t_ns)
         self._schema = schema
-        self._arrays: tuple[Times, Indices, Values | None] | None = (t_ns, index, value)
+        self._arrays: tuple[Times, Indices, Values | None] | Away | None = (t_ns, index, value)
         self._record: pa.RecordBatch | None = None
         self._seen = True
 
@@ -347,13 +360,20 @@ class Batch:
         batch._seen = True
         return batch
 
+    @staticmethod
+    def away(window: Window, schema: pa.Schema, columns: Away) -> Batch:
+        """A batch whose columns are not here; they stay where they are until somebody looks."""
+        batch = _bare(Batch)
+        batch.window, batch.count, batch._schema = window, len(columns), schema
+        batch._arrays, batch._record, batch._seen = columns, None, True
+        return batch
+
     @property
     def record(self) -> pa.RecordBatch:
         """The events as a record batch."""
         record = self._record
         if record is None:
-            assert self._arrays is not None
-            record = self._record = build(self._schema, *self._arrays)
+            record = self._record = build(self._schema, *self.arrays)
         elif not self._seen:
             self._seen = True
             record = self._record = record.replace_schema_metadata(_key_values(self._schema))
@@ -379,7 +399,13 @@ class Batch:
         if arrays is None:
             assert self._record is not None
             arrays = self._arrays = raw_columns(self._record)
-        return arrays
+        return arrays if type(arrays) is tuple else arrays.fetch()  # type: ignore[union-attr]
+
+    @property
+    def columns(self) -> tuple[Times, Indices, Values | None] | Away:
+        """As `arrays`, but left where they are, for one who may be there too."""
+        arrays = self._arrays
+        return self.arrays if arrays is None else arrays
 
     def cut(self, window: Window) -> Batch:
         """The part of the batch that falls into `window`."""

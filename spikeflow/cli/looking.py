@@ -54,12 +54,25 @@ def _check(paths: Sequence[Path], values: dict[str, str], patience: float | None
             say(f"warning: {finding}")
         if spec is not None:
             print(f"{path}: {_summary(spec)}", flush=True)
+            for name, choice in choices(spec).items():
+                print(f'{path}: node "{name}" is stepped on {choice.backend}: {choice.why}', flush=True)
             _say_probed(path, spec, probed)
         else:
             say(f"{path}: {many(len(errors), 'error')}")
     if json:
         print(orjson.dumps(results, option=orjson.OPT_INDENT_2).decode(), flush=True)
     return code
+
+
+def choices(spec: GraphSpec) -> dict[str, Any]:
+    """The populations that are stepped on a device, or that might have been, and why."""
+    found = {}
+    for name, node in spec.nodes.items():
+        stepped_on = getattr(node.node, "stepped_on", None)
+        choice = stepped_on(spec.window_ticks) if stepped_on is not None else None
+        if choice is not None and choice.backend != "auto":
+            found[name] = choice
+    return found
 
 
 def _probed(spec: GraphSpec, patience: float) -> list[Probed]:
@@ -110,12 +123,22 @@ def _as_json(
                 "kind": node.kind,
                 "inputs": [link.stream for link in node.links],
                 "outlets": {port: {"kind": s.kind, "size": s.size} for port, s in node.outlets.items()},
+                **_where(node.node, spec.window_ticks),
             }
             for name, node in spec.nodes.items()
         }
     if probed is not None:
         found["connections"] = [{"ok": one.ok, **asdict(one)} for one in probed]
     return found
+
+
+def _where(node: Any, window_ticks: int) -> dict[str, Any]:
+    """Where a population is stepped, and why."""
+    stepped_on = getattr(node, "stepped_on", None)
+    if stepped_on is None:
+        return {}
+    choice = stepped_on(window_ticks)
+    return {"device": {"on": "cpu" if choice.backend == "auto" else choice.backend, "why": choice.why}}
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import re
 from collections.abc import Callable
 
 from spikeflow.errors import ParameterError, nearest
@@ -30,6 +31,10 @@ def _bound(run: Run) -> Bind:
 def _prepare(name: str, program: Program) -> Bind:
     if name in _registered:
         return _bound(_registered[name](program))
+    if is_device(name):
+        from spikeflow.kernels import cupy_backend
+
+        return cupy_backend.prepare(program, name)
     if name == "numba":
         from spikeflow.kernels import numba_backend
 
@@ -39,8 +44,13 @@ def _prepare(name: str, program: Program) -> Bind:
     return _bound(numpy_backend.prepare(program))
 
 
+def is_device(name: str) -> bool:
+    """Whether a backend is a device that has memory of its own: ``"cuda"`` is its first, ``"cuda:1"`` its second."""
+    return re.fullmatch(r"cuda(:\d+)?", name) is not None
+
+
 def backends() -> tuple[str, ...]:
-    """The names of the backends that can run here, the fastest first."""
+    """The names of the backends that can run here on the CPU, the fastest first."""
     numba = ("numba",) if importlib.util.find_spec("numba") is not None else ()
     return (*numba, "numpy", *_registered)
 
@@ -49,6 +59,6 @@ def prepare(name: str, program: Program) -> tuple[str, Bind]:
     """The backend's name and its function for `program`; ``"auto"`` takes the first of `backends`."""
     there = backends()
     chosen = there[0] if name == "auto" else name
-    if chosen not in there:
+    if chosen not in there and not is_device(chosen):
         raise ParameterError(f"there is no backend {name!r} here", nearest(name, there))
     return chosen, _prepare(chosen, program)

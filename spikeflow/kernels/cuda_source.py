@@ -14,20 +14,25 @@ import numpy as np
 
 from spikeflow import noise
 from spikeflow.errors import ParameterError
-from spikeflow.kernels import layout, vocabulary
+from spikeflow.kernels import layout, spread, vocabulary
 from spikeflow.kernels.cuda_printer import WORDS, print_function
 from spikeflow.kernels.model import Form
 from spikeflow.kernels.parts import Precision, Program
 from spikeflow.kernels.rule import RuleForm
 
 KERNEL = "spikeflow_window"
-"""The kernel's name; its parameters are the arrays of `layout.Arrays`, in order. It is launched with one block."""
+"""The kernel's name; its parameters are the arrays of `layout.Arrays`, then those of `spread.Spread`, in order.
+
+It is launched with any number of blocks that run at once (a cooperative launch sees to it)."""
 
 MOST_THREADS = 1024
-"""Threads in the block; any number up to this one gives the same bits."""
+"""Threads in a block; any number up to this one gives the same bits, and so does any number of blocks."""
 
-COMPILER_OPTIONS = ("--std=c++17", "--fmad=false")
+COMPILER_OPTIONS = ("--std=c++17", "--fmad=false", "--ftz=false", "--prec-div=true", "--prec-sqrt=true")
 """What NVRTC and nvcc must be told: a contracted a * b + c rounds once where every other backend rounds twice."""
+
+PARTS = ("blocks", "arrivals", "synapses", "window")
+"""The files of what every network shares, in order."""
 
 _TYPES = {
     np.int64: "long long", np.int32: "int", np.uint32: "unsigned", np.uint8: "unsigned char",
@@ -61,7 +66,8 @@ def cuda_source(program: Program) -> str:
     Raises:
         ParameterError: a model's `update` says something that kernels cannot.
     """
-    columns = ", ".join(f"{name} = {number}" for name, number in layout.CODES.items())
+    codes = {**layout.CODES, **spread.SPREAD_CODES}
+    columns = ", ".join(f"{name} = {number}" for name, number in codes.items())
     parameters = _parameters()
     parts = [
         *_wrapped(f"enum {{ {columns} }};"),
@@ -75,15 +81,20 @@ def cuda_source(program: Program) -> str:
         _dispatch(program),
         *[_rule(rule, precision, place) for place, (rule, precision) in enumerate(program.rules)],
         _dispatch_rules(program),
-        Path(__file__).with_name("network.cu").read_text(encoding="utf-8"),
+        shared_text(),
         f'extern "C" __global__ void __launch_bounds__({MOST_THREADS}) {KERNEL}(',
         *_wrapped(f"    {', '.join(parameters)}) {{"),
         "    __shared__ Shared shared;",
-        *_wrapped(f"    const Net net = {{{', '.join(layout.ARGUMENTS)}}};"),
+        *_wrapped(f"    const Net net = {{{', '.join((*layout.ARGUMENTS, *spread.SPREAD_ARGUMENTS))}}};"),
         "    step_window(net, shared);",
         "}\n",
     ]
     return "\n".join(parts)
+
+
+def shared_text() -> str:
+    """What every network shares."""
+    return "\n".join(Path(__file__).with_name(f"cuda_{part}.cu").read_text(encoding="utf-8") for part in PARTS)
 
 
 def _wrapped(line: str) -> list[str]:
@@ -93,7 +104,8 @@ def _wrapped(line: str) -> list[str]:
 def _parameters() -> list[str]:
     """The arrays of a network as C declarations."""
     found = []
-    for name, annotation in typing.get_type_hints(layout.Arrays).items():
+    hints = {**typing.get_type_hints(layout.Arrays), **typing.get_type_hints(spread.Spread)}
+    for name, annotation in hints.items():
         kind = typing.get_args(typing.get_args(annotation)[1])[0]
         found.append(f"{_TYPES[kind]} *{name}")
     return found

@@ -13,7 +13,7 @@ from spikeflow.kernels.builder import Builder
 from spikeflow.kernels.layout import CODES, TILE, aligned
 from spikeflow.kernels.learning import expanded
 from spikeflow.kernels.model import form
-from spikeflow.kernels.parts import Group, Projection, Train
+from spikeflow.kernels.parts import Away, Group, Projection, Resident, Train
 from spikeflow.kernels.plastic import Plastic
 from spikeflow.units import Seconds
 
@@ -35,17 +35,22 @@ Columns: TypeAlias = tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32], npt.ND
 class Result(NamedTuple):
     """What a group did in a step: spikes, and (time, neuron, value) of each recorded variable; by time, then neuron.
 
-    `value` is what each spike carries, where the model's spikes are graded.
+    `value` is what each spike carries, where the model's spikes are graded. Where the spikes have stayed on a device,
+    they are `away`, and the columns are empty.
     """
 
     t: npt.NDArray[np.int64]
     neuron: npt.NDArray[np.uint32]
     recorded: dict[str, tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32], npt.NDArray[np.floating]]]
     value: npt.NDArray[np.floating] | None = None
+    away: Away | None = None
 
 
 COUNT, CAPACITY, OFFSET, SIZE = (CODES[k] for k in ("S_COUNT", "S_CAPACITY", "S_OFFSET", "S_SIZE"))
 VALUE, START = CODES["S_VALUE"], CODES["S_START"]
+_EVENTS = ("table", "time", "index", "value")
+_SYNAPSES = ("weight32", "weight64")
+_REAL = {"float32": "real32", "float64": "real64"}
 NO_TIMES, NO_INDICES, NO_VALUES = np.zeros(0, np.int64), np.zeros(0, np.uint32), np.zeros(0, np.float32)
 
 
@@ -64,6 +69,7 @@ class Laid:
         origin_ns: int = 0,
         dt_ns: int = 1,
         skip: bool = True,
+        away: bool = False,
     ) -> None:
         from spikeflow.kernels.backends import prepare  # the backends know this module
 
@@ -128,19 +134,36 @@ class Laid:
             for place in (lesson.before, lesson.after)
         }
         self.is_still = False
+        self._device: Resident | None = None
+        self._stays = away
         self.reset([group.name for group in groups])
         self.backend, self._bind = prepare(backend, self.program)
         self._pass()
 
-    def _pass(self) -> None:
-        """Hand the arrays over again, because one of them is a new one."""
-        self._run = self._bind(self.arrays)
+    def _fetch(self, *names: str) -> None:
+        """Where the arrays are on a device: have what they are there."""
+        if self._device is not None:
+            self._device.fetch(*names)
+
+    def _push(self, *names: str) -> None:
+        """Where the arrays are on a device: have it take what they are here."""
+        if self._device is not None:
+            self._device.push(*names)
+
+    def _pass(self, *names: str) -> None:
+        """Hand the arrays over again, because those named are new ones; all of them at first."""
+        if self._device is not None:
+            self._device.push(*names)
+        else:
+            self._run = self._bind(self.arrays)
+            self._device = self._run if isinstance(self._run, Resident) else None
         self._time, self._index, self._value = self.arrays.time, self.arrays.index, self.arrays.value
         self._times: memoryview[Any] = memoryview(self._time)  # type: ignore[arg-type]
         self._indices: memoryview[Any] = memoryview(self._index)  # type: ignore[arg-type]
 
     def pending(self) -> int:
         """Spikes and samples that wait in delay lines: each once, however many synapses it is on the way to."""
+        self._fetch(*_EVENTS)
         return sum(len(self._waiting(place)[0]) for place in range(len(self._names)))
 
     def _pointers(self, place: int) -> list[int]:
@@ -175,6 +198,7 @@ class Laid:
         states = self._forms[place][0].states
         if variable not in states:
             raise ParameterError(f"{group!r} has no state {variable!r}", nearest(variable, states))
+        self._fetch(_REAL[self.groups[place].precision])
         return self._tiles(place)[:, states.index(variable), :].reshape(-1)[: self.groups[place].size].copy()
 
     def plastic(self, group: str, name: str) -> Plastic:
@@ -187,6 +211,7 @@ class Laid:
     def weights(self, group: str, name: str) -> npt.NDArray[np.floating]:
         """[post, pre] the weights of a learning projection; several synapses between two neurons add up."""
         plastic = self.plastic(group, name)
+        self._fetch(*_SYNAPSES)
         values = plastic.read(self.arrays, plastic.states[0])
         found = np.zeros(plastic.shape, values.dtype)
         np.add.at(found.reshape(-1), plastic.channel, values)
@@ -210,6 +235,8 @@ class Laid:
 
         What their synapses have learned stays; what marks them for learning (traces, eligibility) does not.
         """
+        changed = (*_REAL.values(), "held", *_EVENTS[:1], *(_SYNAPSES if self._plastic else ()))
+        self._fetch(*changed)
         for plastic in self._plastic:
             if plastic.target in groups:
                 for state in plastic.states[1:]:
@@ -226,6 +253,7 @@ class Laid:
             for k, projection in enumerate(self.projections):
                 if projection.target == name:
                     self._forget(k)
+        self._push(*changed)
 
     def _forget(self, k: int) -> None:
         at = self._projection_at + k * CODES["PROJECTION"]
@@ -245,6 +273,7 @@ class Laid:
     def save(self) -> State:
         """Everything that the next tick depends on, in a form that any backend can load."""
         saved: State = {}
+        self._fetch("held", *_EVENTS, *(_SYNAPSES if self._plastic else ()))
         for place, group in enumerate(self.groups):
             for variable in self._forms[place][0].states:
                 saved[f"state/{group.name}/{variable}"] = self.read(group.name, variable)
@@ -299,10 +328,12 @@ class Laid:
                     found = f"a saved state of {values.size} synapses for {plastic.channel.size}"
                     raise ParameterError(found, "load it into the same graph")
                 plastic.write(self.arrays, name, values)
+        self._push(*_REAL.values(), "held", *_EVENTS, *(_SYNAPSES if self._plastic else ()))
         self.is_still = False
 
     def _grow(self, place: int, need: int) -> None:
         """Give a source room for twice what it needs; every source moves."""
+        self._fetch(*_EVENTS)
         table, arrays = self._table, self.arrays
         capacity = [int(table[at + CAPACITY]) for at in self._sources]
         capacity[place] = 2 * need
@@ -322,4 +353,4 @@ class Laid:
                 table[at + VALUE] = value_offset
                 value_offset += room
             offset += room
-        self._pass()
+        self._pass(*_EVENTS)

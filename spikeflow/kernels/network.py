@@ -27,10 +27,11 @@ from spikeflow.kernels.laid import (
     Result,
 )  # fmt: skip
 from spikeflow.kernels.layout import CODES
-from spikeflow.kernels.parts import Group, Precision, Program, Projection, Run, Train
+from spikeflow.kernels.parts import Away, Group, Precision, Program, Projection, Run, Train
 from spikeflow.kernels.plastic import Plastic
 
 __all__ = [
+    "Away",
     "Columns",
     "Events",
     "Group",
@@ -55,6 +56,7 @@ class Network(Laid):
         dt: length of a tick, for the models.
         origin_ns, dt_ns: times of events are `origin_ns + tick * dt_ns`; as they are by default, times are ticks.
         skip: skip tiles whose state cannot change before their next input; never changes a bit.
+        away: where the backend is a device, leave the spikes there until somebody looks.
 
     Attributes:
         is_still: nothing can change, and nothing comes, before the next input.
@@ -65,11 +67,12 @@ class Network(Laid):
 
     # ---- stepping
 
-    def step(self, first_tick: int, ticks: int, arriving: Mapping[str, Events | Columns]) -> dict[str, Result]:
+    def step(self, first_tick: int, ticks: int, arriving: Mapping[str, Events | Columns | Away]) -> dict[str, Result]:
         """Step ticks `first_tick` to `first_tick + ticks`.
 
         Args:
             arriving: events of each train within these ticks, in time order; a train that is not there is silent.
+                What another network left on a device is taken from there.
 
         Raises:
             EventError: events outside these ticks or out of order, or an index beyond the train's size.
@@ -97,7 +100,11 @@ class Network(Laid):
         for name, first, last, base, values in self._outputs:
             start, end = table[first], table[last]
             if start == end:
-                results[name] = _new(Result, (NO_TIMES, NO_INDICES, {}, NO_VALUES if values else None))
+                results[name] = _new(Result, (NO_TIMES, NO_INDICES, {}, NO_VALUES if values else None, None))
+            elif self._device is not None:
+                results[name] = self._taken(
+                    table[base] + start, table[base] + end, table[values] + start if values else -1
+                )
             else:
                 value = None
                 if values:
@@ -106,7 +113,9 @@ class Network(Laid):
                 offset = table[base]
                 start += offset
                 end += offset
-                results[name] = _new(Result, (self._time[start:end].copy(), self._index[start:end].copy(), {}, value))
+                results[name] = _new(
+                    Result, (self._time[start:end].copy(), self._index[start:end].copy(), {}, value, None)
+                )
         if self._records or learned:
             self._collect(first_tick, stop, results)
             for group, key, events in learned:
@@ -114,6 +123,15 @@ class Network(Laid):
         elif not arriving:
             self.is_still = self._rests()
         return results
+
+    def _taken(self, first: int, end: int, value_at: int) -> Result:
+        """Spikes of this step on a device; they stay there where that is wanted."""
+        assert self._device is not None
+        away = self._device.take(first, end, value_at)
+        if self._stays:
+            return Result(NO_TIMES, NO_INDICES, {}, None, away)
+        t, neuron, value = away.fetch()
+        return Result(t, neuron, {}, value)
 
     def _go(self, pause: int) -> None:
         """Step up to tick `pause`, seeing to what the kernel cannot."""
@@ -138,6 +156,7 @@ class Network(Laid):
             self._go(tick + 1)
             for (plastic, state), (ticks, chosen) in kept.items():
                 if tick in ticks:
+                    self._fetch("weight32", "weight64")
                     seen[plastic, state].append(plastic.read(self.arrays, state)[chosen])
         self._go(stop)
         found = []
@@ -157,15 +176,18 @@ class Network(Laid):
             return False
         return all(table[at + START] == table[at + COUNT] for at in self._sources) and not self.pending()
 
-    def _append(self, name: str, events: Events | Columns) -> None:
+    def _append(self, name: str, events: Events | Columns | Away) -> None:
         self.is_still = False
         try:
             at, place, valued = self._trains[name]
         except KeyError:
             raise EventError(f"there is no train {name!r}; {nearest(name, self._trains)}") from None
-        t, index, value = events
         table = self._numbers
         held = table[at + COUNT]
+        if self._device is not None:
+            self._append_there(at, place, name, valued, events)
+            return
+        t, index, value = events if isinstance(events, tuple) else events.fetch()
         count = held + len(t)
         if count > table[at + CAPACITY]:
             self._grow(place, count)
@@ -184,11 +206,25 @@ class Network(Laid):
             raise EventError(f"events of {name!r} carry values, but the train has none; build it with valued=True")
         table[at + COUNT] = count
 
+    def _append_there(self, at: int, place: int, name: str, valued: bool, events: Events | Columns | Away) -> None:
+        """As `_append`, on a device."""
+        assert self._device is not None
+        table, held = self._numbers, self._numbers[at + COUNT]
+        count = held + len(events[0] if isinstance(events, tuple) else events)
+        if count > table[at + CAPACITY]:
+            self._grow(place, count)
+        if not valued and isinstance(events, tuple) and events[2] is not None:
+            raise EventError(f"events of {name!r} carry values, but the train has none; build it with valued=True")
+        self._device.write(table[at + OFFSET] + held, events, table[at + VALUE] + held if valued else -1)
+        table[at + COUNT] = count
+
     def _resolve(self) -> None:
         """Do what the kernel cannot: make room, or put events of the same tick in order."""
         table = self._table
         status, place = int(table[_STATUS]), int(table[_DETAIL])
         table[_STATUS] = 0
+        if status in (layout.UNORDERED, layout.INVALID):
+            self._fetch("time", "index", "value")
         if status == layout.FULL:
             at = self._sources[place]
             self._grow(place, int(table[at + COUNT] + max(table[at + SIZE], table[_FOUND] + 3)))
@@ -204,6 +240,7 @@ class Network(Laid):
         tick = int(table[_TICK])
         if place >= len(self.groups):
             plastic = self._plastic[place - len(self.groups)]
+            self._fetch("weight32", "weight64")
             for state in plastic.states:
                 lost = np.flatnonzero(np.isnan(plastic.read(self.arrays, state)))
                 if lost.size:
@@ -236,6 +273,7 @@ class Network(Laid):
             first = values + int(self._table[at + START])
             part = self.arrays.value[first : first + order.size]
             part[:] = part[order]
+        self._push("time", "index", "value")
 
     def _range(self, place: int) -> tuple[int, int]:
         at, offset = self._sources[place], int(self._table[self._sources[place] + OFFSET])
@@ -264,12 +302,15 @@ class Network(Laid):
         for place, (_, _, neurons, every, _) in enumerate(self._records):
             self._table[self._record_at + place * CODES["RECORD"] + CODES["R_OUT"]] = need
             need += len(range(-(-first // every) * every, stop, every)) * neurons.size
+        self._recorded = need
         if need > self.arrays.recorded.size:
             self.arrays.recorded = np.zeros(2 * need)
-            self._pass()
+            self._pass("recorded")
 
     def _collect(self, first: int, stop: int, results: dict[str, Result]) -> None:
         start = 0
+        if self._device is not None and self._records:
+            self._device.fetch("recorded", count=self._recorded)
         for group, variable, neurons, every, precision in self._records:
             at = np.arange(-(-first // every) * every, stop, every) * self.dt_ns + self.origin_ns
             value = self.arrays.recorded[start : start + at.size * neurons.size].astype(precision)

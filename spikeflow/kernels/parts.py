@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -92,5 +93,40 @@ class Program:
 Run: TypeAlias = Callable[..., None]
 """A prepared backend: takes the arrays of `Arrays` in order and works until `H_STOP`, or sets `H_STATUS`."""
 
+
+class Away(Protocol):
+    """Events of one window that are not in the host's memory."""
+
+    def __len__(self) -> int: ...
+
+    def fetch(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32], npt.NDArray[np.floating] | None]:
+        """The columns in the host's memory: times, indices, and values or None; copied once."""
+        ...
+
+
+class Resident(ABC):
+    """A bound backend that works on arrays of its own; those of `Arrays` have what the host last fetched."""
+
+    @abstractmethod
+    def __call__(self) -> None:
+        """Work, as `Run` does; the head of the table goes there and back."""
+
+    @abstractmethod
+    def fetch(self, *names: str, count: int | None = None) -> None:
+        """Make the host's arrays, or the first `count` numbers of each, what its own are."""
+
+    @abstractmethod
+    def push(self, *names: str) -> None:
+        """Make its own arrays what the host's are."""
+
+    @abstractmethod
+    def write(self, first: int, columns: Any, value_at: int) -> None:
+        """Put events (columns, or what `take` gave) from place `first` on, their values from `value_at` (-1: none)."""
+
+    @abstractmethod
+    def take(self, first: int, end: int, value_at: int) -> Away:
+        """The events `first` to before `end`; their values begin at `value_at` (-1: none)."""
+
+
 Bind: TypeAlias = Callable[[Arrays], Callable[[], None]]
-"""As `Run`, but given its arrays once for all calls that follow."""
+"""As `Run`, but given its arrays once for all calls that follow; a `Resident` where it has its own."""

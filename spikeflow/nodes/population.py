@@ -6,16 +6,17 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import Any, ClassVar, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, create_model
 
 from spikeflow.errors import ParameterError, Problem, nearest
-from spikeflow.events import Batch, Grid, Indices, Stream, Times, Values, Window
-from spikeflow.kernels import Columns, Events, Group, Network, NeuronModel, Projection, Synapses, Train
+from spikeflow.events import Away, Batch, Grid, Indices, Stream, Times, Values, Window
+from spikeflow.kernels import Columns, Events, Group, Network, NeuronModel, Projection, Synapses, Train, devices
 from spikeflow.kernels.about import about
+from spikeflow.kernels.devices import Choice
 from spikeflow.kernels.learning import COPIES
 from spikeflow.kernels.model import Value
 from spikeflow.kernels.parameters import settled
@@ -46,7 +47,9 @@ class Population(Neuron):
     record: dict[str, Record] = Field(default_factory=dict, description="limits of the ports, by state variable")
     initial: dict[str, Value] = Field(default_factory=dict, description="the state before the first tick")
     precision: Literal["float32", "float64"] = Field("float32", description="the arithmetic of the state")
-    device: Literal["auto", "cpu"] = Field("auto", description="where the neurons are stepped")
+    device: Literal["auto", "cpu", "cuda"] | Annotated[str, Field(pattern=r"^cuda:\d+$")] = Field(
+        "auto", description="where the neurons are stepped: auto, cpu, cuda, or one of several GPUs, such as cuda:1"
+    )
 
     @property
     def model(self) -> NeuronModel:
@@ -125,6 +128,8 @@ class Population(Neuron):
         """Parameters against dt and size, receptors, synapses, records and initial values."""
         for problem in self.model.problems(grid.dt, self.size):
             yield replace(problem, path=self._said(problem.path))
+        if (error := devices.problem(self.device)) is not None:
+            yield Problem(("device",), error.found, error.hint)
         for name in sorted(set(self.initial) - set(self._states())):
             yield Problem(("initial", name), f"no state variable {name!r}", nearest(name, self._states()))
         for name, value in self.initial.items():
@@ -169,6 +174,10 @@ class Population(Neuron):
             if self._rule(index) is not None:
                 path = ("inputs", index, "learn") if projection.learn is not None else ("inputs", index)
                 yield Problem(path, f"{copies} copies that learn", COPIES)
+
+    def stepped_on(self, window_ticks: int) -> Choice:
+        """Where the neurons are stepped if nothing is stepped together with them, and why."""
+        return devices.choose([self.device], [self.model], int(self.size), window_ticks)
 
     def _said(self, path: tuple[str | int, ...]) -> tuple[str | int, ...]:
         """A reset that only the model states is above a threshold that the file states: point at the threshold."""
@@ -302,13 +311,22 @@ class Stepped:
                 held = projection.hold is not None
                 synapses, learning = member.synapses(index), member.learning(index)
                 projections.append(Projection(source, context.name, synapses, projection.to, held, learning))
+        groups = [member.group() for member in members]
+        self.choice = devices.choose(
+            [member.device for member in members],
+            [group.model for group in groups],
+            sum(group.size for group in groups),
+            grid.window_ticks,
+        )
+        on_core = self.choice.backend == "auto"
         self._network = Network(
-            [member.group() for member in members],
+            groups,
             trains,
             projections,
             dt=grid.dt,
             seed=first.seed,
-            backend=os.environ.get(BACKEND, "auto"),
+            backend=os.environ.get(BACKEND, "auto") if on_core else self.choice.backend,
+            away=True,
             origin_ns=grid.origin_ns,
             dt_ns=grid.dt_ns,
         )
@@ -326,18 +344,21 @@ class Stepped:
         """One batch for each outlet of each member, from one batch of each input from outside."""
         if self._forgot:
             self._forgot = {name: window.start_ns if at is None else at for name, at in self._forgot.items()}
-        given: dict[str, Columns] = {}
+        given: dict[str, Columns | Away] = {}
         for (train, shift_ns, member), batch in zip(self._arrivals, arriving, strict=True):
             if batch.count:
-                given[train] = batch.arrays
+                given[train] = batch.columns
                 if shift_ns:
                     given[train] = self._late(*batch.arrays, shift_ns, self._forgot.get(member))
         results = self._network.step(window.first_tick, window.ticks, given)
         found = []
         for name, port, schema in self._outlets:
-            t_ns, neuron, recorded, value = results[name]
+            t_ns, neuron, recorded, value, away = results[name]
             if port:
                 t_ns, neuron, value = recorded[port]
+            elif away is not None:
+                found.append(Batch.away(window, schema, away))
+                continue
             found.append(Batch(window, schema, t_ns, neuron, value))
         return found
 

@@ -90,7 +90,7 @@ def joined(results: Sequence[dict[str, Result]]) -> dict[str, npt.NDArray[Any]]:
     """Everything that came out over several calls, in one flat mapping."""
     found: dict[str, list[Any]] = {}
     for result in results:
-        for group, (t, neuron, recorded, value) in result.items():
+        for group, (t, neuron, recorded, value, _) in result.items():
             found.setdefault(f"{group}/t", []).append(t)
             found.setdefault(f"{group}/neuron", []).append(neuron)
             if value is not None:

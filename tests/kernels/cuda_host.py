@@ -25,11 +25,13 @@ from spikeflow.kernels import layout, register
 from spikeflow.kernels.backends import Prepare
 from spikeflow.kernels.cuda_source import KERNEL, cuda_source
 from spikeflow.kernels.network import Program, Run
+from spikeflow.kernels.spread import spread
 
 Kind = TypeVar("Kind", bound=np.generic)
 
 HEADERS = [Path(__file__).with_name(name) for name in ("cuda_races.h", "cuda_host.h")]
 FLAGS = ("-std=c++17", "-O1", "-ffp-contract=off", "-fPIC", "-U_FORTIFY_SOURCE")
+SMALL = ("-DPICKS=32",)  # so that small networks have more to pick than there is room for at once
 WATCH = "-fsanitize=thread"  # has the compiler call cuda_races.h at each access, at ten times the time
 COMPILER = shutil.which("g++") if sys.platform == "linux" else None  # the headers use ELF sections and ucontext
 CANARY_BYTES = 256
@@ -44,9 +46,9 @@ _TAIL = """
 static void **host_arguments;
 static void host_body() {{ {call}; }}
 extern "C" unsigned long host_race() {{ return races::found; }}
-extern "C" int host_run(void **arguments, unsigned threads, int reverse) {{
+extern "C" int host_run(void **arguments, unsigned blocks, unsigned threads, int reverse) {{
     host_arguments = arguments;
-    return host::run(host_body, threads, reverse != 0);
+    return host::run(host_body, blocks, threads, reverse != 0);
 }}
 """
 
@@ -54,19 +56,28 @@ extern "C" int host_run(void **arguments, unsigned threads, int reverse) {{
 Races: TypeAlias = Literal["unwatched", "errors", "forgiven"]
 
 
-def backend(threads: int, *, reverse: bool, races: Races = "unwatched", edit: Callable[[str], str] = str) -> Prepare:
+def backend(
+    threads: int,
+    *,
+    reverse: bool,
+    blocks: int = 1,
+    races: Races = "unwatched",
+    edit: Callable[[str], str] = str,
+    options: tuple[str, ...] = SMALL,
+) -> Prepare:
     """A backend that runs the CUDA text on this machine, edited first where a test wants that."""
 
     def prepare(program: Program) -> Run:
-        kernel = HostKernel(edit(cuda_source(program)), watch=races != "unwatched")
+        kernel = HostKernel(edit(cuda_source(program)), watch=races != "unwatched", options=options)
 
         def run(*arrays: Any) -> None:
             guarded = Guarded()
-            copies = [guarded.copy(array) for array in arrays]
+            own = spread(arrays[0], blocks)
+            copies = [guarded.copy(array) for array in (*arrays, own.plan, own.work, own.fired)]
             with contextlib.suppress(*[RaceError] * (races == "forgiven")):
-                kernel.run(copies, threads=threads, reverse=reverse)
+                kernel.run(copies, blocks=blocks, threads=threads, reverse=reverse)
             guarded.check()
-            for array, copy in zip(arrays, copies, strict=True):
+            for array, copy in zip(arrays, copies, strict=False):
                 array[...] = copy
 
         return run
@@ -76,7 +87,7 @@ def backend(threads: int, *, reverse: bool, races: Races = "unwatched", edit: Ca
 
 def both_orders(program: Program) -> Run:
     """The backend "cuda_host": every call in ascending and in descending order of threads, which must agree."""
-    forward, backward = backend(8, reverse=False)(program), backend(13, reverse=True)(program)
+    forward, backward = backend(8, reverse=False)(program), backend(5, blocks=3, reverse=True)(program)
 
     def run(*arrays: Any) -> None:
         others = [array.copy() for array in arrays]
@@ -106,32 +117,37 @@ class HostKernel:
     With `watch`, a race between its threads is an error.
     """
 
-    def __init__(self, text: str, name: str = KERNEL, *, watch: bool = False) -> None:
+    def __init__(self, text: str, name: str = KERNEL, *, watch: bool = False, options: tuple[str, ...] = SMALL) -> None:
         head = re.search(rf"__global__[^;{{]*\b{name}\(([^)]*)\)", text)
         assert head is not None, f"there is no kernel {name} in the text"
         types = [parameter.rsplit("*", 1)[0] + "*" for parameter in head[1].split(",")]
         self._names = [parameter.rsplit("*", 1)[1].strip() for parameter in head[1].split(",")]
         given = ", ".join(f"({kind})host_arguments[{k}]" for k, kind in enumerate(types))
         tail = _TAIL.format(call=f"{name}({given})")
-        self._library = ctypes.CDLL(str(_compiled(text + tail, (*FLAGS, WATCH) if watch else FLAGS)))
-        self._library.host_run.argtypes = [ctypes.c_void_p, ctypes.c_uint, ctypes.c_int]
+        self._library = ctypes.CDLL(str(_compiled(text + tail, (*FLAGS, *options, *[WATCH] * watch))))
+        self._library.host_run.argtypes = [ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint, ctypes.c_int]
         self._library.host_race.restype = ctypes.c_ulong
 
-    def run(self, arrays: Sequence[npt.NDArray[Any]], *, threads: int, reverse: bool) -> None:
-        """Run one block of `threads` threads on `arrays`, one for each of the kernel's parameters.
+    def run(self, arrays: Sequence[npt.NDArray[Any]], *, threads: int, reverse: bool, blocks: int = 1) -> None:
+        """Run `blocks` blocks of `threads` threads on `arrays`, one for each of the kernel's parameters.
 
         Raises:
-            KernelError: the block fell apart at a barrier, touched memory that is not there, or (RaceError) had a race.
+            KernelError: a block fell apart at a barrier, waited for another one for ever, touched memory that is not
+                there, or (RaceError) had a race.
         """
         assert len(arrays) == len(self._names)
         addresses = (ctypes.c_void_p * len(arrays))(*[array.ctypes.data for array in arrays])
         with _ONE_AT_A_TIME:
-            outcome = self._library.host_run(addresses, threads, reverse)
+            outcome = self._library.host_run(addresses, blocks, threads, reverse)
             place = self._library.host_race()
         if outcome == 1:
             raise KernelError("not every thread reaches the same barrier")
         if outcome == 2:
             raise KernelError("a wild access")
+        if outcome == 4:
+            raise KernelError("the blocks wait for each other for ever")
+        if outcome == 5:
+            raise KernelError("a loop that does not end")
         if outcome == 3:
             raise RaceError(f"a race between two barriers at {self._named(place, arrays)}")
 

@@ -47,6 +47,8 @@ def scattered(rng: np.random.Generator, pre: int, post: int, count: int, delay: 
 def everything(backend: str, **options: Any) -> Network:
     """Each kind of synapses, delay, precision and record; sizes that are no multiple of a block, a tile or a batch.
 
+    Of four blocks, two share each of most populations, the one that is coupled among them.
+
     `alone` fires without input, so that nothing but the end of a tick lies between its record and its next move.
     """
     rng, own = np.random.default_rng(7), np.random.default_rng(8)
@@ -57,9 +59,9 @@ def everything(backend: str, **options: Any) -> Network:
         Group("b", Lif(refractory=2, tau_mem=8e-3, v_th=0.8), 70, "float64", initial={"v": np.linspace(0, 1, 70)}),
         Group("out", Li(tau_syn=2e-3), 5, "float64", record={"v": (np.arange(5), 1)}),
         Group("short", TsodyksMakram(), 101, record={"u": (np.arange(101), 3)}),
-        Group("cable", Twice(g_coupling=own.normal(-1, 20, (75, 75))), 75, record={"v": (np.arange(75)[::-1], 1)}),
         Group("tree", LifMcRefrac(g_coupling=own.normal(0, 0.02, (66, 66)), rho_reset=2), 66, "float64"),
         Group("pupil", Lif(v_th=0.6), 66),
+        Group("cable", Twice(g_coupling=own.normal(-1, 20, (75, 75))), 75, record={"v": (np.arange(75)[::-1], 1)}),
         Group("scholar", Lif(tau_syn=3e-3), 101, "float64"),
         *copied(np.random.default_rng(10)),
     ]
@@ -151,6 +153,14 @@ def learned(rng: np.random.Generator) -> list[Projection]:
             "z", "scholar", build.dense(rng.normal(0, 0.1, (40, 101))), learning=Learning(StdpSensor(), name="z")
         ),
     ]
+
+
+def lone(backend: str) -> Network:
+    """One population that learns and is recorded; nothing but the end of a tick is between that and its next move."""
+    group = Group("alone", Lif(v_leak=1.4), 200, record={"v": (np.arange(200)[::-1], 1)})
+    weights = np.random.default_rng(2).normal(0.3, 0.3, (40, 200))
+    projection = Projection("x", "alone", build.dense(weights), learning=Learning(Stdp(), name="x"))
+    return Network([group], [Train("x", 40)], [projection], dt=DT, backend=backend)
 
 
 def overflowing(backend: str) -> Network:

@@ -71,6 +71,11 @@ def test_a_barrier_that_not_every_thread_reaches_is_an_error() -> None:
         run(text, reverse=False)
 
 
+def test_a_loop_that_does_not_end_is_an_error() -> None:
+    with pytest.raises(KernelError, match="does not end"):
+        run(MIRROR.replace("out[threadIdx.x] =", "while (out[0] < 1) out[0] = 0; out[0] ="), reverse=False, watch=False)
+
+
 def test_a_wild_access_is_an_error_and_the_process_lives_on() -> None:
     with pytest.raises(KernelError, match="a wild access"):
         run(MIRROR.replace("out[threadIdx.x]", "*(int *)8"), reverse=False)
@@ -81,6 +86,76 @@ def test_a_wild_access_is_an_error_and_the_process_lives_on() -> None:
 def test_a_write_past_either_end_kills_a_canary(index: str) -> None:
     with pytest.raises(KernelError, match="past an end"):
         run(MIRROR.replace("out[threadIdx.x]", f"out[{index}]"), reverse=False)
+
+
+MEETING = """
+struct Net { long long *work; };
+__device__ void meet(const Net &net) {
+    __syncthreads();  // A
+    if (threadIdx.x == 0) {
+        unsigned long long *arrived = (unsigned long long *)net.work;
+        __threadfence();
+        const unsigned long long end = (atomicAdd(arrived, 1ULL) / gridDim.x + 1) * gridDim.x;
+        while (atomicAdd(arrived, 0ULL) < end) __nanosleep(20);
+        __threadfence();
+    }
+    __syncthreads();  // B
+}
+extern "C" __global__ void pass_on(long long *work, int *left, int *right) {
+    const Net net = {work};
+    const unsigned own = blockIdx.x * blockDim.x + threadIdx.x, last = gridDim.x * blockDim.x - 1;
+    left[own] = (int)own;
+    meet(net);
+    right[last - own] = left[own] + left[last - own];
+    meet(net);
+    left[own] = right[own] + (int)blockIdx.x;
+}
+"""
+
+
+def passed_on(text: str, *, reverse: bool) -> list[int]:
+    arrays = Guarded()
+    work, left, right = (arrays.copy(np.zeros(12, kind)) for kind in (np.int64, np.int32, np.int32))
+    HostKernel(text, "pass_on", watch=True).run([work, left, right], blocks=3, threads=4, reverse=reverse)
+    arrays.check()
+    return [int(value) for value in left]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_blocks_meet_and_see_what_the_others_wrote(reverse: bool) -> None:
+    assert passed_on(MEETING, reverse=reverse) == [11] * 4 + [12] * 4 + [13] * 4
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize(
+    "missing",
+    [
+        "__syncthreads();  // A", "__syncthreads();  // B", "        __threadfence();\n        const",
+        "        __threadfence();\n    }", "while (atomicAdd(arrived, 0ULL) < end) __nanosleep(20);",
+    ],
+)  # fmt: skip
+def test_a_meeting_without_one_of_its_parts_is_a_race(missing: str, reverse: bool) -> None:
+    assert MEETING.count(missing) == 1
+    kept = missing.replace("__threadfence();", "")
+    with pytest.raises(KernelError, match="a race"):
+        passed_on(MEETING.replace(missing, "" if kept == missing else kept), reverse=reverse)
+
+
+def test_blocks_that_wait_for_ever_are_an_error() -> None:
+    text = MEETING.replace("    meet(net);\n", "    if (blockIdx.x > 0) meet(net);\n", 1)
+    text = text.replace("    meet(net);\n    left[own] = right", "    left[own] = right")
+    with pytest.raises(KernelError, match="wait for each other for ever"):
+        passed_on(text, reverse=False)
+
+
+def test_each_block_has_shared_memory_of_its_own() -> None:
+    arrays = Guarded()
+    out = arrays.copy(np.full(15, -1, np.int32))
+    text = MIRROR.replace("out[threadIdx.x]", "out[blockIdx.x * blockDim.x + threadIdx.x]").replace(
+        "= (int)threadIdx.x", "= (int)(threadIdx.x + 10 * blockIdx.x)"
+    )
+    HostKernel(text, "mirror", watch=True).run([out], blocks=3, threads=5, reverse=True)
+    assert out.tolist() == [4, 3, 2, 1, 0, 14, 13, 12, 11, 10, 24, 23, 22, 21, 20]
 
 
 def test_shared_memory_is_not_clean_at_a_launch() -> None:

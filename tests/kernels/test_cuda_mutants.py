@@ -8,109 +8,158 @@ import os
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
 from spikeflow.errors import SpikeflowError
-from spikeflow.kernels import cuda_source, register
+from spikeflow.kernels import Network, cuda_source, register
 
 from .cuda_host import COMPILER, HostKernel, KernelError, Races, backend
-from .cuda_networks import Outcome, differences, drive, everything, outcome, overflowing, pairs_swapped
+from .cuda_networks import Outcome, differences, drive, everything, lone, outcome, overflowing, pairs_swapped
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no g++ for Linux here")
 
-THREADS = 40  # two words of bits, the second one not full; no size is a multiple
+THREADS, BLOCKS = 40, 4  # two words of bits, the second one not full; no size is a multiple
 WINDOW = 14
-TEXT = Path(cuda_source.__file__).with_name("network.cu").read_text()
-BARRIERS = re.findall(r"__syncthreads\(\);  // ([A-Z]):", TEXT)
+TEXT = cuda_source.shared_text()
+WAITS = {letter: wait for wait, letter in re.findall(r"(__syncthreads\(\)|meet\(net\));  // ([A-Z]|\d+):", TEXT)}
 
 FAULTS = {
-    "a neuron too many moves": ("n < group[G_SIZE] && move", "n <= group[G_SIZE] && move"),
-    "the last neuron gets no input": (
-        "n < group[G_SIZE]; n += blockDim.x) {\n        real *cell",
-        "n + 1 < group[G_SIZE]; n += blockDim.x) {\n        real *cell",
+    "a neuron too many moves": ("n < own.end && move", "n <= own.end && move"),
+    "the last neuron of a block gets no input": (
+        "n < own.end; n += blockDim.x) {\n        real *cell",
+        "n + 1 < own.end; n += blockDim.x) {\n        real *cell",
     ),
-    "the last neuron of a copy gets no input": ("n < end; n += blockDim.x)", "n + 1 < end; n += blockDim.x)"),
+    "a block steps a tile of its neighbour": ("high < before + tiles ? high - before : tiles;", "tiles;"),
+    "the last tile belongs to nobody": ("(blockIdx.x + 1) / gridDim.x", "(blockIdx.x + 1) / (gridDim.x + 1)"),
+    "spikes of the blocks before are not counted": ("block < blockIdx.x; block++", "block + 1 < blockIdx.x; block++"),
+    "spikes are counted by a block that is not the last": ("own.end == group[G_SIZE])", "own.first == 0)"),
+    "blocks go on before the last one is there": ("arrived, 0ULL) < end", "arrived, 0ULL) + 1 < end"),
+    "a block does not wait for the next round": ("/ gridDim.x + 1) * gridDim.x;", "/ gridDim.x) * gridDim.x;"),
+    "nobody sees to levels": ("integer begin = 0;\n    for (integer level", "for (integer begin = 0, level"),
+    "where a block began to read is not kept": ("else if (own.first == 0 && own.end > 0)", "else if (own.end < 0)"),
+    "each block holds samples": (
+        "if (blockIdx.x == 0) {\n        double *held",
+        "if (blockIdx.x == 1) {\n        double *held",
+    ),
+    "the last neuron of a copy gets no input": ("n < end; n += blockDim.x)\n", "n + 1 < end; n += blockDim.x)\n"),
     "copies hear their neighbour": (
-        "Copies{neuron % pre, own, own + 1}",
-        "Copies{neuron % pre, (own + 1) % 3, (own + 1) % 3 + 1}",
+        "picked[k].neuron / pre * projection[P_EACH]",
+        "(picked[k].neuron / pre + 1) % 3 * projection[P_EACH]",
     ),
-    "the last copy hears nothing of what all hear": (
-        "Copies{neuron, 0, projection[P_COPIES]}",
-        "Copies{neuron, 0, projection[P_COPIES] - (projection[P_COPIES] > 1)}",
-    ),
-    "a copy has synapses of its own": (
-        "weight[to.row * projection[P_STRIDE] + n - first]",
-        "weight[to.row * projection[P_STRIDE] + n % projection[P_STRIDE]]",
-    ),
+    "sparse copies hear their neighbour": ("arrival.neuron / pre == copy", "(arrival.neuron / pre + 1) % 3 == copy"),
+    "the last copy hears nothing of what all hear": ("begin + 1 : copies", "begin + 1 : copies - (copies > 1)"),
+    "a copy has synapses of its own": ("row[n - first]", "row[n % projection[P_STRIDE]]"),
     "what all hear goes to the first weights": ("weight + n % projection[P_EACH]", "weight + n % 7"),
-    "one to one forgets the copy": ("copy * projection[P_EACH] + to.row;", "to.row;"),
-    "sparse synapses forget the copy": ("copy * projection[P_EACH] + post[s]", "copy * 0 + post[s]"),
+    "one to one forgets the copy": ("copy * projection[P_EACH] + row;", "row;"),
+    "sparse synapses forget the copy": ("copy * projection[P_EACH] + target)", "target)"),
     "delays of a copy are those of the first": ("neuron % projection[P_PRE]] == d", "neuron] == d"),
-    "held values of the last copy are not looked at": ("projection[P_ALL];\n", "projection[P_PRE];\n"),
-    "a row is read one synapse too short": ("s < row[1]; s += blockDim.x", "s + 1 < row[1]; s += blockDim.x"),
-    "spikes are written one place too late": (
-        "const integer at = before + __popc",
-        "const integer at = before + 1 + __popc",
+    "held values of the last copy are not looked at": (
+        "projection[P_ALL] * (projection[P_STATE]",
+        "projection[P_PRE] * (projection[P_STATE]",
     ),
+    "the synapses of the last neuron are left out": (
+        "low = own.first - copy * each, high = own.end",
+        "low = own.first - copy * each, high = own.end - 1",
+    ),
+    "the synapses of a block begin one too late": ("if (post[middle] < target)", "if (post[middle] <= target)"),
+    "rows are found one too late": ("shared.ahead[middle] > done + p", "shared.ahead[middle] >= done + p"),
+    "what a row has before itself is forgotten": ("low > 0 ? shared.ahead[low - 1] : 0", "0"),
+    "only the synapses that there is room for count": ("done < all; done += PICKS", "done < 1; done += PICKS"),
+    "spikes are written one place too late": ("fired[before + __popc", "fired[before + 1 + __popc"),
     "a spike counts itself": ("spiked[w] & (bit - 1)", "spiked[w] & (bit - 1 + bit)"),
     "the last word of bits is not counted": ("words = (blockDim.x + 31) / 32", "words = blockDim.x / 32"),
     "bits stay set": ("if (spikes) atomicAnd(&spiked[word], ~bit);", ""),
     "bits are not cleared at the start": ("shared.spiked[w] = 0;", ";"),
     "spikes of one block of neurons replace the last": ("count = before;", ""),
-    "projections in the opposite order": ("net.table[k]);", "net.table[2 * first + count - 1 - k]);"),
+    "projections in the opposite order": (
+        "net.table[k], net.real32",
+        "net.table[2 * first + count - 1 - k], net.real32",
+    ),
     "a projection's sum does not start from zero": (
         "real *cell = cell_of(reals, group, projection[P_ROW], n);",
         "real *cell = cell_of(reals, group, projection[P_INTO] < 0 ? projection[P_ROW] : projection[P_INTO], n);",
     ),
     "the spare sum is not cleared": ("*spare = 0;", ""),
-    "presynaptic neurons descending": ("neuron < least", "neuron > least"),
-    "the longest delay first": ("neuron < least", "neuron <= least"),
-    "delays a tick too long": ("(tick - delay[0] + 1)", "(tick - delay[0])"),
-    "every delay for every neuron": ("projection[P_MEMBER] < 0 ||", "true ||"),
+    "presynaptic neurons descending": ("found[j].key < found[k].key ||", "found[j].key > found[k].key ||"),
+    "merged neurons descending": ("index[next] < index[cursor[2 * chosen]]", "index[next] > index[cursor[2 * chosen]]"),
+    "the longest delay first": ("index[next] < index[cursor[2 * chosen]]", "index[next] <= index[cursor[2 * chosen]]"),
+    "several events of one neuron in any order": ("found[j].event < found[k].event", "found[j].event > found[k].event"),
+    "more than there is room for is left out": ("if (!lasting) more = many > PICKS;", "if (!lasting) more = false;"),
+    "delays a tick too long": ("(tick - delay[2 * d] + 1)", "(tick - delay[2 * d])"),
+    "every delay for every neuron": ("return projection[P_MEMBER] < 0 ||", "return true ||"),
     "events count 1": ("source[S_VALUE] >= 0 ? net.value[source[S_VALUE] + event] : 1.0", "1.0"),
-    "several synapses between two neurons count anew": ("if (s > row[0] && post[s - 1] == post[s]) continue;", ""),
-    "only the first arrivals count": ("many == PICKS;)", "many == PICKS; many = 0)"),
-    "held values begin again with each batch": ("Arrival{from / delays", "Arrival{(from + 1) / delays"),
+    "several synapses between two neurons count anew": ("if (before < p) continue;", ""),
+    "several synapses between two neurons count once": (
+        "for (int q = p; q < count; q++)",
+        "for (int q = p; q <= p; q++)",
+    ),
+    "only the first arrivals count": (
+        "more = left > PICKS;\n    const int many = more",
+        "more = false;\n    const int many = left > PICKS",
+    ),
+    "held values begin again with each batch": (
+        "const integer neuron = k / delays,",
+        "const integer neuron = (k + 1) / delays,",
+    ),
     "a record too late": ("(tick + every - 1) / every", "(tick + every) / every"),
     "records of the wrong neurons": ("net.post[row[R_NEURON] + k]", "net.post[row[R_NEURON] + k / 2]"),
     "events are let go of unread": ("if (next < first) first = next;", "if (next > first) first = next;"),
     "events move one place too few": ("kept = column[k + by]", "kept = column[k + by - 1]"),
     "values stay where they were": ("if (source[S_VALUE] >= 0) move_down", "if (false) move_down"),
-    "a coupling leaves the last neuron out": ("from < projection[P_ALL] &&", "from + 1 < projection[P_ALL] &&"),
-    "a coupling starts from the wrong row": ("projection[P_STATE], from)", "projection[P_STATE] + 1, from)"),
+    "a coupling leaves the last neuron out": (
+        "from + PICKS < all ? from + PICKS : all;",
+        "from + PICKS < all ? from + PICKS : all - 1;",
+    ),
+    "a coupling starts from the wrong row": (
+        "double value;\n        if (projection[P_STATE] >= 0) value = *cell_of(reals, group, projection[P_STATE],",
+        "double value;\n        if (projection[P_STATE] >= 0) value = *cell_of(reals, group, projection[P_STATE] + 1,",
+    ),
     "couplings that come after the equations come never": ("group[G_AFTER], group[G_AFTERS]", "group[G_AFTER], 0"),
     "spikes carry another state": ("net.real32, group, group[G_VALUE],", "net.real32, group, group[G_VALUE] - 1,"),
-    "values are written one place too late": ("source[S_VALUE] + at]", "source[S_VALUE] + at + 1]"),
+    "values are written one place too late": ("source[S_VALUE] + at + k]", "source[S_VALUE] + at + k + 1]"),
     "the last neuron learns nothing": ("end = after[G_SIZE];", "end = after[G_SIZE] - 1;"),
     "a row of synapses is one too short": ("end = starts[1];", "end = starts[1] - 1;"),
     "one to one learns from its neighbour": ("? row : end;", "? row + 1 : end;"),
     "a synapse learns from another neuron": ("to = place_of(after, neuron)", "to = place_of(after, 0)"),
     "a synapse learns from another input": ("from = place_of(before, row)", "from = place_of(before, 0)"),
-    "learning never ends": ("if (tick < row_of(net, H_LEARNING, LEARNING, k)[L_UNTIL])", ""),
+    "learning never ends": ("if (tick >= row_of(net, H_LEARNING, LEARNING, k)[L_UNTIL]) continue;", ""),
     "order within a tick is not looked at": ("index[k - 1] <= index[k]", "true"),
 }
 
 
+ALONE = ("S", "9")
+"""Waits that only a population without others needs: there are others between two of its moves else."""
+
+
 @functools.cache
-def reference() -> Outcome:
-    return outcome(everything("numpy"))
+def reference(of: Callable[[str], Network] = everything) -> Outcome:
+    return outcome(of("numpy"))
 
 
-def passes(edit: Callable[[str], str], *, reverse: bool, races: Races = "unwatched") -> bool:
+def passes(
+    edit: Callable[[str], str],
+    *,
+    reverse: bool,
+    races: Races = "unwatched",
+    of: Callable[[str], Network] = everything,
+) -> bool:
     """Whether a run of the edited text, on events of which a few are out of order, gives the reference's bits."""
     name = f"mutant {next(_counter)}"
-    register(name, backend(THREADS, reverse=reverse, races=races, edit=edit))
-    net = everything(name)
-    return differences(outcome(net, pairs_swapped(drive(net)), window=WINDOW), reference()) == []
+    register(name, backend(THREADS, blocks=BLOCKS, reverse=reverse, races=races, edit=edit))
+    net = of(name)
+    return differences(outcome(net, pairs_swapped(drive(net)), window=WINDOW), reference(of)) == []
 
 
-def is_found(edit: Callable[[str], str], races: Races = "unwatched") -> bool:
+def network_of(letter: str) -> Callable[[str], Network]:
+    return lone if letter in ALONE else everything
+
+
+def is_found(edit: Callable[[str], str], races: Races = "unwatched", of: Callable[[str], Network] = everything) -> bool:
     """Whether a run differs from the reference, or breaks, in one of the two orders of the threads."""
     for reverse in (False, True):
         try:
-            if not passes(edit, reverse=reverse, races=races):
+            if not passes(edit, reverse=reverse, races=races, of=of):
                 return True
         except (KernelError, SpikeflowError, IndexError, ValueError):
             return True
@@ -129,18 +178,19 @@ def replaced(old: str, new: str) -> Callable[[str], str]:
 
 
 def without_barrier(letter: str) -> Callable[[str], str]:
-    return replaced(f"__syncthreads();  // {letter}:", f"// {letter}:")
+    return replaced(f"{WAITS[letter]};  // {letter}:", f";  // {letter}:")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled(request: pytest.FixtureRequest) -> None:
     """Has the compiler at work on every core: the texts of the tests that were asked for are known beforehand."""
-    text = cuda_source.cuda_source(everything("numpy").program)
+    text, short = (cuda_source.cuda_source(of("numpy").program) for of in (everything, lone))
     kernels = set()
     for item in request.session.items:
         chosen = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
         if "letter" in chosen:
-            kernels.add((without_barrier(str(chosen["letter"]))(text), True))
+            letter = str(chosen["letter"])
+            kernels.add((without_barrier(letter)(short if letter in ALONE else text), True))
         if "fault" in chosen:
             kernels.add((replaced(*FAULTS[str(chosen["fault"])])(text), False))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -154,26 +204,26 @@ def test_the_text_as_it_is_passes(reverse: bool, races: Races) -> None:
 
 
 def test_every_barrier_has_a_letter() -> None:
-    assert len(BARRIERS) == len(set(BARRIERS)) == TEXT.count("__syncthreads();")
+    assert len(WAITS) == TEXT.count("__syncthreads();") + TEXT.count("meet(net);")
 
 
-@pytest.mark.parametrize("letter", BARRIERS)
+@pytest.mark.parametrize("letter", WAITS)
 def test_each_missing_barrier_is_seen_in_both_orders_by_those_who_watch(letter: str) -> None:
     for reverse in (False, True):
         with pytest.raises(KernelError, match=r"a race|not every thread"):
-            passes(without_barrier(letter), reverse=reverse, races="errors")
+            passes(without_barrier(letter), reverse=reverse, races="errors", of=network_of(letter))
 
 
 def test_a_copy_whose_neurons_go_from_thread_to_thread_is_a_race() -> None:
-    edit = replaced("blockDim.x - first % blockDim.x", "blockDim.x + k - first % blockDim.x")
+    edit = replaced("n = first_own(own, first)", "n = first + (k + threadIdx.x) % blockDim.x")
     with pytest.raises(KernelError, match="a race"):
         passes(edit, reverse=False, races="errors")
 
 
 # Without D, one thread changes what others have read already; only the compiler could make them read it again.
-@pytest.mark.parametrize("letter", [letter for letter in BARRIERS if letter != "D"])
+@pytest.mark.parametrize("letter", [letter for letter in WAITS if letter != "D"])
 def test_a_missing_barrier_shows_in_the_results_of_an_order(letter: str) -> None:
-    assert is_found(without_barrier(letter), "forgiven")
+    assert is_found(without_barrier(letter), "forgiven", network_of(letter))
 
 
 def test_a_window_that_takes_more_room_than_there_is_is_found() -> None:

@@ -31,7 +31,11 @@ from .cuda_networks import (
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no g++ for Linux here")
 
-BLOCKS = [(threads, reverse) for threads in (1, 7, 32, 64, 101, 128) for reverse in (False, True)]
+GRIDS = [
+    (blocks, threads, reverse)
+    for blocks, threads in ((1, 1), (1, 7), (1, 32), (1, 128), (2, 33), (3, 64), (4, 101))
+    for reverse in (False, True)
+]
 
 
 @functools.cache
@@ -39,15 +43,20 @@ def reference() -> Outcome:
     return outcome(everything("numpy"))
 
 
-def host(threads: int, reverse: bool, races: Races = "unwatched") -> str:
-    name = f"cuda_host {threads} {reverse} {races}"
-    register(name, backend(threads, reverse=reverse, races=races))
+def host(threads: int, reverse: bool, races: Races = "unwatched", blocks: int = 1) -> str:
+    name = f"cuda_host {blocks} {threads} {reverse} {races}"
+    register(name, backend(threads, blocks=blocks, reverse=reverse, races=races))
     return name
 
 
-@pytest.mark.parametrize(("threads", "reverse"), BLOCKS)
-def test_any_block_in_either_order_gives_the_bits_of_the_reference(threads: int, reverse: bool) -> None:
-    assert differences(outcome(everything(host(threads, reverse))), reference()) == []
+@pytest.mark.parametrize(("blocks", "threads", "reverse"), GRIDS)
+def test_any_grid_in_either_order_gives_the_bits_of_the_reference(blocks: int, threads: int, reverse: bool) -> None:
+    assert differences(outcome(everything(host(threads, reverse, blocks=blocks))), reference()) == []
+
+
+def test_so_does_one_with_as_much_room_for_arrivals_as_on_a_gpu() -> None:
+    register("cuda_host wide", backend(64, blocks=2, reverse=True, options=()))
+    assert differences(outcome(everything("cuda_host wide")), reference()) == []
 
 
 def test_the_reference_run_is_a_lively_one() -> None:
@@ -63,8 +72,9 @@ def test_any_windows_give_the_same_bits(window: int) -> None:
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_no_two_threads_race(reverse: bool) -> None:
-    net = everything(host(33, reverse, "errors"))
+@pytest.mark.parametrize("blocks", [1, 3])
+def test_no_two_threads_race(blocks: int, reverse: bool) -> None:
+    net = everything(host(33, reverse, "errors", blocks))
     assert differences(outcome(net, window=20), reference()) == []
 
 
@@ -74,8 +84,8 @@ def test_no_two_threads_race(reverse: bool) -> None:
 def test_every_model_in_every_option_gives_the_bits_of_the_reference(precision: Any, tolerance: float | None) -> None:
     chosen = catalogue.by_tolerance()[tolerance]
     expected = catalogue.run(chosen, "numpy", precision)
-    for threads, reverse in ((16, False), (40, True)):
-        found = catalogue.run(chosen, host(threads, reverse), precision, window=11)
+    for blocks, threads, reverse in ((1, 16, False), (3, 20, True)):
+        found = catalogue.run(chosen, host(threads, reverse, blocks=blocks), precision, window=11)
         assert catalogue.differences(found, expected, precision, tolerance) == []
 
 
@@ -127,7 +137,7 @@ def test_a_window_that_overflows_goes_on_where_it_stopped() -> None:
     expected = outcome(overflowing("numpy"), ticks=30)
     assert len(expected["many spikes t"]) > 10_000 * 8
     for reverse in (False, True):
-        assert differences(outcome(overflowing(host(256, reverse)), ticks=30), expected) == []
+        assert differences(outcome(overflowing(host(100, reverse, blocks=4)), ticks=30), expected) == []
 
 
 @pytest.mark.parametrize("seed", range(16))

@@ -1,0 +1,178 @@
+// What arrives, times the weights, is added up at the receptors.
+
+// The first neuron from `from` on that belongs to this thread.
+__device__ __forceinline__ integer first_own(const Own &own, integer from) {
+    if (from < own.first) from = own.first;
+    return from + (threadIdx.x + blockDim.x - (from - own.first) % blockDim.x) % blockDim.x;
+}
+
+// As `deliver_dense`, where each copy hears its own neurons.
+template <class real>
+__device__ void deliver_own(
+    const integer *projection, const integer *group, const Own &own, real *reals, const real *weight,
+    const Arrival *picked, int many) {
+    for (int k = 0; k < many; k++) {
+        const integer pre = projection[P_PRE], first = picked[k].neuron / pre * projection[P_EACH];
+        const integer end = first + projection[P_EACH] < own.end ? first + projection[P_EACH] : own.end;
+        const real *row = weight + picked[k].neuron % pre * projection[P_STRIDE];
+        for (integer n = first_own(own, first); n < end; n += blockDim.x)
+            *cell_of(reals, group, projection[P_ROW], n) += row[n - first] * (real)picked[k].value;
+    }
+}
+
+template <class real>
+__device__ void deliver_dense(
+    const integer *projection, const integer *group, const Own &own, real *reals, const real *weight,
+    const Arrival *picked, int many) {
+    if (projection[P_ALL] > projection[P_PRE])
+        return deliver_own(projection, group, own, reals, weight, picked, many);
+    for (integer n = own.first + threadIdx.x; n < own.end; n += blockDim.x) {
+        real *cell = cell_of(reals, group, projection[P_ROW], n);
+        real sum = *cell;
+        const real *row = weight + n % projection[P_EACH];
+        for (int k = 0; k < many; k++) sum += row[picked[k].neuron * projection[P_STRIDE]] * (real)picked[k].value;
+        *cell = sum;
+    }
+}
+
+template <class real>
+__device__ void deliver_one_to_one(
+    const integer *projection, const integer *group, const Own &own, real *reals, const real *weight,
+    const Arrival *picked, int many) {
+    const integer pre = projection[P_PRE];
+    const bool own_ones = projection[P_ALL] > pre;
+    for (int k = 0; k < many; k++) {
+        const integer row = picked[k].neuron % pre, copies = projection[P_COPIES];
+        const integer begin = own_ones ? picked[k].neuron / pre : 0, end = own_ones ? begin + 1 : copies;
+        for (integer copy = begin; copy < end; copy++) {
+            const integer n = copy * projection[P_EACH] + row;
+            if (n >= own.first && n < own.end && (n - own.first) % blockDim.x == threadIdx.x)
+                *cell_of(reals, group, projection[P_ROW], n) += weight[row * projection[P_STRIDE]] * (real)picked[k].value;
+        }
+    }
+}
+
+// The first of the synapses `begin` to before `end`, whose targets ascend, that goes to `target` or beyond.
+__device__ __forceinline__ integer first_to(const int *post, integer begin, integer end, integer target) {
+    while (begin < end) {
+        const integer middle = begin + (end - begin) / 2;
+        if (post[middle] < target) begin = middle + 1;
+        else end = middle;
+    }
+    return begin;
+}
+
+// Finds, for each arrival, its synapses to the block's neurons of one copy; returns how many there are of all.
+__device__ int find_synapses(
+    const Net &net, const integer *projection, const Own &own, integer copy, int many, Shared &shared) {
+    const int *post = net.post + projection[P_POST];
+    const integer pre = projection[P_PRE], each = projection[P_EACH];
+    const bool own_ones = projection[P_ALL] > pre;
+    const integer low = own.first - copy * each, high = own.end - copy * each;
+    for (int k = threadIdx.x; k < many; k += blockDim.x) {
+        const Arrival arrival = shared.picked[k];
+        integer begin = 0, end = 0;
+        if (!own_ones || arrival.neuron / pre == copy) {
+            const integer *row = net.start + projection[P_START] + arrival.delay * pre + arrival.neuron % pre;
+            begin = low > 0 ? first_to(post, row[0], row[1], low) : row[0];
+            end = high < each ? first_to(post, begin, row[1], high) : row[1];
+        }
+        shared.begin[k] = begin;
+        shared.ahead[k] = (int)(end - begin);
+    }
+    for (int by = 1; by < many; by *= 2) {
+        for (int first = (many - 1) / (int)blockDim.x * (int)blockDim.x; first >= 0; first -= blockDim.x) {
+            const int k = first + threadIdx.x;
+            __syncthreads();  // I: what lies further on has been added to
+            const int more = k < many && k >= by ? shared.ahead[k - by] : 0;
+            __syncthreads();  // J: what is about to be added to is read
+            if (k < many) shared.ahead[k] += more;
+        }
+    }
+    __syncthreads();  // K: the counts are sums
+    return shared.ahead[many - 1];
+}
+
+// Lays out up to PICKS synapses from the `done`th on, each with its target and what it adds: of an arrival after the
+// other, whichever thread does it.
+template <class real>
+__device__ int lay_out(
+    const Net &net, const integer *projection, const real *weight, int done, int all, int many, Shared &shared) {
+    const int count = all - done < PICKS ? all - done : PICKS;
+    for (int p = threadIdx.x; p < count; p += blockDim.x) {
+        int low = 0, high = many - 1;  // the first arrival with more than done + p synapses up to itself
+        while (low < high) {
+            const int middle = (low + high) / 2;
+            if (shared.ahead[middle] > done + p) high = middle;
+            else low = middle + 1;
+        }
+        const integer s = shared.begin[low] + done + p - (low > 0 ? shared.ahead[low - 1] : 0);
+        shared.post[p] = net.post[projection[P_POST] + s];
+        const real amount = weight[s * projection[P_STRIDE]] * (real)shared.picked[low].value;
+        shared.amount[p] = amount;
+    }
+    return count;
+}
+
+// Adds what was laid out; the first synapse to a neuron adds all others to it, in their order.
+template <class real>
+__device__ void add_up(
+    const integer *projection, const integer *group, real *reals, integer copy, int count, const Shared &shared) {
+    for (int p = threadIdx.x; p < count; p += blockDim.x) {
+        const int target = shared.post[p];
+        int before = 0;
+        while (before < p && shared.post[before] != target) before++;
+        if (before < p) continue;
+        real *cell = cell_of(reals, group, projection[P_ROW], copy * projection[P_EACH] + target);
+        real sum = *cell;
+        for (int q = p; q < count; q++)
+            if (shared.post[q] == target) sum += (real)shared.amount[q];
+        *cell = sum;
+    }
+}
+
+template <class real>
+__device__ void deliver_csr(
+    const Net &net, const integer *projection, const integer *group, const Own &own, real *reals, const real *weight,
+    int many, Shared &shared) {
+    const integer each = projection[P_EACH];
+    for (integer copy = own.first / each; copy * each < own.end && many > 0; copy++) {
+        const int all = find_synapses(net, projection, own, copy, many, shared);
+        for (int done = 0; done < all; done += PICKS) {
+            const int count = lay_out(net, projection, weight, done, all, many, shared);
+            __syncthreads();  // L: they are laid out
+            add_up(projection, group, reals, copy, count, shared);
+            __syncthreads();  // M: they are added
+        }
+        __syncthreads();  // N: the counts are free again
+    }
+}
+
+// Adds up what acts through a projection. All blocks take part in what they wait for each other, whatever they own.
+template <class real>
+__device__ __noinline__ void deliver(
+    const Net &net, integer number, real *reals, const real *weights, integer tick, Shared &shared) {
+    const integer *projection = row_of(net, H_PROJECTION, PROJECTION, number);
+    const integer *group = row_of(net, H_GROUP, GROUP, projection[P_TARGET]);
+    const Own own = own_neurons(net, projection[P_TARGET]);
+    const real *weight = weights + projection[P_WEIGHT];
+    integer *cursor = cursors_of(net, number), from = 0;
+    if (projection[P_STATE] >= 0) meet(net);  // 5: the state that acts stands still
+    else if (projection[P_HELD] >= 0) hold_samples(net, projection, tick, cursor);
+    else if (own.first < own.end) look_ahead(net, projection, tick, cursor);
+    for (bool more = own.first < own.end; more;) {
+        const int many = pick(net, projection, group, reals, cursor, from, more, shared);
+        const Arrival *picked = shared.picked;
+        if (projection[P_KIND] == DENSE) deliver_dense(projection, group, own, reals, weight, picked, many);
+        if (projection[P_KIND] == ONE_TO_ONE) deliver_one_to_one(projection, group, own, reals, weight, picked, many);
+        if (projection[P_KIND] == CSR) deliver_csr(net, projection, group, own, reals, weight, many, shared);
+        __syncthreads();  // O: `picked` is free again
+    }
+    if (projection[P_STATE] >= 0) meet(net);  // 6: every block knows what acts
+    if (projection[P_INTO] < 0) return;
+    for (integer n = own.first + threadIdx.x; n < own.end; n += blockDim.x) {
+        real *spare = cell_of(reals, group, projection[P_ROW], n);
+        *cell_of(reals, group, projection[P_INTO], n) += *spare;
+        *spare = 0;
+    }
+}

@@ -1,0 +1,246 @@
+// A tick of a population, what synapses learn in it, and a window of ticks.
+
+// ---- one tick of one population
+
+// What a spike of the neuron carries.
+__device__ double carried(const Net &net, const integer *group, integer neuron) {
+    if (is_double(group[G_FORM])) return *cell_of(net.real64, group, group[G_VALUE], neuron);
+    return *cell_of(net.real32, group, group[G_VALUE], neuron);
+}
+
+// Moves the block's neurons and lists those that spike, ascending. No bit of `shared.spiked` is set on entry and on
+// return.
+__device__ void move_group(const Net &net, integer place, integer tick, Shared &shared) {
+    const integer *group = row_of(net, H_GROUP, GROUP, place);
+    const Own own = own_neurons(net, place);
+    if (own.first == own.end) return;
+    unsigned *fired = net.fired + net.plan[PLAN + place * SPREAD + X_FIRED] + own.first;
+    const unsigned word = threadIdx.x / 32, bit = 1u << threadIdx.x % 32, words = (blockDim.x + 31) / 32;
+    unsigned *spiked = shared.spiked;
+    integer count = 0;
+    for (integer first = own.first; first < own.end; first += blockDim.x) {
+        const integer n = first + threadIdx.x;
+        const bool spikes = n < own.end && move(net, group, n, tick);
+        if (spikes) atomicOr(&spiked[word], bit);
+        __syncthreads();  // P: every bit is set
+        integer before = count;
+        for (unsigned w = 0; w < words; w++) {
+            if (w == word && spikes) fired[before + __popc(spiked[w] & (bit - 1))] = (unsigned)n;
+            before += __popc(spiked[w]);
+        }
+        count = before;
+        __syncthreads();  // Q: every bit is counted
+        if (spikes) atomicAnd(&spiked[word], ~bit);
+    }
+    integer *counts = counts_of(net, place) + 2 * blockIdx.x;
+    if (threadIdx.x == 0) counts[0] = count, counts[1] = row_of(net, H_SOURCE, SOURCE, place)[S_COUNT];
+}
+
+// Writes down the spikes that the block has listed, behind those of the blocks before it.
+__device__ void write_spikes(const Net &net, integer place, integer tick) {
+    const integer *head = net.table, *group = row_of(net, H_GROUP, GROUP, place);
+    const Own own = own_neurons(net, place);
+    if (own.first == own.end) return;
+    integer *source = row_of(net, H_SOURCE, SOURCE, place);
+    const integer *counts = counts_of(net, place);
+    const unsigned *fired = net.fired + net.plan[PLAN + place * SPREAD + X_FIRED] + own.first;
+    const integer count = counts[2 * blockIdx.x];
+    integer at = counts[2 * blockIdx.x + 1];
+    for (unsigned block = 0; block < blockIdx.x; block++) at += counts[2 * block];
+    for (integer k = threadIdx.x; k < count; k += blockDim.x) {
+        net.index[source[S_OFFSET] + at + k] = fired[k];
+        net.time[source[S_OFFSET] + at + k] = head[H_ORIGIN] + tick * head[H_STEP];
+        if (group[G_VALUE] >= 0) net.value[source[S_VALUE] + at + k] = carried(net, group, fired[k]);
+    }
+    if (threadIdx.x == 0 && own.end == group[G_SIZE]) source[S_COUNT] = at + count;
+}
+
+// How many ticks below `tick` are multiples of `every`.
+__device__ __forceinline__ integer multiples(integer tick, integer every) { return (tick + every - 1) / every; }
+
+// Samples the block's neurons among those that are recorded.
+template <class real>
+__device__ void record(const Net &net, const integer *group, const integer *row, real *reals, integer tick) {
+    const Own own = own_neurons(net, row[R_GROUP]);
+    const integer done = multiples(tick, row[R_EVERY]) - multiples(net.table[H_TICK], row[R_EVERY]);
+    double *out = net.recorded + row[R_OUT] + done * row[R_NEURONS];
+    for (integer k = threadIdx.x; k < row[R_NEURONS]; k += blockDim.x) {
+        const integer n = net.post[row[R_NEURON] + k];
+        if (n >= own.first && n < own.end) out[k] = *cell_of(reals, group, row[R_ROW], n);
+    }
+}
+
+// Where it is noted that a state is not a number: a word for even ticks and one for odd ones, so that none is written
+// to while another block still reads it.
+__device__ __forceinline__ unsigned long long *lost_at(const Net &net, integer tick) {
+    return (unsigned long long *)net.work + W_LOST + tick % 2;
+}
+
+// Marks the population where a state is not a number.
+template <class real>
+__device__ void find_lost(const Net &net, const integer *group, real *reals, integer place, integer tick) {
+    const Own own = own_neurons(net, place);
+    for (integer n = own.first + threadIdx.x; n < own.end; n += blockDim.x) {
+        for (integer row = 0; row < group[G_STATES]; row++) {
+            const real value = *cell_of(reals, group, row, n);
+            if (value != value) atomicMin(lost_at(net, tick), (unsigned long long)place);
+        }
+    }
+}
+
+__device__ void deliver_listed(
+    const Net &net, integer first, integer count, bool wide, integer tick, Shared &shared) {
+    for (integer k = first; k < first + count; k++) {
+        if (wide) deliver(net, net.table[k], net.real64, net.weight64, tick, shared);
+        else deliver(net, net.table[k], net.real32, net.weight32, tick, shared);
+    }
+}
+
+// What a population does with what was written down before.
+__device__ void step_group(const Net &net, integer place, integer tick, Shared &shared) {
+    const integer *group = row_of(net, H_GROUP, GROUP, place);
+    const bool wide = is_double(group[G_FORM]);
+    deliver_listed(net, group[G_LIST], group[G_LISTED], wide, tick, shared);
+    move_group(net, place, tick, shared);
+    if (wide) find_lost(net, group, net.real64, place, tick);
+    else find_lost(net, group, net.real32, place, tick);
+}
+
+// What acts on the state after the equations, and what is recorded of it.
+__device__ void settle_group(const Net &net, integer place, integer tick, Shared &shared) {
+    const integer *head = net.table, *group = row_of(net, H_GROUP, GROUP, place);
+    const bool wide = is_double(group[G_FORM]);
+    deliver_listed(net, group[G_AFTER], group[G_AFTERS], wide, tick, shared);
+    if (group[G_AFTERS] > 0) __syncthreads();  // R: the state that is recorded stands still
+    bool recorded = false;
+    for (integer r = 0; r < head[H_RECORDS]; r++) {
+        const integer *row = row_of(net, H_RECORD, RECORD, r);
+        if (row[R_GROUP] != place || tick % row[R_EVERY] != 0) continue;
+        if (wide) record(net, group, row, net.real64, tick);
+        else record(net, group, row, net.real32, tick);
+        recorded = true;
+    }
+    if (recorded) __syncthreads();  // S: the state may move again
+}
+
+// ---- what synapses learn in one tick
+
+// The place of a neuron's first state among the numbers of its precision.
+__device__ __forceinline__ integer place_of(const integer *group, integer neuron) {
+    return group[G_BASE] + neuron / TILE * group[G_ROWS] * TILE + neuron % TILE;
+}
+
+// Changes the synapses of a projection, from the traces as they are after this tick: a row of them in each block.
+__device__ void learn(const Net &net, integer place, integer tick) {
+    const integer *learning = row_of(net, H_LEARNING, LEARNING, place);
+    const integer *projection = row_of(net, H_PROJECTION, PROJECTION, learning[L_PROJECTION]);
+    const integer *before = row_of(net, H_GROUP, GROUP, learning[L_PRE]);
+    const integer *after = row_of(net, H_GROUP, GROUP, learning[L_POST]);
+    const integer first = projection[P_WEIGHT];
+    bool lost = false;
+    for (integer row = blockIdx.x; row < before[G_SIZE]; row += gridDim.x) {
+        integer begin = threadIdx.x, end = after[G_SIZE];
+        if (projection[P_KIND] == ONE_TO_ONE) {
+            begin = row / gridDim.x % blockDim.x == threadIdx.x ? row : end;
+            end = row + 1;
+        }
+        if (projection[P_KIND] == CSR) {
+            const integer *starts = net.start + projection[P_START] + row;
+            begin += starts[0], end = starts[1];
+        }
+        for (integer k = begin; k < end; k += blockDim.x) {
+            const integer neuron = projection[P_KIND] == CSR ? net.post[projection[P_POST] + k] : k;
+            const integer at = projection[P_KIND] == DENSE ? row * projection[P_STRIDE] + k : k;
+            const integer from = place_of(before, row), to = place_of(after, neuron);
+            if (change(net, learning, first + at, learning[L_STATE] + at, from, to)) lost = true;
+        }
+    }
+    if (lost) atomicMin(lost_at(net, tick), (unsigned long long)(net.table[H_GROUPS] + place));
+}
+
+// ---- a window
+
+// The first population that may have no room for the spikes of another tick, or -1.
+__device__ integer full_source(const Net &net) {
+    for (integer place = 0; place < net.table[H_SOURCES]; place++) {
+        const integer *source = row_of(net, H_SOURCE, SOURCE, place);
+        if (source[S_KEPT] && source[S_CAPACITY] - source[S_COUNT] < source[S_SIZE]) return place;
+    }
+    return -1;
+}
+
+// Takes how far each delay is read from the table to the block's cursors, or back from the block that knows it best:
+// the one with the target's first neuron.
+__device__ void copy_cursors(const Net &net, bool back) {
+    for (integer p = 0; p < net.table[H_PROJECTIONS]; p++) {
+        const integer *projection = row_of(net, H_PROJECTION, PROJECTION, p);
+        integer *delay = net.table + projection[P_DELAY], *cursor = cursors_of(net, p);
+        const Own own = own_neurons(net, projection[P_TARGET]);
+        for (integer d = threadIdx.x; d < projection[P_DELAYS]; d += blockDim.x) {
+            if (!back) cursor[2 * d] = delay[2 * d + 1];
+            else if (own.first == 0 && own.end > 0) delay[2 * d + 1] = cursor[2 * d];
+        }
+    }
+}
+
+// One tick of all populations, a level of them after the other: what is in a level acts on the others of it only later.
+__device__ void step_tick(const Net &net, integer tick, Shared &shared) {
+    const integer *table = net.table, *order = table + table[H_ORDER];
+    integer begin = 0;
+    for (integer level = 0; level < net.plan[X_LEVELS]; level++) {
+        const integer end = net.plan[net.plan[X_ENDS] + level];
+        for (integer g = begin; g < end; g++) step_group(net, order[g], tick, shared);
+        meet(net);  // 7: all have moved
+        for (integer g = begin; g < end; g++) write_spikes(net, order[g], tick);
+        meet(net);  // 8: their spikes are written down
+        for (integer g = begin; g < end; g++) settle_group(net, order[g], tick, shared);
+        begin = end;
+    }
+    bool learns = false;
+    for (integer k = 0; k < table[H_LEARNINGS]; k++) {
+        if (tick >= row_of(net, H_LEARNING, LEARNING, k)[L_UNTIL]) continue;
+        learn(net, k, tick);
+        learns = true;
+    }
+    if (learns) meet(net);  // 9: the traces may move again
+}
+
+// Steps ticks H_TICK to H_PAUSE, or stops before a tick that there may be no room for, or before the first with a reason.
+__device__ void step_window(const Net &net, Shared &shared) {
+    integer *table = net.table;
+    const unsigned long long none = ~0ULL;
+    if (is_first_thread()) {
+        unsigned long long *words = (unsigned long long *)net.work;
+        words[W_FOUND] = words[W_LOST] = words[W_LOST + 1] = none;
+    }
+    for (unsigned w = threadIdx.x; w < 32; w += blockDim.x) shared.spiked[w] = 0;
+    meet(net);  // 10: nothing is found, nothing is lost
+    if (table[H_FRESH]) {
+        const integer refused = check_events(net);
+        if (refused >= 0) {
+            if (is_first_thread()) table[H_STATUS] = refused % 2 ? UNORDERED : INVALID, table[H_DETAIL] = refused / 2;
+            return;
+        }
+        drop_read(net);
+    }
+    copy_cursors(net, false);
+    unsigned long long lost = none;
+    integer tick = table[H_TICK], full;
+    for (;; tick++) {
+        full = full_source(net);
+        if (tick == table[H_PAUSE] || full >= 0 || lost != none) break;
+        step_tick(net, tick, shared);
+        lost = *lost_at(net, tick);
+    }
+    copy_cursors(net, true);
+    meet(net);  // 11: every thread knows how far they came
+    if (!is_first_thread()) return;
+    for (integer r = 0; r < table[H_RECORDS]; r++) {
+        integer *row = row_of(net, H_RECORD, RECORD, r);
+        row[R_OUT] += (multiples(tick, row[R_EVERY]) - multiples(table[H_TICK], row[R_EVERY])) * row[R_NEURONS];
+    }
+    if (lost != none) table[H_STATUS] = LOST, table[H_DETAIL] = (integer)lost, tick--;
+    else if (tick < table[H_PAUSE]) table[H_STATUS] = FULL, table[H_DETAIL] = full;
+    table[H_TICK] = tick;
+    table[H_FRESH] = 0;
+}
