@@ -22,7 +22,7 @@ from spikeflow.runtime.channel import CAPACITY
 from spikeflow.runtime.engine import Engine, Options, Report, fast_loop
 from tests.benchmarks import kernels
 from tests.benchmarks.kernels import MS, SILENT_TICKS, Calls, Found
-from tests.benchmarks.measured import Measured
+from tests.benchmarks.measured import Measured, held
 from tests.benchmarks.neuron_peers import common
 
 _played: dict[str, list[pa.RecordBatch]] = {}
@@ -30,6 +30,7 @@ _sent: list[int] = []
 _read_at: list[int] = []
 _rows: list[int] = []
 _used: list[float] = []
+_held: list[int] = []
 
 
 class Played(Source):
@@ -77,6 +78,7 @@ class Reading(Sink):
             if self.usage:
                 usage = resource.getrusage(resource.RUSAGE_SELF)
                 _used.append(usage.ru_utime + usage.ru_stime)
+        _held.append(held())
 
 
 def window(call: dict[str, Events], valued: bool, later: int = 0) -> pa.RecordBatch:
@@ -105,13 +107,18 @@ def run(
 def _run(
     nodes: dict[str, Any], windows: list[pa.RecordBatch], window_ns: int, dt: str = "1 ms", **options: Any
 ) -> Report:
-    for kept in (_sent, _read_at, _rows, _used):
+    for kept in (_sent, _read_at, _rows, _used, _held):
         kept.clear()
     _played["tape"] = windows
     spec = spikeflow.load({"name": "bench", "time": {"dt": dt, "window": f"{window_ns} ns"}, "nodes": nodes})
     with fast_loop() as runner:
         report: Report = runner.run(Engine(spec, Options(**options)).run())
     return report
+
+
+def most_held() -> int:
+    """Bytes of this process in memory as the last run ended, before it was taken down."""
+    return max(_held)
 
 
 def population(
@@ -130,11 +137,11 @@ def w1_nodes(n: int, **more: Any) -> dict[str, Any]:
     return population(n, [{"from": "in", "connect": "one_to_one", "weights": 1.0}], True, **more)
 
 
-def blocks_of(windows_each: int, rows: Sequence[int]) -> tuple[list[float], int]:
+def blocks_of(windows_each: int) -> tuple[list[float], int]:
     """Seconds of each block but the first, and the spikes of the first, which begins at rest as the peers' runs do."""
     at = np.array(_read_at)
     ends = at[windows_each - 1 :: windows_each]
-    return list(np.diff(ends) / 1e9), sum(rows[:windows_each])
+    return list(np.diff(ends) / 1e9), sum(_rows[:windows_each])
 
 
 def w1(n: int, per: int, repetitions: int = 7) -> Found:
@@ -145,7 +152,7 @@ def w1(n: int, per: int, repetitions: int = 7) -> Found:
     times = -(-least // len(calls))  # so many times the same ticks are one block
     windows = played(calls, per, times * (repetitions + 1), True)
     run(w1_nodes(n), windows, per * MS, capacity=CAPACITY if per == 1 else 1)
-    took, _ = blocks_of(times * len(calls), _rows)
+    took, _ = blocks_of(times * len(calls))
     rate = sum(_rows[: len(calls)]) / (n * ticks * common.DT)
     return {"ns": Measured([t / (n * ticks * times) * 1e9 for t in took], rate)}
 
@@ -160,7 +167,7 @@ def w2(n: int, per: int, repetitions: int = 5) -> Found:
         inputs = [{"from": "in", "weights": str(path), "layout": "pre_post"}]
         nodes = population(n, inputs, False, common.W2_IN)
         run(nodes, played(calls, per, repetitions + 1, False), per * MS)
-    took, spikes = blocks_of(len(calls), _rows)
+    took, spikes = blocks_of(len(calls))
     return {"ns": Measured([t / synaptic * 1e9 for t in took], spikes / (n * ticks * common.DT))}
 
 
@@ -227,6 +234,7 @@ def _percentiles(took: list[npt.NDArray[np.float64]], rate: float) -> Found:
     return {
         "p50": Measured([float(np.percentile(t, 50)) for t in took], rate),
         "p99": Measured([float(np.percentile(t, 99)) for t in took], rate),
+        "max": Measured([float(t.max()) for t in took], rate),
     }
 
 
@@ -264,7 +272,7 @@ def _chain(n: int, count: int, repetitions: int) -> list[float]:
     nodes["out"] = {"sink": Reading, "input": before}
     each = 5000
     run(nodes, [empty(SPIKES)] * each * (repetitions + 1), 10 * MS)
-    took, _ = blocks_of(each, _rows)
+    took, _ = blocks_of(each)
     return [t / each * 1e6 for t in took]
 
 
@@ -279,7 +287,7 @@ def two_threads(n: int = 100_000, per: int = 20, repetitions: int = 5) -> Found:
             nodes[f"a{k}"] = one["a"]
             nodes[f"out{k}"] = {"sink": Reading, "input": f"a{k}"}
         _run(nodes, played(calls, per, repetitions + 1, True), per * MS)
-        took[count], _ = blocks_of(count * len(calls), _rows)
+        took[count], _ = blocks_of(count * len(calls))
     return {
         "ratio": Measured([2 * alone / both for alone, both in zip(took[1], took[2], strict=True)]),
         "ms": Measured([t / len(calls) * 1e3 for t in took[1]]),

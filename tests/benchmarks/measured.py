@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import psutil
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -33,6 +35,12 @@ class Measured:
         if self.rate_hz is not None:
             found["rate_hz"] = self.rate_hz
         return {key: float(f"{value:.5g}") if isinstance(value, float) else value for key, value in found.items()}
+
+
+def held() -> int:
+    """Bytes of this process in memory."""
+    size: int = psutil.Process().memory_info().rss
+    return size
 
 
 def repeated(work: Callable[[], object], repetitions: int, before: Callable[[], object] = lambda: None) -> list[float]:
