@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -23,7 +22,7 @@ from spikeflow.runtime.channel import CAPACITY
 from tests.benchmarks import graphs, page, replicas
 from tests.benchmarks.kernels import MS, Calls, events, lif, play
 from tests.benchmarks.measured import Measured, held, repeated
-from tests.benchmarks.neurons import ROOT
+from tests.benchmarks.neurons import apart
 from tests.benchmarks.results import GROWTH, write
 
 AXES: dict[str, tuple[Sequence[int], str]] = {
@@ -125,25 +124,20 @@ def lines() -> list[dict[str, Any]]:
     """A line for each axis."""
     found = []
     for of, (places, where) in AXES.items():
-        points = [_apart(of, x) for x in places]
+        points = [apart("growth", of, str(x)) for x in places]
         print(of, points, file=sys.stderr, flush=True)
         us = [one["us"]["median"] for one in points]
+        used = [one["others"] for one in points if one["others"] is not None]
         last = [(one["us"]["median"], one["bytes"]) for one in points[-2:]]
         more = places[-1] - places[-2]
         found.append(
             {
                 "kind": "growth", "of": of, "where": where, "x": list(places), "us": [one["us"] for one in points],
-                "bytes": [one["bytes"] for one in points], "slope": round(slope(places, us), 3),
+                "bytes": [one["bytes"] for one in points], "others": max(used, default=None),
+                "slope": round(slope(places, us), 3),
                 "ns_each": (last[1][0] - last[0][0]) / more * 1e3, "bytes_each": (last[1][1] - last[0][1]) / more,
             }
         )  # fmt: skip
-    return found
-
-
-def _apart(of: str, x: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "tests.benchmarks.growth", of, str(x)]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True, timeout=900)
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 

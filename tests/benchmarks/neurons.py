@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks import page
-from tests.benchmarks.bandwidth import BYTES, PLACES, bandwidth
+from tests.benchmarks.bandwidth import BYTES, PLACES
 from tests.benchmarks.machine import machine
+from tests.benchmarks.neuron_peers.quiet import quietly
 from tests.benchmarks.results import NEURONS, PEERS, read, write
 from tests.benchmarks.rows import ROWS, Row, measure
 
@@ -45,31 +46,39 @@ def lines_of(rows: list[Row]) -> list[dict[str, Any]]:
     """The machine, its bandwidths, and a line for each row."""
     lines: list[dict[str, Any]] = [{"kind": "machine", **machine()}]
     for place in PLACES:
-        for name, found in bandwidth(place).items():
-            lines.append({"kind": "bandwidth", "place": place, "of": name, "bytes": BYTES[name], **found.as_dict()})
-    known: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+        speeds = apart("bandwidth", place)
+        for name in BYTES:
+            lines.append({"kind": "bandwidth", "place": place, "of": name, **speeds[name], "others": speeds["others"]})
+    known: dict[tuple[str, str], dict[str, Any]] = {}
     for row in rows:
         if row.job not in known:
-            known[row.job] = _apart(row)
+            known[row.job] = apart("neurons", row.case, repr(dict(row.arguments)))
             print(f"{row.key}: {known[row.job]}", file=sys.stderr, flush=True)
-        lines.append({"kind": "row", "key": row.key, **known[row.job][row.metric]})
+        found = known[row.job]
+        lines.append({"kind": "row", "key": row.key, **found[row.metric], "others": found["others"]})
     return lines
 
 
-def _apart(row: Row) -> dict[str, dict[str, Any]]:
-    """The figures of a case, from a process of its own."""
-    command = [sys.executable, "-m", "tests.benchmarks.neurons", row.case, repr(dict(row.arguments))]
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **_ONE_THREAD}, stdout=subprocess.PIPE, text=True, check=True, timeout=900
-    )
-    found: dict[str, dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
-    return found
+def apart(module: str, *arguments: str) -> dict[str, Any]:
+    """What a benchmark module prints last, from a process of its own; `others`: cores that were used by others."""
+    command = [sys.executable, "-m", f"tests.benchmarks.{module}", *arguments]
+    environment = {**os.environ, **_ONE_THREAD}
+
+    def run() -> str:
+        return subprocess.run(
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True, timeout=900
+        ).stdout
+
+    said, others = quietly(run)
+    found: dict[str, Any] = json.loads(said.splitlines()[-1])
+    return {**found, "others": others}
 
 
 def run_peers(folder: Path) -> None:
     """Run the peers of which there is an environment in `folder`, `venv-torch` and so on; the NumPy one has Nengo's."""
     PEERS.unlink(missing_ok=True)
-    command = [sys.executable, str(HERE / "neuron_peers" / "run.py"), "--out", str(PEERS.with_suffix(""))]
+    command = [sys.executable, str(HERE / "neuron_peers" / "run.py"), "--threads", "1", "--out"]
+    command.append(str(PEERS.with_suffix("")))
     for name in ENVIRONMENTS:
         python = folder / f"venv-{'nengo' if name == 'numpy' else name}" / "bin" / "python"
         if python.exists():

@@ -207,6 +207,12 @@ def versions_of(peers: Sequence[Line]) -> str:
     return ", ".join(f"{name} {' and '.join(sorted(some))}" for name, some in sorted(found.items()))
 
 
+def disturbed(lines: Sequence[Line]) -> str:
+    """How much of the machine others used while these lines were measured."""
+    used = sorted(line["others"] for line in lines if line.get("others") is not None)
+    return f"{used[len(used) // 2]:.2f} (most: {used[-1]:.2f})" if used else "an unknown number of"
+
+
 def page(lines: Sequence[Line], peers: Sequence[Line], growth: Sequence[Line]) -> str:
     """The whole page."""
     short = missed(lines)
@@ -215,6 +221,9 @@ def page(lines: Sequence[Line], peers: Sequence[Line], growth: Sequence[Line]) -
     )
     return TEMPLATE.read_text(encoding="utf-8").format(
         machine=words(machine_of(lines)),
+        others=disturbed(lines),
+        others_peers=disturbed(peers),
+        others_growth=disturbed(growth),
         limits=limits_table(lines),
         table=table(lines, peers),
         missed="\n".join(named) or "All rows reach theirs.",
