@@ -13,6 +13,7 @@ import spikeflow
 from spikeflow.events import Kind, Stream, sample_batch
 from spikeflow.node import Inlet, Outlet, Sink, Source
 from spikeflow.runtime.engine import Engine, Options, fast_loop
+from tests.benchmarks.measured import held
 from tests.benchmarks.table import show
 
 COPIES = (1, 10, 100, 1000)
@@ -57,8 +58,10 @@ class Clock(Sink):
         async for batch in inlet:
             _answers.append(batch.num_rows)
             _at.append(time.perf_counter_ns())
+        _held.append(held())
 
 
+_held: list[int] = []
 _at: list[int] = []
 _answers: list[int] = []
 
@@ -72,6 +75,11 @@ def main() -> None:
     show(["machines", "µs a window", "µs a window and machine", "times 1 machine"], rows)
     slope = (took[1000] - took[100]) / 900
     print(f"one more machine costs {slope:.2f} µs a window of {TICKS} ticks; one alone {took[1]:.1f} µs")
+
+
+def most_held() -> int:
+    """Bytes of this process in memory as the last runs ended, before they were taken down."""
+    return max(_held)
 
 
 def measure(copies: int) -> float:
