@@ -6,6 +6,7 @@ import copy
 import inspect
 import math
 from abc import abstractmethod
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Protocol, Self
 
@@ -20,6 +21,9 @@ from spikeflow.units import Nanoseconds
 
 State = dict[str, Any]
 """What a node carries from one window to the next: names to numbers, texts, arrays or containers of them."""
+
+Seen = deque[tuple[int, Values]]
+"""Ticks, and what the chosen values were after each."""
 
 ALWAYS = 1 << 62
 """A tick that does not come: a node that rests until then rests until its next event."""
@@ -313,6 +317,20 @@ class Stepper(Node):
         """Events that arrived and have not acted yet."""
         return 0
 
+    def look(self, state: str, indices: Sequence[int]) -> Seen:
+        """Note a state variable of some neurons after every tick, until `look_away`; nothing else changes by it.
+
+        Returns:
+            where each tick's values are put while the run is on; the oldest are given up where nobody takes them.
+
+        Raises:
+            ParameterError: there is no such state or neuron.
+        """
+        raise ParameterError(f"node {self.node_name!r} has no state {state!r}", "look at a population's")
+
+    def look_away(self, seen: Seen) -> None:
+        """Nobody looks there any more."""
+
 
 class _Mapper(Stepper):
     """Steps by one call on record batches: the method that `verb` names."""
@@ -457,6 +475,7 @@ __all__ = [
     "Node",
     "Outlet",
     "Rejecting",
+    "Seen",
     "Sink",
     "Source",
     "State",

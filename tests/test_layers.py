@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "spikeflow"
 
 LAYERS = (
-    ("errors", "units", "noise", "machine"),
+    ("errors", "units", "noise", "machine", "wire"),
     ("events",),
     ("copies",),
     ("context",),
@@ -104,5 +104,5 @@ def test_a_node_knows_no_other_node(name: str) -> None:
 
 def test_the_process_that_draws_knows_nothing_of_the_engine() -> None:
     for name in ("monitor.terminal", "monitor.draw", "monitor.frames"):
-        assert {one for one in own(name) if not one.startswith("monitor.")} == set()
+        assert {one for one in own(name) if not one.startswith("monitor.")} <= {"wire"}
         assert not {"monitor.feed", "monitor.raster", "monitor.figures"} & set(own(name))

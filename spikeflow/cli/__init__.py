@@ -108,6 +108,40 @@ def nodes(
 
 
 @app.command()
+def ps(json: Json = False) -> None:
+    """List the graphs that you run on this machine."""
+    from spikeflow.cli.watching import print_runs
+
+    raise typer.Exit(print_runs(json))
+
+
+@app.command()
+def tap(
+    outlet: Annotated[str, typer.Argument(metavar="NODE[.PORT]", help="Whose events.", show_default=False)],
+    run: Annotated[
+        str | None,
+        typer.Argument(metavar="[RUN]", help="Which run, as ps calls it, or its graph; needed where several are on."),
+    ] = None,
+    count: Annotated[int | None, typer.Option(min=1, metavar="N", help="End after so many events.")] = None,
+    neurons: Annotated[
+        str | None, typer.Option(metavar="0:16|1,5,7", help="Only these neurons or channels; all unless said.")
+    ] = None,
+    arrow: Annotated[bool, typer.Option("--arrow", help="Write an Arrow IPC stream, for a file or a program.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Write JSON lines; so it is unless --arrow is given.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Write the events of any edge of a running graph to standard output, as JSON lines or as an Arrow IPC stream.
+
+    The run does not wait for it: what is not read in time is lost here, and counted.
+    """
+    from spikeflow.cli.watching import tap_outlet
+
+    if arrow and json:
+        raise typer.BadParameter("give one of --arrow and --json")
+    raise typer.Exit(tap_outlet(outlet, run, count, neurons, arrow, debug))
+
+
+@app.command()
 def doctor(json: Json = False) -> None:
     """Say what this machine offers, and what is missing."""
     from spikeflow.cli.doctor import print_findings

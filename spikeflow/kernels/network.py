@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.errors import EventError, nearest
+from spikeflow.errors import EventError, ParameterError, nearest
 from spikeflow.kernels import layout
 from spikeflow.kernels.builder import form_key
 from spikeflow.kernels.laid import (
@@ -35,6 +37,7 @@ __all__ = [
     "Columns",
     "Events",
     "Group",
+    "Look",
     "Network",
     "Precision",
     "Program",
@@ -48,6 +51,23 @@ __all__ = [
 Learned: TypeAlias = tuple[str, str, tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32], npt.NDArray[np.floating]]]
 """A group, the name of a record of its synapses, and the record."""
 
+_SEEN = 4096
+"""Ticks that are kept until somebody takes them."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """A state variable of some neurons, with what it was after each tick that was stepped.
+
+    Attributes:
+        seen: ticks and [neurons] values; the oldest are given up where nobody takes them.
+    """
+
+    group: str
+    variable: str
+    neurons: npt.NDArray[np.integer[Any]]
+    seen: deque[tuple[int, npt.NDArray[np.floating]]] = field(default_factory=lambda: deque(maxlen=_SEEN))
+
 
 class Network(Laid):
     """Populations stepped together, tick by tick, whatever the split of ticks over calls.
@@ -60,10 +80,32 @@ class Network(Laid):
 
     Attributes:
         is_still: nothing can change, and nothing comes, before the next input.
+        looks: what somebody looks at; replaced as a whole, because another thread may be stepping.
 
     Raises:
         ParameterError: something does not fit, with what would.
     """
+
+    looks: tuple[Look, ...] = ()
+
+    # ---- looking on
+
+    def look(self, group: str, variable: str, neurons: npt.NDArray[np.integer[Any]]) -> Look:
+        """Note a state variable of some neurons after every tick that is stepped, until `look_away`.
+
+        Raises:
+            ParameterError: there is no such state or neuron.
+        """
+        size = self.read(group, variable).size
+        if neurons.size and not 0 <= int(neurons.min()) <= int(neurons.max()) < size:
+            raise ParameterError(f"neuron {int(neurons.max())} of {group!r}", f"name neurons 0 to {size - 1}")
+        look = Look(group, variable, neurons)
+        self.looks = (*self.looks, look)
+        return look
+
+    def look_away(self, look: Look) -> None:
+        """Note it no more."""
+        self.looks = tuple(one for one in self.looks if one is not look)
 
     # ---- stepping
 
@@ -89,7 +131,7 @@ class Network(Laid):
         if self._records:
             self._make_room_for_records(first_tick, stop)
         learned: Sequence[Learned] = ()
-        if self._plastic:
+        if self._plastic or self.looks:
             learned = self._learn(first_tick, stop)
         else:
             table[_PAUSE] = stop
@@ -144,7 +186,7 @@ class Network(Laid):
             self._run()
 
     def _learn(self, first: int, stop: int) -> Sequence[Learned]:
-        """Step up to tick `stop`, and look at synapses after the ticks at which they are recorded."""
+        """Step up to tick `stop`; look at synapses where they are recorded, and at states after every tick."""
         kept = {
             (plastic, state): (range(-(-first // every) * every, stop, every), plastic.chosen(channels))
             for plastic in self._plastic
@@ -152,8 +194,12 @@ class Network(Laid):
             if state in plastic.states
         }
         seen: dict[tuple[Plastic, str], list[npt.NDArray[np.floating]]] = {each: [] for each in kept}
-        for tick in sorted({tick for ticks, _ in kept.values() for tick in ticks}):
+        looks = self.looks
+        pauses = range(first, stop) if looks else sorted({tick for ticks, _ in kept.values() for tick in ticks})
+        for tick in pauses:
             self._go(tick + 1)
+            for look in looks:
+                look.seen.append((tick, self.read(look.group, look.variable)[look.neurons]))
             for (plastic, state), (ticks, chosen) in kept.items():
                 if tick in ticks:
                     self._fetch("weight32", "weight64")

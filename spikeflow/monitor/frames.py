@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
-import orjson
+
+from spikeflow import wire
 
 Counts = npt.NDArray[np.uint16]
 """[columns, rows] spikes of a raster."""
-
-_HEAD = struct.Struct("<II")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,35 +32,18 @@ class Frame:
 
 def pack(frame: Frame) -> bytes:
     """The bytes of a frame."""
-    facts = {"kind": frame.kind, "shape": frame.counts.shape, **frame.facts}
-    text = orjson.dumps(facts, option=orjson.OPT_SERIALIZE_NUMPY, default=str)
     raw = np.ascontiguousarray(frame.counts, "<u2").tobytes()
-    return _HEAD.pack(len(text), len(raw)) + text + raw
+    return wire.pack({"kind": frame.kind, "shape": frame.counts.shape, **frame.facts}, len(raw)) + raw
 
 
 def read(stream: IO[bytes]) -> Frame | None:
     """The next frame; None where the stream has ended, be it in the midst of one."""
-    head = _exactly(stream, _HEAD.size)
-    if head is None:
+    found = wire.read(stream)
+    if found is None:
         return None
-    text_size, raw_size = _HEAD.unpack(head)
-    text, raw = _exactly(stream, text_size), _exactly(stream, raw_size)
-    if text is None or raw is None:
-        return None
-    facts = orjson.loads(text)
+    facts, raw = found
     kind, shape = facts.pop("kind"), facts.pop("shape")
     return Frame(kind, facts, np.frombuffer(raw, "<u2").reshape(shape))
-
-
-def _exactly(stream: IO[bytes], size: int) -> bytes | None:
-    """`size` bytes of a stream that may give fewer at a time."""
-    found = b""
-    while len(found) < size:
-        part = stream.read(size - len(found))
-        if not part:
-            return None
-        found += part
-    return found
 
 
 def row_sizes(size: int, rows: int) -> npt.NDArray[np.int64]:

@@ -19,11 +19,12 @@ from spikeflow.kernels.about import about
 from spikeflow.kernels.devices import Choice
 from spikeflow.kernels.learning import COPIES
 from spikeflow.kernels.model import Value
+from spikeflow.kernels.network import Look
 from spikeflow.kernels.parameters import settled
 from spikeflow.kernels.refusals import refused
 from spikeflow.kernels.rule import Learning, LearningRule
 from spikeflow.kernels.rules import kind_of
-from spikeflow.node import ALWAYS, Neuron, State
+from spikeflow.node import ALWAYS, Neuron, Seen, State
 from spikeflow.nodes.projections import ProjectionInput, Record, receptor_hint
 from spikeflow.nodes.sizes import Size, shape_of
 from spikeflow.units import format_ns
@@ -206,7 +207,11 @@ class Population(Neuron):
     @classmethod
     def fuse(cls, members: Sequence[Neuron]) -> Stepped:
         """Bound populations as one block."""
-        return Stepped([cast(Population, member) for member in members])
+        populations = [cast(Population, member) for member in members]
+        stepped = Stepped(populations)
+        for population in populations:
+            population.__dict__["_block"] = stepped
+        return stepped
 
     @property
     def stepped(self) -> Stepped:
@@ -237,6 +242,18 @@ class Population(Neuron):
     def pending(self) -> int:
         """Spikes still in delay lines."""
         return self.stepped.pending()
+
+    def look(self, state: str, indices: Sequence[int]) -> Seen:
+        """Note a state variable of some neurons after every tick."""
+        if state not in self._states():
+            raise ParameterError(
+                f"population {self.node_name!r} has no state {state!r}", nearest(state, self._states())
+            )
+        return (self.__dict__.get("_block") or self.stepped).look(self.context.name, state, indices)
+
+    def look_away(self, seen: Seen) -> None:
+        """Note it no more."""
+        (self.__dict__.get("_block") or self.stepped).look_away(seen)
 
     def group(self) -> Group:
         """The neurons as kernels know them."""
@@ -297,6 +314,7 @@ class Stepped:
         projections: list[Projection] = []
         self._arrivals: list[tuple[str, int, str]] = []
         self._forgot: dict[str, int | None] = {}
+        self._looks: list[Look] = []
         for member in members:
             context = member.context
             for index, projection in enumerate(member.inputs):
@@ -381,6 +399,18 @@ class Stepped:
         """Put one member back to its initial state; what is on its way to it is gone."""
         self._network.reset([name])
         self._forgot[name] = None  # at the tick of the next step
+
+    def look(self, name: str, state: str, indices: Sequence[int]) -> Seen:
+        """Note a state variable of some neurons of one member after every tick."""
+        look = self._network.look(name, state, np.array(indices, np.int64))
+        self._looks.append(look)
+        return look.seen
+
+    def look_away(self, seen: Seen) -> None:
+        """Note it no more."""
+        for look in [look for look in self._looks if look.seen is seen]:
+            self._looks.remove(look)
+            self._network.look_away(look)
 
     def rests_until(self) -> int:
         """Until the next event, where nothing moves any more."""

@@ -153,16 +153,18 @@ class Fan:
     Attributes:
         stream: what flows out.
         channels: where it goes.
-        watchers: called with each batch before it is sent.
+        watchers: called with each batch before it is sent, in time, so that a graph that could rest does not.
+        taps: called with each batch before it is sent, whenever that is; come and go during the run.
         events: events sent so far.
     """
 
-    __slots__ = ("channels", "events", "stream", "watchers")
+    __slots__ = ("channels", "events", "stream", "taps", "watchers")
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
         self.channels: list[Channel] = []
         self.watchers: list[Callable[[Batch], None]] = []
+        self.taps: list[Callable[[Batch], None]] = []
         self.events = 0
 
     def offer(self, batch: Batch) -> list[Channel] | None:
@@ -170,6 +172,8 @@ class Fan:
         self.events += batch.count
         for watch in self.watchers:
             watch(batch)
+        for tap in self.taps:
+            tap(batch)
         full: list[Channel] | None = None
         for channel in self.channels:
             if not channel.offer(batch):

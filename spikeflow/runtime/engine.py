@@ -7,6 +7,7 @@ import contextlib
 import gc
 import logging
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from spikeflow.runtime.blame import blamed
 from spikeflow.runtime.channel import CAPACITY, Channel, Fan
 from spikeflow.runtime.checkpoint import Checkpoint
 from spikeflow.runtime.clock import SLOWEST, WallClock
+from spikeflow.runtime.control import controlled
 from spikeflow.runtime.stages import Shared, SinkStage, SourceStage, Stage
 from spikeflow.runtime.stepping import StepStage
 from spikeflow.runtime.wiring import Plan, Wired, wire
@@ -31,6 +33,8 @@ _SECOND_NS = 1_000_000_000
 _BEHIND_S = 1.0
 _LAST_S = 1.0
 """How long a node may take to end once it has been cut off."""
+_LINES = 200
+"""Lines of the log that are kept."""
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -112,7 +116,9 @@ class Engine:
         self._taps: dict[str, list[Tap]] = {}
         self._watchers: dict[str, list[Callable[[Batch], None]]] = {}
         self._stop = asyncio.Event()
-        self._began = time.monotonic()
+        self.began = time.monotonic()
+        self.lines: deque[dict[str, Any]] = deque(maxlen=_LINES)
+        self._line = 0
         self._ended: dict[str, bool] = {}
         sources = [node.node for node in spec.nodes.values() if isinstance(node.node, Source)]
         self.live = any(not source.finite for source in sources)
@@ -126,6 +132,29 @@ class Engine:
             raise ParameterError(found, "such a source has speed 1")
 
     # Looking on.
+
+    @property
+    def grid(self) -> Grid:
+        """The run's ticks and windows, once it has begun."""
+        assert self.wired is not None
+        return self.wired.grid
+
+    def log(self, node: str, level: str, text: str) -> None:
+        """Log a line, and keep it for those who look on."""
+        self._line += 1
+        self.lines.append({"number": self._line, "t": time.time(), "node": node, "level": level, "text": text})
+        self.options.log(node, level, text)
+
+    def outlet_named(self, outlet: str) -> str:
+        """The name of an outlet, once it is known that there is one.
+
+        Raises:
+            ParameterError: there is no such outlet.
+        """
+        names = [f"{n}.{p}" if p else n for n, node in self.spec.nodes.items() for p in node.outlets]
+        if outlet not in names:
+            raise ParameterError(f"no outlet {outlet!r}", nearest(outlet, names))
+        return outlet
 
     def tap(self, outlet: str) -> Tap:
         """Record batches of an outlet, ``node`` or ``node.port``, as an async iterator; slows the graph when not read.
@@ -144,10 +173,7 @@ class Engine:
         self._watchers.setdefault(outlet, []).append(callback)
 
     def _look_up(self, outlet: str) -> None:
-        name, _, port = outlet.partition(".")
-        names = [f"{n}.{p}" if p else n for n, node in self.spec.nodes.items() for p in node.outlets]
-        if outlet not in names:
-            raise ParameterError(f"no outlet {outlet!r}", nearest(outlet, names))
+        name, _, port = self.outlet_named(outlet).partition(".")
         if self.wired is not None:
             raise ParameterError(f"outlet {outlet!r} is wanted after the run has begun", "ask for it before")
         self._ports.setdefault(name, set()).add(port)
@@ -209,14 +235,15 @@ class Engine:
             ConnectError: a node could not connect in time; nothing was processed.
             NodeError: a node failed, and its rule says `stop`; the rest of the graph has drained.
         """
-        self._began = time.monotonic()
+        self.began = time.monotonic()
         pool = ThreadPoolExecutor(thread_name_prefix="spikeflow")
         try:
             self.wired = self._wire(pool)
             if self.live:
                 gc.freeze()  # what is there already lives as long as the run: no collection need look through it
             try:
-                await self._run(self.wired)
+                async with controlled(self):
+                    await self._run(self.wired)
             finally:
                 if self.live:
                     gc.unfreeze()
@@ -266,7 +293,7 @@ class Engine:
             grid = replace(grid, origin_ns=self.options.resume.origin_ns)
         pace, options = self._pace(grid, now), self.options
         shared = Shared(grid, pool, self.live)
-        return wire(self.spec, Plan(grid, self.clock, shared, options.capacity, pace, options.log, self._ports)), grid
+        return wire(self.spec, Plan(grid, self.clock, shared, options.capacity, pace, self.log, self._ports)), grid
 
     def _origins(self) -> Iterator[int | None]:
         """What the sources propose as tick 0."""
@@ -374,9 +401,9 @@ class Engine:
         for stage in left.values():
             if id(stage) in going_on:
                 self._left.append(stage.name)
-                self.options.log(stage.name, "error", f"{late}, went on when it was cut off, and is left behind")
+                self.log(stage.name, "error", f"{late}, went on when it was cut off, and is left behind")
             elif self.stopping and not isinstance(self.error, ConnectError):
-                self.options.log(stage.name, "error", f"{late}, and was cut off")
+                self.log(stage.name, "error", f"{late}, and was cut off")
 
     @staticmethod
     def _cancel(stages: Mapping[asyncio.Task[None], Stage]) -> None:
@@ -430,7 +457,7 @@ class Engine:
                 )
             elif behind > _BEHIND_S and self.clock.now_ns() - said >= 10 * _SECOND_NS:
                 said = self.clock.now_ns()
-                self.options.log(late.name, "warning", f"the run is {behind:.1f} s behind, and catches up")
+                self.log(late.name, "warning", f"the run is {behind:.1f} s behind, and catches up")
 
     def _release(self, wired: Wired) -> None:
         for stage in wired.stages:
@@ -447,7 +474,7 @@ class Engine:
                 abandoned += sum(entry.channel.lost for entry in stage.entries)
                 abandoned += stage.outlet.unsent if isinstance(stage, SourceStage) else 0
         ended = "failed" if self.error else "drained" if self.stopping else "ended"
-        took = time.monotonic() - self._began
+        took = time.monotonic() - self.began
         return Report(ended, took, self.snapshot(), pending, abandoned, tuple(self._left))
 
 

@@ -47,6 +47,7 @@ async def relay(stage: StepStage, channel: Channel, fan: Fan) -> int | None:
     sent: Batch | None = None
     failure: NodeError | None = None
     slow = since = quiet_ns = 0
+    taps = fan.taps
     only = fan.channels[0] if len(fan.channels) == 1 and not fan.watchers else None
 
     def arrive(batch: Batch) -> None:
@@ -61,7 +62,7 @@ async def relay(stage: StepStage, channel: Channel, fan: Fan) -> int | None:
                 made = step(window, (batch,))[0]
                 took = clock() - began
                 quiet_ns = 0 if batch.count else grid.time(rests_until())
-            if only is None:
+            if only is None or taps:
                 stuck = offer(made)
             else:  # what `offer` does, without its calls
                 fan.events += made.count

@@ -53,9 +53,11 @@ class Wired:
     """A graph that is ready to run: stages in the order of the file, outlets, counters and bound nodes by name.
 
     Attributes:
+        grid: origin, dt and window.
         copies: key to the names of its copies; all sources that have this key share them.
     """
 
+    grid: Grid
     stages: list[Stage] = field(default_factory=list)
     fans: dict[str, Fan] = field(default_factory=dict)
     contexts: dict[str, Context] = field(default_factory=dict)
@@ -77,7 +79,7 @@ class Wired:
 
 def wire(spec: GraphSpec, plan: Plan) -> Wired:
     """Bind every node and make its stage, then join them."""
-    wired = Wired(copies=_named(spec))
+    wired = Wired(plan.grid, copies=_named(spec))
     for node_spec in spec.nodes.values():
         context = _context(spec, node_spec, plan)
         context.named = wired.copies

@@ -1,0 +1,192 @@
+"""Taps: the events of an outlet for one who looks on; what that one does not take in time is lost and counted."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from spikeflow.errors import ParameterError
+from spikeflow.events import Batch, Grid, Indices, Stream, Times, Values, build
+from spikeflow.node import Seen
+
+if TYPE_CHECKING:
+    from spikeflow.runtime.engine import Engine
+
+MOST_EVENTS = 1 << 20
+"""Events that wait for a slow reader."""
+MOST_BATCHES = 1 << 14
+AT_ONCE = 1 << 16
+"""Events of a frame, more or less; what takes long to put together would hold up the run."""
+LOOKED_AT = 16
+"""Neurons whose state is noted where nobody says which."""
+MOST_LOOKED_AT = 256
+_LOOK_EVERY_S = 0.05
+
+Message = tuple[dict[str, Any], Any]
+
+
+class Subscription:
+    """Something that goes on telling."""
+
+    once = False
+
+    def first(self) -> Iterable[Message]:
+        """What is told at once."""
+        return ()
+
+    def begin(self, soon: Callable[[float], None]) -> None:
+        """Take part in the run; ``soon(delay)`` asks for `take` to be called."""
+        self._soon = soon
+
+    @abstractmethod
+    def take(self, to_the_end: bool = False) -> Message | None:
+        """The next thing to tell."""
+
+    def flushed(self) -> None:
+        """Everything has been told."""
+
+    def close(self) -> None:
+        """Leave the run."""
+
+
+class _Tap(Subscription):
+    def __init__(self, stream: Stream, grid: Grid, indices: Sequence[int] | None, together: float) -> None:
+        self.stream, self.grid, self.together = stream, grid, together
+        self.schema = stream.schema(grid)
+        self.lost = 0
+        self.indices = None if indices is None else sorted(set(indices))
+        if self.indices and not 0 <= self.indices[0] <= self.indices[-1] < stream.size:
+            found = f"index {self.indices[-1] if self.indices[0] >= 0 else self.indices[0]} of {stream.name!r}"
+            raise ParameterError(found, f"name some of 0 to {stream.size - 1}")
+
+    def first(self) -> Iterable[Message]:
+        facts = {"kind": "stream", "outlet": self.stream.name, "indices": self.indices}
+        return ((facts, self.schema.serialize()),)
+
+    def _message(self, window: tuple[int, int], arrays: tuple[Times, Indices, Values | None]) -> Message:
+        record: pa.RecordBatch = build(self.schema, *arrays)
+        facts = {"kind": "batch", "first": window[0], "end": window[1], "count": len(arrays[0]), "lost": self.lost}
+        return facts, record.serialize()
+
+
+class OutletTap(_Tap):
+    """The batches of an outlet as they pass."""
+
+    def __init__(self, engine: Engine, name: str, indices: Sequence[int] | None, together: float) -> None:
+        wired = engine.wired
+        assert wired is not None
+        self._fan = wired.fans[name]
+        super().__init__(self._fan.stream, engine.grid, indices, together)
+        self._waiting: deque[Batch] = deque()
+        self._events = 0
+        self._end = -1
+        self._told = -1
+        self._wanted: Any = None
+        if self.indices is not None:
+            self._wanted = np.zeros(self.stream.size, np.bool_)
+            self._wanted[self.indices] = True
+        self._own = self._see  # the same object for both: a bound method is made anew at each look
+
+    def begin(self, soon: Callable[[float], None]) -> None:
+        super().begin(soon)
+        self._fan.taps.append(self._own)
+
+    def close(self) -> None:
+        if self._own in self._fan.taps:
+            self._fan.taps.remove(self._own)
+        self._waiting.clear()
+
+    def _see(self, batch: Batch) -> None:
+        """Note a batch; it is told later, with others."""
+        window, waiting = batch.window, self._waiting
+        self._end = window.first_tick + window.ticks
+        if batch.count or not self.together:
+            waiting.append(batch)
+            self._events += batch.count
+            while self._events > MOST_EVENTS or len(waiting) > MOST_BATCHES:
+                gone = waiting.popleft().count
+                self._events -= gone
+                self.lost += gone
+        self._soon(self.together)
+
+    def take(self, to_the_end: bool = False) -> Message | None:
+        waiting = self._waiting
+        if not waiting:
+            if self._told >= self._end:
+                return None
+            first, self._told = self._told, self._end
+            return {"kind": "batch", "first": first, "end": self._end, "count": 0, "lost": self.lost}, b""
+        parts, events = [waiting.popleft()], 0
+        while waiting and self.together and events < AT_ONCE:
+            parts.append(waiting.popleft())
+            events += parts[-1].count
+        self._events -= sum(part.count for part in parts)
+        begins, last = parts[0].window, parts[-1].window
+        end = self._end if not waiting else last.first_tick + last.ticks
+        self._told = end
+        return self._message((begins.first_tick, end), self._chosen(_joined(parts)))
+
+    def _chosen(self, arrays: tuple[Times, Indices, Values | None]) -> tuple[Times, Indices, Values | None]:
+        if self._wanted is None:
+            return arrays
+        t_ns, index, value = arrays
+        keep = self._wanted[index]
+        return t_ns[keep], index[keep], None if value is None else value[keep]
+
+
+def _joined(parts: Sequence[Batch]) -> tuple[Times, Indices, Values | None]:
+    if len(parts) == 1:
+        return parts[0].arrays
+    arrays = [part.arrays for part in parts]
+    values = None if arrays[0][2] is None else np.concatenate([part[2] for part in arrays if part[2] is not None])
+    return np.concatenate([part[0] for part in arrays]), np.concatenate([part[1] for part in arrays]), values
+
+
+class LookTap(_Tap):
+    """A state variable that nobody listens to, noted while somebody looks."""
+
+    def __init__(self, engine: Engine, name: str, indices: Sequence[int] | None, together: float) -> None:
+        node, _, port = name.partition(".")
+        assert engine.wired is not None
+        stream = engine.spec.nodes[node].outlets[port]
+        if indices is None:
+            indices = range(min(stream.size, LOOKED_AT))
+        if len(indices) > MOST_LOOKED_AT:
+            hint = f"name at most {MOST_LOOKED_AT}, or let a node of the graph listen to {name}"
+            raise ParameterError(f"{len(indices)} neurons to look at", hint)
+        super().__init__(stream, engine.grid, indices, max(together, _LOOK_EVERY_S))
+        self._node = engine.wired.nodes[node]
+        look = getattr(self._node, "look", None)
+        if look is None:
+            raise ParameterError(f"nothing flows from {name!r}", "let a node of the graph listen to it")
+        assert self.indices is not None
+        self._seen: Seen = look(port, self.indices)
+        self._channel = np.array(self.indices, np.uint32)
+
+    def begin(self, soon: Callable[[float], None]) -> None:
+        super().begin(soon)
+        soon(self.together)
+
+    def flushed(self) -> None:
+        self._soon(self.together)
+
+    def close(self) -> None:
+        self._node.look_away(self._seen)  # type: ignore[attr-defined]
+
+    def take(self, to_the_end: bool = False) -> Message | None:
+        ticks: list[int] = []
+        values: list[Values] = []
+        while self._seen and len(ticks) * len(self._channel) < AT_ONCE:
+            tick, value = self._seen.popleft()
+            ticks.append(tick)
+            values.append(value)
+        if not ticks:
+            return None
+        t_ns = np.repeat(np.array(ticks, np.int64) * self.grid.dt_ns + self.grid.origin_ns, self._channel.size)
+        arrays = t_ns, np.tile(self._channel, len(ticks)), np.concatenate(values)
+        return self._message((ticks[0], ticks[-1] + 1), arrays)
