@@ -54,8 +54,9 @@ class Conditioner(Encoder):
 
 
 def of_channels(value: PerChannel, size: int) -> Doubles:
-    """[size] a field with one number for all channels, or one for each."""
-    return np.broadcast_to(np.asarray(value, np.float64), size)
+    """[size] a field with one number for all channels, or one for each, of every copy the same."""
+    given = np.atleast_1d(np.asarray(value, np.float64))
+    return np.tile(given, size // len(given))
 
 
 def wrong_lengths(size: int, **fields: PerChannel | None) -> Iterable[Problem]:

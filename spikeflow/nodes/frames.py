@@ -231,6 +231,8 @@ class Counted(Parted):
         """What there is to say, where an answer is due."""
         if (self.number + 1) % self._answers_every:
             return None
+        if self._channels == 1:  # NumPy adds up a single column in pairs, and one of several from top to bottom
+            return self.read(np.add.accumulate(self.counted, axis=0)[-1])
         return self.read(self.counted.sum(axis=0))
 
     def enter(self, number: int) -> None:

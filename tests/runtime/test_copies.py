@@ -14,13 +14,17 @@ import pytest
 from pydantic import Field
 
 import spikeflow
+from spikeflow.catalog import kinds, node_class
 from spikeflow.errors import GraphError
-from spikeflow.events import SPIKES, Batch, Stream, columns, empty, sample_batch, spike_batch
+from spikeflow.events import SPIKES, Batch, Grid, Stream, columns, empty, sample_batch, spike_batch
 from spikeflow.kernels import backends
 from spikeflow.node import Decoder, Encoder
+from spikeflow.nodes.encoders.clip import Clip
+from spikeflow.nodes.encoders.scale import Scale
 from spikeflow.nodes.population import BACKEND
 from spikeflow.runtime.engine import Engine, Options, Report, fast_loop
 from spikeflow.spec import GraphSpec
+from spikeflow.testing import run_node
 from spikeflow.units import Nanoseconds
 
 MS = 1_000_000
@@ -325,3 +329,52 @@ def test_what_a_copy_has_to_say_is_said_under_its_name() -> None:
     graph = spikeflow.load({"seed": 1, "nodes": nodes})
     spikeflow.run_blocking(graph, log=lambda node, level, text: said.append(text))
     assert [text.partition(":")[0] for text in said] == ["machine '0'", "machine '1'"]
+
+
+CHANNEL_BY_CHANNEL = {
+    "encoder": "bsa burst clip constant_current_lif detrend filter_bank level_crossing lif_adex_current lif_current "
+    "lif_ex_current moving_window normalize one_hot phase poisson rate resample scale send_on_delta sigma_delta "
+    "signed_poisson spatio_temporal spike_latency spike_latency_lif step_forward threshold_based time_to_first_spike",
+    "decoder": "alarm exponential max_membrane rate reconstruct spike_count",
+}
+
+
+@pytest.mark.parametrize("role", list(CHANNEL_BY_CHANNEL))
+def test_what_goes_channel_by_channel_is_one_node_for_all_copies(role: str) -> None:
+    assert [kind for kind in kinds(role) if getattr(node_class(role, kind), "elementwise", False)] == (
+        CHANNEL_BY_CHANNEL[role].split()
+    )
+
+
+@pytest.mark.parametrize("copies", [1, 4])
+@pytest.mark.parametrize("kind", ["rate", "exponential", "spike_count"])
+def test_a_mean_over_each_copy_has_the_bits_that_it_has_alone(kind: str, copies: int) -> None:
+    rng = np.random.default_rng(3)
+    values = rng.standard_normal((200, 3)).astype(np.float32)
+    one = {
+        "rate": {"over": "60 ms", "every": "1 ms"},
+        "exponential": {"every": "3 ms"},
+        "spike_count": {"frame": "13 ms"},
+    }
+    cls: Any = node_class("decoder", kind)
+    node = cls(per="population", **one[kind])
+    tick, neuron = (place.ravel() for place in np.indices(values.shape))
+    grid = Grid(0, MS, 10)
+
+    def rows(count: int) -> list[Row]:
+        index = (np.arange(count)[None, :, None] * 3 + neuron.reshape(200, 1, 3)).ravel()
+        t_ns = np.repeat(tick.reshape(200, 3)[:, 0], 3 * count) * MS
+        record = spike_batch(t_ns, index, np.tile(values[:, None, :], (1, count, 1)).ravel())
+        return run_node(node, (Stream("x", "spikes", 3, valued=True).times(count), record), grid=grid).rows()
+
+    alone = rows(1)
+    assert alone
+    for copy in range(copies):
+        assert [(at, 0, value) for at, channel, value in rows(copies) if channel == copy] == alone
+
+
+def test_numbers_for_the_channels_are_those_of_each_copy() -> None:
+    record = sample_batch([0] * 4, [0, 1, 2, 3], np.ones(4, np.float32))
+    given = Stream("x", "samples", 2).times(2), record
+    assert [value for *_, value in run_node(Scale(gain=[2.0, 3.0], offset=1.0), given).rows()] == [3.0, 4.0, 3.0, 4.0]
+    assert [value for *_, value in run_node(Clip(low=[0.0, 2.0]), given).rows()] == [1.0, 2.0, 1.0, 2.0]

@@ -27,6 +27,7 @@ class Alarm(Decoder):
     no samples.
     """
 
+    elementwise: ClassVar[bool] = True
     takes: ClassVar[tuple[Kind, ...]] = ("samples",)
     trusted: ClassVar[bool] = True
     absent: ClassVar[float] = 0.0

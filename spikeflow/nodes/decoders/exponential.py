@@ -26,6 +26,7 @@ class Exponential(Decoder):
     Source: Norse 1.1, ExpFilter, without its weights.
     """
 
+    elementwise: ClassVar[bool] = True
     trusted: ClassVar[bool] = True
 
     tau: Annotated[Seconds, Field(gt=0, allow_inf_nan=False)] = Field(20e-3, description="time constant of the filter")
@@ -53,8 +54,9 @@ class Exponential(Decoder):
         self._every = 1 if self.every is None else self.every // grid.dt_ns
         self._fade = -grid.dt / self.tau
         self._pooled = self.per == "population"
-        count = 1 if self._pooled else size
-        self._unit = self.amount / (size if self._pooled else 1)
+        self._sharing = size // self.context.copies if self._pooled else 1  # neurons that count as one channel
+        count = size // self._sharing
+        self._unit = self.amount / self._sharing
         self._channels = np.arange(count, dtype=np.uint32)
         self.y = np.zeros(count)
         self.tick = np.zeros(count, np.int64)  # the tick of y: that of the last spike, so that no other's is felt
@@ -79,7 +81,7 @@ class Exponential(Decoder):
             return empty(self.context.outlet.plain)
         t_ns, neuron, value = finite(self, spikes)
         if self._pooled:
-            neuron = np.zeros_like(neuron)
+            neuron = neuron // np.uint32(self._sharing)
         tick = self.context.grid.ticks(t_ns)
         heads = np.flatnonzero(np.diff(tick, prepend=-1)).tolist() if len(tick) else []
         busy = dict(zip(tick[heads].tolist(), pairwise([*heads, len(tick)]), strict=True))

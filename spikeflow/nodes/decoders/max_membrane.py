@@ -19,6 +19,7 @@ class MaxMembrane(Framed):
     Source: the usual readout of Norse's networks, the maximum of `v` over time.
     """
 
+    elementwise: ClassVar[bool] = True
     takes: ClassVar[tuple[Kind, ...]] = ("samples",)
 
     def outlets(self, inputs: Sequence[Stream]) -> dict[str, Stream]:

@@ -53,6 +53,7 @@ class Reconstruct(Decoder):
     encoder says.
     """
 
+    elementwise: ClassVar[bool] = True
     trusted: ClassVar[bool] = True
 
     of: Annotated[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -21,6 +21,8 @@ class SpikeCount(Counted):
     those that are not finite not at all. Counts are exact up to 2^24.
     Source: Norse 1.1, sum_decode, of which this is the sum over the ticks of a frame.
     """
+
+    elementwise: ClassVar[bool] = True
 
     frame: Annotated[Nanoseconds, Field(gt=0)] = Field(
         description="how long a frame is; whole ticks. Frames count from the origin, or from where the node forgot"

@@ -32,6 +32,7 @@ class Bsa(Invertible):
     Source: Schrauwen and Van Campenhout, "BSA, a fast and accurate spike train encoding scheme", IJCNN 2003.
     """
 
+    elementwise: ClassVar[bool] = True
     valued: ClassVar[bool] = False
     rings: ClassVar[bool] = True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -24,6 +24,8 @@ class Burst(RangedCode):
     Source: Guo et al., "Neural coding in spiking neural networks: a comparative study for robust neuromorphic systems",
     Frontiers in Neuroscience 2021, after Park et al., DAC 2019.
     """
+
+    elementwise: ClassVar[bool] = True
 
     most: int = Field(5, ge=1, le=10_000, description="spikes of a burst where the value is 1")
     shortest: Annotated[Nanoseconds, Field(gt=0)] = Field(

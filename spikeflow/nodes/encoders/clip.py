@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -18,6 +18,8 @@ _Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 class Clip(Conditioner):
     """min(max(x, low), high)."""
+
+    elementwise: ClassVar[bool] = True
 
     low: _Finite | list[_Finite] | None = Field(None, description="the least value; one, or one a channel")
     high: _Finite | list[_Finite] | None = Field(None, description="the largest value; one, or one a channel")

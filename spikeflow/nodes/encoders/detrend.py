@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -21,6 +21,8 @@ class Detrend(Conditioner):
     samples; a ramp gives 0, from its first sample on. The weights go by the samples' own times: gaps fade as they
     should, and rates may change.
     """
+
+    elementwise: ClassVar[bool] = True
 
     over: Annotated[Seconds, Field(gt=0, allow_inf_nan=False)] = Field(
         description="the time constant: what lasts much longer is removed"

@@ -31,6 +31,7 @@ class FilterBank(Encoder):
     Source: scipy.signal.butter, bessel, cheby1 and sosfilt; for mel, O'Shaughnessy, "Speech communication", 1987.
     """
 
+    elementwise: ClassVar[bool] = True
     gives: ClassVar[tuple[Kind, ...]] = ("samples",)
     trusted: ClassVar[bool] = True
 

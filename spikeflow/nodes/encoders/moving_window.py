@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import pyarrow as pa
 from pydantic import Field
@@ -23,6 +25,8 @@ class MovingWindow(Invertible):
     Source: Kasabov et al., "Evolving spatio-temporal data machines based on the NeuCube neuromorphic framework",
     Neural Networks 2016; Petro et al., "Selection and optimization of temporal spike encoding methods", 2020.
     """
+
+    elementwise: ClassVar[bool] = True
 
     threshold: float = Field(gt=0, allow_inf_nan=False, description="the distance that spikes, in units of the samples")
     over: int = Field(ge=1, le=10_000, description="how many samples the base is the mean of; the work grows with it")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -21,6 +21,8 @@ class Normalize(Conditioner):
     result is 0; a deviation below `least` counts as `least`. The weights go by the samples' own times.
     Source: for the update, West, "Updating mean and variance estimates: an improved method", CACM 1979.
     """
+
+    elementwise: ClassVar[bool] = True
 
     over: Annotated[Seconds, Field(gt=0, allow_inf_nan=False)] = Field(
         description="the time constant: how long mean and deviation remember"

@@ -22,6 +22,7 @@ class OneHot(Encoder):
     Source: jaxsnn 0.3, one_hot.
     """
 
+    elementwise: ClassVar[bool] = True
     trusted: ClassVar[bool] = True
 
     classes: int = Field(ge=1, description="how many labels there are, and neurons a channel")

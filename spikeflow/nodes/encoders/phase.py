@@ -24,6 +24,7 @@ class Phase(RangedCode):
     Source: Kim et al., "Deep neural networks with weighted spikes", Neurocomputing 2018.
     """
 
+    elementwise: ClassVar[bool] = True
     valued: ClassVar[bool] = True
 
     bits: int = Field(8, ge=1, le=24, description="phases of a period, one tick each")

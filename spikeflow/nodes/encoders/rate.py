@@ -25,6 +25,7 @@ class Rate(Encoder):
     tick on; before its first one a channel is silent. a counts in steps of 2^-32 spikes, and is exact in them.
     """
 
+    elementwise: ClassVar[bool] = True
     valued: ClassVar[bool] = True
     trusted: ClassVar[bool] = True
 

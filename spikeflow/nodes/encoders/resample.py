@@ -28,6 +28,7 @@ class Resample(Encoder):
     Samples that are not finite count as no samples.
     """
 
+    elementwise: ClassVar[bool] = True
     gives: ClassVar[tuple[Kind, ...]] = ("samples",)
     trusted: ClassVar[bool] = True
 

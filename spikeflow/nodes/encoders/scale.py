@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -21,6 +21,8 @@ class Scale(Conditioner):
 
     Values past the ends of a range stay on the line: `clip` cuts them.
     """
+
+    elementwise: ClassVar[bool] = True
 
     gain: _Finite | list[_Finite] = Field(1.0, description="what each sample is multiplied by; one, or one a channel")
     offset: _Finite | list[_Finite] = Field(0.0, description="what is added then; one, or one a channel")

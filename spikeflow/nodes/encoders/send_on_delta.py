@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +22,8 @@ class SendOnDelta(Invertible):
     threshold or more away. `reconstruct` gives the values as they were sent.
     Source: Miskowicz, "Send-on-delta concept: an event-based data reporting strategy", Sensors 2006.
     """
+
+    elementwise: ClassVar[bool] = True
 
     threshold: float = Field(
         gt=0, allow_inf_nan=False, description="the least distance between two values, in units of the samples"

@@ -24,6 +24,7 @@ class SigmaDelta(Invertible):
     Source: O'Connor and Welling, "Sigma delta quantized networks", ICLR 2017; Lava's sigma-delta layers.
     """
 
+    elementwise: ClassVar[bool] = True
     relative: ClassVar[bool] = True
 
     threshold: float = Field(

@@ -22,6 +22,7 @@ class SpatioTemporal(FramedEncoder):
     Source: jaxsnn 0.3, spatio_temporal_encode, whose seq_length is `frame` in ticks.
     """
 
+    elementwise: ClassVar[bool] = True
     trusted: ClassVar[bool] = True
 
     frame: Annotated[Nanoseconds, Field(gt=0)] = Field(

@@ -19,6 +19,7 @@ class SpikeLatency(FramedEncoder):
     Source: Norse 1.1, spike_latency_encode.
     """
 
+    elementwise: ClassVar[bool] = True
     takes: ClassVar[tuple[Kind, ...]] = ("spikes",)
     trusted: ClassVar[bool] = True
 

@@ -27,6 +27,7 @@ class StepForward(Invertible):
     Neural Networks 2016; Petro et al., "Selection and optimization of temporal spike encoding methods", 2020.
     """
 
+    elementwise: ClassVar[bool] = True
     relative: ClassVar[bool] = True
 
     threshold: float = Field(gt=0, allow_inf_nan=False, description="one step, in units of the samples")

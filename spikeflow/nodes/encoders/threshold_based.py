@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +27,8 @@ class ThresholdBased(Invertible):
     Source: Delbruck and Lichtsteiner, "Fast sensory motor control based on event-based hybrid neuromorphic-procedural
     system", ISCAS 2007; Petro et al., "Selection and optimization of temporal spike encoding methods", 2020.
     """
+
+    elementwise: ClassVar[bool] = True
 
     threshold: float | None = Field(
         None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from spikeflow.events import Indices
@@ -16,6 +18,8 @@ class TimeToFirstSpike(RangedCode):
     go to the even tick. A channel at `low` or below is silent, so that nothing costs nothing.
     Source: Thorpe, "Spike arrival times: a highly efficient coding scheme for neural networks", 1990.
     """
+
+    elementwise: ClassVar[bool] = True
 
     def unit_code(self, value: Doubles, channel: Indices) -> Code:
         """The one spike of each channel above 0."""
