@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from spikeflow.copies import ChannelMap
-from spikeflow.events import Batch, Grid, Stream, Window
+from spikeflow.events import Batch, Grid, Indices, Stream, Values, Window
 
 
 class Clock(Protocol):
@@ -132,9 +132,13 @@ class Outlet(Protocol):
         """Push one event; stamped on arrival unless `t_ns` says otherwise."""
 
     async def push_all(
-        self, index: Sequence[int], value: Sequence[float], t_ns: Sequence[int | None] | None = None
+        self,
+        index: Sequence[int] | Indices,
+        value: Sequence[float] | Values,
+        t_ns: Sequence[int | None] | None = None,
     ) -> None:
-        """Push events, as `push` does one: all are taken before it waits. Those without a time are stamped now."""
+        """Push events, as `push` does one: all are taken before it waits. Those without a time are
+        stamped now. Arrays are taken as they are, lists where events are few."""
 
     def when_handed_on(self, call: Callable[[], None]) -> None:
         """Call once all that was pushed since the last such wish has been handed on; at once where none of it is held.

@@ -89,7 +89,10 @@ class LiveOutlet(SourceOutlet):
         await self._keep_bounds(now)
 
     async def push_all(
-        self, index: Sequence[int], value: Sequence[float], t_ns: Sequence[int | None] | None = None
+        self,
+        index: Sequence[int] | Indices,
+        value: Sequence[float] | Values,
+        t_ns: Sequence[int | None] | None = None,
     ) -> None:
         """Push events, stamped now (`by: arrival`) or at `t_ns` (`by: payload`); all are taken before it waits."""
         now = self.clock.now_ns()
@@ -99,6 +102,13 @@ class LiveOutlet(SourceOutlet):
             for row in range(count):
                 own = t_ns[row]
                 self._admit(index[row], value[row], now if own is None else own, now, own is not None)
+        elif isinstance(index, np.ndarray) and count and int(index.max()) < self.stream.size:
+            tick = max(self.grid.tick(now), self.next_tick)
+            stamped = np.full(count, max(now, self.grid.time(self.next_tick)), np.int64)
+            values: Values = np.asarray(value, np.float64 if self.stream.double else np.float32)
+            self._bucket(tick).chunks.append((stamped, index.astype(np.uint32, copy=False), values))
+            self._held += count
+            self._last_tick = max(self._last_tick, tick)
         elif count and min(index) >= 0 and max(index) < self.stream.size:
             tick = max(self.grid.tick(now), self.next_tick)
             bucket = self._bucket(tick)

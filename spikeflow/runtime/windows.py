@@ -81,7 +81,10 @@ class SourceOutlet:
         raise TypeError("a live source has no windows of its own; use send or push")
 
     async def push_all(
-        self, index: Sequence[int], value: Sequence[float], t_ns: Sequence[int | None] | None = None
+        self,
+        index: Sequence[int] | Indices,
+        value: Sequence[float] | Values,
+        t_ns: Sequence[int | None] | None = None,
     ) -> None:
         """Push events one after the other."""
         for row, number in enumerate(index):

@@ -13,7 +13,11 @@ import time
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+import pyarrow as pa
+
 import spikeflow
+from spikeflow.events import sample_batch
 from spikeflow.node import Inlet, Sink
 from spikeflow.runtime.engine import Engine, Options, fast_loop
 from spikeflow.runtime.live import LiveOutlet
@@ -22,6 +26,7 @@ from tests.brokers import running_mosquitto
 
 CLIENT = Path(__file__).parent / "streaming_peers" / "s3_client.py"
 JSON = b'{"t":9999999999999999999,"s":"imu/3","v":[1,2.5]}'.ljust(50)
+START = 1_700_000_000_000_000_000
 MESSAGES, PACED, REPEATS = 200_000, 3000, 3
 _SKIPPED = 100
 
@@ -45,11 +50,20 @@ class Counted(Sink):
                 cls.ended.set()
 
 
-def graph(port: int, qos: int, protocol: str, events: int, value: str) -> dict[str, Any]:
+def arrow(rows: int = 640) -> bytes:
+    """Samples as one Arrow message of about 10 kB."""
+    record = sample_batch(START + np.arange(rows) * 1000, np.arange(rows) % 2, np.linspace(0, 1, rows))
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, record.schema) as writer:
+        writer.write_batch(record)
+    return bytes(sink.getvalue())
+
+
+def graph(port: int, qos: int, protocol: str, events: int, payload: dict[str, str]) -> dict[str, Any]:
     """Messages into spikes: each number is compared with the one before."""
     source = {
         "source": "mqtt", "url": f"mqtt://127.0.0.1:{port}", "topic": "s/1", "channels": 2, "qos": qos,
-        "protocol": protocol, "inflight": 0 if protocol == "3.1.1" else None, "payload": {"value": value},
+        "protocol": protocol, "inflight": 0 if protocol == "3.1.1" else None, "payload": payload,
     }  # fmt: skip
     return {
         "name": "mqtt",
@@ -61,10 +75,12 @@ def graph(port: int, qos: int, protocol: str, events: int, value: str) -> dict[s
     }
 
 
-async def flat_out(port: int, qos: int, protocol: str, count: int) -> dict[str, float]:
+async def flat_out(port: int, qos: int, protocol: str, count: int, format: str) -> dict[str, float]:
     """CPU µs a message, and messages a second, from the first window to the last."""
     Counted.seen, Counted.times, Counted.ended = 0, {}, asyncio.Event()
-    engine = Engine(spikeflow.load(graph(port, qos, protocol, 2 * count, "$.v")), Options(log=lambda *_: None))
+    payload, events = ({"value": "$.v"}, 2) if format == "json" else ({"format": "arrow"}, 640)
+    described = graph(port, qos, protocol, events * count, payload)
+    engine = Engine(spikeflow.load(described), Options(log=lambda *_: None))
     running = asyncio.create_task(engine.run())
     await Counted.ended.wait()
     engine.stop()
@@ -89,7 +105,8 @@ async def paced(port: int, qos: int, count: int) -> list[tuple[int, int]]:
     Counted.seen, Counted.times, Counted.ended = 0, {}, asyncio.Event()
     LiveOutlet.push_all = noting  # type: ignore[method-assign]
     try:
-        engine = Engine(spikeflow.load(graph(port, qos, "3.1.1", count, "$.v")), Options(log=lambda *_: None))
+        described = graph(port, qos, "3.1.1", count, {"value": "$.v"})
+        engine = Engine(spikeflow.load(described), Options(log=lambda *_: None))
         running = asyncio.create_task(engine.run())
         await asyncio.sleep(0.5)
         print("ready", flush=True)
@@ -147,11 +164,13 @@ def main() -> None:
     """Print µs of CPU a message and messages a second flat out, and the latency at 1 000 a second."""
     rows: list[list[Any]] = []
     with tempfile.TemporaryDirectory() as folder:
-        template = Path(folder) / "json50.bin"
-        template.write_bytes(JSON)
+        template = {"json": Path(folder) / "json50.bin", "arrow": Path(folder) / "arrow10k.bin"}
+        template["json"].write_bytes(JSON)
+        template["arrow"].write_bytes(arrow())
         clients = [
-            ("spikeflow, 3.1.1, two samples a message into windows", ["ours", "3.1.1"]),
-            ("spikeflow, MQTT 5", ["ours", "5"]),
+            ("spikeflow, 3.1.1, two samples a message into windows", ["ours", "3.1.1", "json"]),
+            ("spikeflow, MQTT 5", ["ours", "5", "json"]),
+            ("spikeflow, 3.1.1, Arrow, 640 samples in 10 kB", ["ours", "3.1.1", "arrow"]),
         ]
         clients += [
             (f"{name}, counted only", [name])
@@ -160,7 +179,9 @@ def main() -> None:
         ]
         for name, client in clients:
             for qos in (0, 1):
-                found = [_flat(template, qos, client) for _ in range(REPEATS)]
+                found = [
+                    _flat(template[client[-1] if "ours" in client else "json"], qos, client) for _ in range(REPEATS)
+                ]
                 found.sort(key=lambda row: row["cpu_us_per_msg"])
                 middle = found[REPEATS // 2]
                 rows.append([name, qos, float(middle["cpu_us_per_msg"]), round(middle["msg_s"])])
@@ -177,7 +198,8 @@ def main() -> None:
 def _flat(template: Path, qos: int, client: list[str]) -> dict[str, Any]:
     count = MESSAGES
     if client[0] == "ours":
-        more = ["tests.benchmarks.mqtt", "flat", "PORT", str(qos), client[1], str(count)]
+        count = count // 20 if client[2] == "arrow" else count
+        more = ["tests.benchmarks.mqtt", "flat", "PORT", str(qos), client[1], str(count), client[2]]
         return blasted(template, qos, count, [sys.executable, "-m", *more])
     count = count // 4 if "aiomqtt" in client[0] or client[0] == "paho" else count
     options = ["--client", client[0], "--port", "PORT", "--qos", str(qos), "--count", str(count), "--decode", "orjson"]
@@ -187,6 +209,7 @@ def _flat(template: Path, qos: int, client: list[str]) -> dict[str, Any]:
 if __name__ == "__main__":
     with fast_loop() as runner:
         if sys.argv[1] == "flat":
-            print(json.dumps(runner.run(flat_out(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], int(sys.argv[5])))))
+            port, qos, protocol, count, kind = sys.argv[2:7]
+            print(json.dumps(runner.run(flat_out(int(port), int(qos), protocol, int(count), kind))))
         else:
             print(json.dumps(runner.run(paced(int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])))))

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from spikeflow.events import Batch, Grid, Stream, columns, split
+from spikeflow.events import Batch, Grid, Indices, Stream, Values, columns, split
 from spikeflow.node import ChannelMap, Clock, Context, Node, Source
 
 Examples = Sequence[tuple[Callable[[Path], Node], dict[str, Any]]]
@@ -63,9 +63,13 @@ class KeepingOutlet:
         await self._tell()
 
     async def push_all(
-        self, index: Sequence[int], value: Sequence[float], t_ns: Sequence[int | None] | None = None
+        self,
+        index: Sequence[int] | Indices,
+        value: Sequence[float] | Values,
+        t_ns: Sequence[int | None] | None = None,
     ) -> None:
-        self.pushed += zip(index, value, [None] * len(index) if t_ns is None else t_ns, strict=True)
+        times = [None] * len(index) if t_ns is None else t_ns
+        self.pushed += zip(map(int, index), map(float, value), times, strict=True)
         await self._tell()
 
     def when_handed_on(self, call: Callable[[], None]) -> None:

@@ -267,6 +267,36 @@ def test_events_pushed_together_are_those_pushed_one_by_one() -> None:
         assert found[0] == found[1]
 
 
+def test_arrays_are_pushed_as_lists_are() -> None:
+    class Arrays(Wishing):
+        async def produce(self, outlet: Outlet) -> None:
+            origin, clock = self.context.grid.origin_ns, self.context.clock
+            for ms, events in self.script:
+                await clock.sleep_until(origin + int(ms * MS))
+                channel, value = zip(*[(c, v) for c, v, _ in events], strict=True)
+                await outlet.push_all(np.array(channel, np.uint32), np.array(value, np.float32))
+            await clock.sleep_until(origin + int(self.until * MS))
+
+    script: list[tuple[float, list[Event]]] = [
+        (3, [(2, 1.0, None), (0, 2.0, None)]),
+        (14, [(1, 3.0, None), (9, 4.0, None)]),  # one past the size
+        (15, [(3, 5.0, None), (3, 6.0, None)]),
+    ]
+    found = []
+    for kind in (Wishing, Arrays):
+        nodes = {
+            "live": {"source": kind, "script": script, "until": 50.0},
+            "out": {"sink": Collect, "input": "live"},
+        }
+        spec = spikeflow.load(graph(nodes))
+        clock = VirtualClock(START)
+        report = run_virtually(Engine(spec, Options(clock=clock)).run(), clock)
+        counts = [report.nodes["live"].get(key) for key in ("accepted", "processed", "rejected")]
+        found.append((collected_by(spec), counts))
+    assert found[0] == found[1]
+    assert found[0][1] == [6, 5, {"index": 1}]
+
+
 class Timed(Wishing):
     """Sends a sample every 4 ms, with times of its own."""
 

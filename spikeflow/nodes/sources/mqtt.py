@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 
 import aiomqtt
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field, field_validator
 
 from spikeflow.errors import ParameterError, PayloadError, Problem, nearest
@@ -187,12 +188,14 @@ class Mqtt(Connected, Rejecting, Source):
 class _Rows:
     """Events of one message or several, and what there is to say to the broker of those that brought some."""
 
-    __slots__ = ("index", "over", "receipts", "t_ns", "value")
+    __slots__ = ("arrays", "index", "over", "receipts", "t_ns", "value")
 
     def __init__(self) -> None:
         self.index: list[int] = []
         self.value: list[float] = []
         self.t_ns: list[int | None] = []
+        self.arrays: tuple[npt.NDArray[Any], npt.NDArray[Any]] | None = None
+        """Indices and values of a message that came as arrays; the last one of these messages."""
         self.receipts: list[Receipt] = []
         self.over: list[Receipt] = []
         """Of messages that brought none: they need not wait for any window."""
@@ -235,15 +238,18 @@ class _Taker:
             before = len(rows.index)
             self._read(message, rows)
             if receipt is not None:
-                (rows.receipts if len(rows.index) > before else rows.over).append(receipt)
-            if len(rows.index) >= _MOST_EVENTS:
+                (rows.receipts if len(rows.index) > before or rows.arrays else rows.over).append(receipt)
+            if rows.arrays or len(rows.index) >= _MOST_EVENTS:
                 break
         if rows.over:
             receipts.done(rows.over)
-        if not rows.index:
+        if not rows.index and rows.arrays is None:
             return
         try:
-            await self._outlet.push_all(rows.index, rows.value, rows.t_ns if self._by_payload else None)
+            if rows.index:
+                await self._outlet.push_all(rows.index, rows.value, rows.t_ns if self._by_payload else None)
+            if rows.arrays:  # after what came before them
+                await self._outlet.push_all(*rows.arrays)
         finally:
             if rows.receipts and self._node.follows:
                 self._outlet.when_handed_on(partial(receipts.done, rows.receipts))
@@ -321,22 +327,26 @@ class _Taker:
         if not len(reading.value):
             return
         places = self._places(message, key, reading)
-        if copied is not None and places:
+        if copied is not None and len(places):
             copy = self._copies.channel(copied)
             if copy is None:
                 self._reject(message, "copies", f"no copy is left for {copied}", len(places))
                 self._name_once(f"no copy is left for {copied}; there are {self._copies.size}")
                 return
-            places = [copy * self._channels.size + place for place in places]
+            first = copy * self._channels.size
+            places = places + first if isinstance(places, np.ndarray) else [first + place for place in places]
         value, t_ns = reading.value, reading.t_ns
-        rows.index += places
+        if isinstance(places, np.ndarray) and isinstance(value, np.ndarray) and not self._by_payload:
+            rows.arrays = places, value
+            return
+        rows.index += places.tolist() if isinstance(places, np.ndarray) else places
         rows.value += value.tolist() if isinstance(value, np.ndarray) else value
         if t_ns is None:
             rows.t_ns += [None] * len(places)
         else:
             rows.t_ns += t_ns.tolist() if isinstance(t_ns, np.ndarray) else t_ns
 
-    def _places(self, message: Message, key: str, reading: Reading) -> list[int]:
+    def _places(self, message: Message, key: str, reading: Reading) -> list[int] | npt.NDArray[Any]:
         """The channels of the events of a message; events that have none are counted, and taken out of it."""
         element, count = reading.element, len(reading.value)
         found: list[int | None]
@@ -345,8 +355,7 @@ class _Taker:
         elif not isinstance(element, np.ndarray):
             found = [self._channel(key, one) for one in element]
         elif not self._by_name and int(element.max()) < self._channels.size:
-            places: list[int] = element.tolist()
-            return places
+            return element
         else:
             distinct, back = np.unique(element, return_inverse=True)
             known = [self._channel(key, one) for one in distinct.tolist()]
