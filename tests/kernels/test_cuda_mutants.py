@@ -17,7 +17,10 @@ from spikeflow.kernels import Network, cuda_source, register
 from .cuda_host import COMPILER, HostKernel, KernelError, Races, backend
 from .cuda_networks import Outcome, differences, drive, everything, lone, outcome, overflowing, pairs_swapped
 
-pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no g++ for Linux here")
+pytestmark = [
+    pytest.mark.skipif(COMPILER is None, reason="there is no g++ for Linux here"),
+    pytest.mark.timeout(400),  # the first test waits for the compiler, which makes a kernel of every mutant
+]
 
 THREADS, BLOCKS = 40, 4  # two words of bits, the second one not full; no size is a multiple
 WINDOW = 14
