@@ -82,6 +82,7 @@ class Context:
         named: key to the names of its copies, the same ones for all nodes of the run; ask `names`.
         collect: ``collect(reason, topic, t_ns, payload)`` hands what could not be read to the sink that `rejects`
             names; None where there is none.
+        look: how the node's connection is, for people and scripts; set by a node that has one.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Context:
     collect: Callable[[str, str, int, bytes], None] | None = None
     window: Window = field(default_factory=lambda: Window(0, 0, 0, 0))
     named: dict[str, ChannelMap] = field(default_factory=dict)
+    look: Callable[[], dict[str, Any]] | None = None
 
     @property
     def copies(self) -> int:

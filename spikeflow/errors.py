@@ -93,6 +93,10 @@ class ConnectError(SpikeflowError):
     """A broker, file or device that could not be opened in time."""
 
 
+class RefusedError(ConnectError):
+    """A broker that says no, and would say so again."""
+
+
 class NodeError(SpikeflowError):
     """A node failed while the graph ran."""
 

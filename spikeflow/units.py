@@ -33,7 +33,7 @@ def _split(text: str, what: str) -> tuple[Decimal, str]:
 
 
 def _example(what: str) -> str:
-    return "40 Hz" if "frequency" in what else "10 ms"
+    return "40 Hz" if "frequency" in what else "100 MB" if "size" in what else "10 ms"
 
 
 def _decimal_seconds(text: str) -> Decimal:
@@ -124,6 +124,32 @@ Seconds = Annotated[float, BeforeValidator(_to_seconds), WithJsonSchema(_TIME_SC
 
 Nanoseconds = Annotated[int, BeforeValidator(_to_ns), WithJsonSchema(_TIME_SCHEMA)]
 """A duration in whole nanoseconds; from a graph file with its unit, from Python an integer of nanoseconds."""
+
+_BYTES = {"B": 1, "kB": 1000, "MB": 10**6, "GB": 10**9, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_BYTES_SCHEMA = {"type": "string", "examples": ["100 MB"], "description": "a size with its unit: B, kB, MB, GB, MiB …"}
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes of a text such as ``"100 MB"``."""
+    number, unit = _split(text, "a size")
+    if unit not in _BYTES:
+        found = f"{text!r} has no unit" if not unit else f"{text!r} has the unit {unit!r}"
+        raise ParameterError(found, f"a size takes {', '.join(_BYTES)}, such as '{number} MB'")
+    exact = number * _BYTES[unit] if not number or abs(number.adjusted()) <= 30 else Decimal("NaN")
+    if not exact.is_finite() or exact != exact.to_integral_value() or not 0 <= exact < 1 << 63:
+        raise ParameterError(f"{text!r} is no whole number of bytes", "write a size such as '100 MB'")
+    return int(exact)
+
+
+def _to_bytes(value: Any, info: ValidationInfo) -> Any:
+    if isinstance(value, str):
+        return parse_bytes(value)
+    _bare(value, info, "a size", "100 MB")
+    return value
+
+
+Bytes = Annotated[int, BeforeValidator(_to_bytes), WithJsonSchema(_BYTES_SCHEMA)]
+"""A size in bytes; from a graph file with its unit, from Python an integer of bytes."""
 
 Hertz = Annotated[float, BeforeValidator(_to_hertz), WithJsonSchema(_HERTZ_SCHEMA)]
 """A frequency in hertz; from a graph file with its unit, from Python a number."""

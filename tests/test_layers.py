@@ -13,6 +13,7 @@ PACKAGE = ROOT / "spikeflow"
 
 LAYERS = (
     ("errors", "units", "noise", "machine", "wire"),
+    ("secret",),
     ("events",),
     ("copies",),
     ("context",),

@@ -25,6 +25,7 @@ _BARS = " ▁▂▃▄▅▆▇█"
 _ASCII_BARS = " ._-=+*%#"
 _KEPT = 512
 _SUMMARY_LINES = 12
+_SILENT_S = 10.0
 _MISHAPS = {"errors": "failures", "missed": "windows missed", "restarts": "restarts"}
 _DIM, _BOLD, _HEAD = Style(dim=True), Style(bold=True), Style(bold=True, color="cyan")
 _BAD, _BAR, _CURVE = Style(color="yellow"), Style(color="cyan"), Style(color="green")
@@ -308,8 +309,30 @@ def _faults(nodes: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
         for what in ("rejected", "dropped"):
             said += [f"{count} {what} ({_words(why)})" for why, count in one.get(what, {}).items()]
         said += [f"{one[key]} {word}" for key, word in _MISHAPS.items() if one.get(key)]
+        said += _connection(one.get("connection", {}))
         if said:
             yield f"{name}: " + ", ".join(said)
+
+
+def _connection(one: Mapping[str, Any]) -> Iterable[str]:
+    """What is not as it should be with a connection: gone, come back, silent."""
+    if "away_s" in one:
+        yield f"not connected to {one['broker']} for {_age(one['away_s'])}"
+    if one.get("reconnects"):
+        yield f"reconnected {one['reconnects']} times" if one["reconnects"] > 1 else "reconnected once"
+    if one.get("outbox"):
+        yield f"{one['outbox']} in the outbox"
+    for pattern, age in one.get("last_message_s", {}).items():
+        if one.get("connected") and age is not None and age >= _SILENT_S:
+            yield f"nothing on {pattern} for {_age(age)}"
+
+
+def _age(seconds: float) -> str:
+    """How long something lasts, in the largest unit of which there are two."""
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _words(reason: str) -> str:

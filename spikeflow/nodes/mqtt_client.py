@@ -1,205 +1,118 @@
-"""MQTT: where brokers are, what topics match, and connections that come back."""
+"""MQTT: the fields of every node that talks to a broker."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import random
+import re
+import socket
 import ssl
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Annotated, Any, Literal
-from urllib.parse import unquote, urlsplit
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, Self
 
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
-from pydantic import BaseModel, BeforeValidator, Field, SecretStr, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from spikeflow.errors import ConnectError, ParameterError, Problem
+from spikeflow.errors import ParameterError, Problem
 from spikeflow.node import Context
-from spikeflow.nodes.broker import EMBEDDED, embedded_broker
-from spikeflow.nodes.mqtt_session import Inbox, connection, reason
+from spikeflow.nodes.mqtt_addresses import BrokerUrls, MqttUrl
+from spikeflow.nodes.mqtt_link import Link
+from spikeflow.nodes.mqtt_notices import Health, Notice, Notices, Said
+from spikeflow.nodes.mqtt_tls import Tls
+from spikeflow.secret import SecretText
 from spikeflow.units import Seconds
 
-_FIRST_WAIT_S = 0.1
-_LONGEST_WAIT_S = 10.0
-_STEADY_NS = 5_000_000_000
 _FOR_EVER = 0xFFFFFFFF
-_LISTENS = "is the address right, and does something listen there?"
+_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 
 _LOGGER = logging.getLogger("spikeflow.mqtt")  # what it has to say, the nodes say in the run's log
 _LOGGER.addHandler(logging.NullHandler())
 _LOGGER.propagate = False
 
-
-@dataclass(frozen=True, slots=True)
-class MqttUrl:
-    """Where a broker is; `host` is empty for the one inside this process."""
-
-    host: str
-    port: int = 1883
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    tls: bool = False
-
-    @property
-    def embedded(self) -> bool:
-        """Whether the broker runs inside this process."""
-        return not self.host
-
-    def __str__(self) -> str:
-        if self.embedded:
-            return EMBEDDED
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'mqtts' if self.tls else 'mqtt'}://{host}:{self.port}"
-
-
-def parse_url(text: Any) -> Any:
-    """The broker of ``mqtt://user:password@host:port``, ``mqtts://…`` (TLS), or ``embedded``.
-
-    Raises:
-        ParameterError: not such a text.
-    """
-    if not isinstance(text, str):
-        return text
-    if text == EMBEDDED:
-        return MqttUrl("")
-    hint = f"write mqtt://host:1883, mqtts://host:8883 or {EMBEDDED}"
-    try:
-        parts = urlsplit(text.strip())
-        port = parts.port
-    except ValueError as error:
-        raise ParameterError(f"{_hidden(text)!r} is not a broker's address: {error}", hint) from None
-    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
-        raise ParameterError(f"{_hidden(text)!r} is not a broker's address", hint)
-    if parts.path.strip("/") or parts.query or parts.fragment:
-        raise ParameterError(f"{_hidden(text)!r} goes on after the port", "a topic goes into 'topic'")
-    tls = parts.scheme == "mqtts"
-    user, secret = (None if part is None else unquote(part) for part in (parts.username, parts.password))
-    return MqttUrl(parts.hostname, port or (8883 if tls else 1883), user, secret, tls)
-
-
-def _hidden(text: str) -> str:
-    """An address without its password."""
-    head, at, tail = text.rpartition("@")
-    return f"{head.partition('://')[0]}://…@{tail}" if at else text
-
-
-BrokerUrl = Annotated[
-    MqttUrl,
-    BeforeValidator(parse_url),
-    WithJsonSchema({"type": "string", "examples": ["mqtt://127.0.0.1:1883", EMBEDDED]}),
-]
-
-
-@dataclass(frozen=True, slots=True)
-class TopicPattern:
-    """A pattern of topics: ``{name}`` takes one level as a key, ``+`` any level, ``#`` all the rest.
-
-    Attributes:
-        text: as it was written.
-        filter: as a broker knows it.
-        names: of the keys, in order.
-    """
-
-    text: str
-    filter: str
-    names: tuple[str, ...]
-    _levels: tuple[str | None, ...]
-    _places: tuple[int, ...]
-
-    def key(self, topic: str) -> str | None:
-        """As `keys`, joined by slashes."""
-        found = self.keys(topic)
-        return None if found is None else "/".join(found)
-
-    def keys(self, topic: str) -> list[str] | None:
-        """The levels of `topic` that the names take; None where the pattern does not match."""
-        levels, wanted = topic.split("/"), self._levels
-        if wanted[-1] == "#":
-            wanted = wanted[:-1]
-            if len(levels) < len(wanted):
-                return None
-        elif len(levels) != len(wanted):
-            return None
-        for level, want in zip(levels, wanted, strict=False):
-            if want is not None and want != level:
-                return None
-        return [levels[place] for place in self._places]
-
-
-def parse_topic(text: Any) -> Any:
-    """The pattern of a text such as ``plant/{machine}/vibration``.
-
-    Raises:
-        ParameterError: an empty pattern, a wildcard or name that is not a whole level, a name twice.
-    """
-    if not isinstance(text, str):
-        return text
-    if not text or "\0" in text:
-        raise ParameterError(f"{text!r} is not a topic", "write levels, such as plant/{machine}/vibration")
-    shared = text.split("/")[:2] if text.startswith("$share/") else []
-    levels = text.split("/")[len(shared) :]
-    names: list[str] = []
-    wanted: list[str | None] = []
-    places: list[int] = []
-    for place, level in enumerate(levels):
-        if level.startswith("{") and level.endswith("}") and level[1:-1].isidentifier():
-            if level[1:-1] in names:
-                raise ParameterError(f"{level} is there twice in {text!r}", "give each level a name of its own")
-            names.append(level[1:-1])
-            places.append(place)
-            wanted.append(None)
-        elif level == "#" and place == len(levels) - 1:
-            wanted.append("#")
-        elif level == "+":
-            wanted.append(None)
-        elif any(sign in level for sign in "{}+#"):
-            hint = "{name}, + and # take whole levels, and # is the last one"
-            raise ParameterError(f"the level {level!r} of {text!r} is not clear", hint)
-        else:
-            wanted.append(level)
-    plain = ["+" if level.startswith("{") else level for level in levels]
-    return TopicPattern(text, "/".join([*shared, *plain]), tuple(names), tuple(wanted), tuple(places))
-
-
-Topic = Annotated[
-    TopicPattern,
-    BeforeValidator(parse_topic),
-    WithJsonSchema({"type": "string", "examples": ["plant/{machine}/vibration"]}),
-]
-
-
 Protocol = Annotated[Literal["3.1.1", "5"], BeforeValidator(lambda found: "5" if found == 5 else found)]
+
+
+class Session(BaseModel):
+    """What the broker keeps of a node that is away: what it has subscribed to, and what comes meanwhile."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    clean: bool = Field(False, description="begin anew each time: the broker keeps nothing")
+    expiry: Annotated[Seconds, Field(gt=0, lt=_FOR_EVER)] | None = Field(
+        None, description="how long the broker keeps it (protocol 5); for ever if not set"
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if self.clean and self.expiry is not None:
+            raise ParameterError("a session that is clean and has an expiry", "keep one of them")
+        return self
 
 
 class Connected(BaseModel):
     """The fields of every node that talks to a broker."""
 
-    url: BrokerUrl = Field(description="the broker: mqtt://user:password@host:port, mqtts://…, or `embedded`")
+    model_config = ConfigDict(arbitrary_types_allowed=True, hide_input_in_errors=True)
+
+    url: BrokerUrls = Field(
+        description="the broker: mqtt://user@host:port, mqtts://…, ws://…/path, wss://…/path, or `embedded`; "
+        "of a list, or of several with commas, the next one where one is gone"
+    )
     username: str | None = Field(None, description="instead of the one in the address")
-    password: SecretStr | None = Field(None, description="instead of the one in the address")
+    password: SecretText | None = Field(
+        None, description="instead of the one in the address; from a variable, ${VARIABLE}, or a file, {file: …}"
+    )
+    tls: Tls | None = Field(None, description="whom to trust, and how to show who one is, with mqtts:// and wss://")
     client_id: str | None = Field(
         None, min_length=1, description="with qos 1 or 2, the broker keeps messages for this name while it is away"
     )
+    session: Session | None = Field(None, description="what the broker keeps for `client_id`, and for how long")
     protocol: Protocol = Field("3.1.1", description="the version of MQTT")
     keepalive: Annotated[Seconds, Field(ge=1, le=65535)] = Field(
         15.0, description="a broker that is silent for twice as long is given up"
     )
+    first_connect: Literal["fail", "wait"] = Field(
+        "fail", description="end the run where the first connection does not come in time, or run and wait for it"
+    )
+    will: Notice | None = Field(None, description="what the broker publishes when the node is gone without a word")
+    birth: Notice | None = Field(None, description="what the node publishes when it has connected")
+    closing: Notice | None = Field(
+        None, description="what the node publishes before it ends in good order; `will` if not set"
+    )
+    health: Health | None = Field(None, description="where to say how the node and its connection are, and how often")
 
     def address_problems(self) -> Iterable[Problem]:
-        """Credentials for a broker that asks for none."""
-        if self.url.embedded and (self.username or self.password):
+        """What is wrong with how the broker is to be reached."""
+        secure = [url for url in self.url if url.tls]
+        if self.url[0].embedded and (self.username or self.password):
             yield Problem(("username",), "the embedded broker asks for no name", "leave it out", warning=True)
+        if self.password is not None:
+            yield from self.password.problems("password")
+            if self.username is None and any(url.username is None for url in self.url):
+                yield Problem(("password",), "a password without a name", "add 'username'")
+        if self.tls is not None:
+            if not secure:
+                found = f"tls does nothing with {self.url[0]}"
+                yield Problem(("tls",), found, "write mqtts:// or wss:// in the address, or leave it out")
+            yield from self.tls.problems()
+        if self.session is not None:
+            if not self.session.clean and self.client_id is None:
+                found = "a session is kept for a name, and there is none"
+                yield Problem(("session",), found, "add 'client_id', one for each node of each process")
+            if self.session.expiry is not None and self.protocol != "5":
+                hint = "write protocol: 5, or leave it to the broker (mosquitto: persistent_client_expiration)"
+                yield Problem(("session", "expiry"), "an expiry is nothing that MQTT 3.1.1 can ask for", hint)
+        if self.will is not None and self.health is not None:
+            hint = "keep one: with 'health', its topic says offline"
+            yield Problem(("will",), "a connection has one will, and 'health' needs it", hint)
 
     async def probe(self, context: Context) -> str:
-        """Connect to the broker, and leave it."""
+        """Connect to each broker, and leave it."""
         # under a name of its own: one with `client_id` would end a run's connection, and what the broker keeps for it
         await self._link(context, None, keep=False).once()
-        return str(self.url)
+        return ", ".join(map(str, self.url))
 
     def link(self, context: Context, qos: int, most_unacknowledged: int = 0) -> Link:
         """The connection of a node in its run.
@@ -207,25 +120,46 @@ class Connected(BaseModel):
         Args:
             most_unacknowledged: messages that the broker may send ahead of their acknowledgement (MQTT 5).
         """
-        return self._link(context, self.client_id, self.client_id is not None and qos > 0, most_unacknowledged)
+        keep = self.client_id is not None and qos > 0
+        if self.session is not None:
+            keep = not self.session.clean
+        return self._link(context, self.client_id, keep, most_unacknowledged)
 
     def _link(self, context: Context, name: str | None, keep: bool, most_unacknowledged: int = 0) -> Link:
-        secret = self.password.get_secret_value() if self.password is not None else self.url.password
-        identifier = name or f"spikeflow-{context.graph}-{context.name}-{uuid.uuid4().hex[:8]}"
-        return Link(
-            self.url,
-            context,
-            partial(
-                aiomqtt.Client,
-                username=self.username or self.url.username,
-                password=secret,
+        host = _NAME.sub("-", socket.gethostname())
+        identifier = name or f"spikeflow-{host}-{context.graph}-{context.name}-{uuid.uuid4().hex[:8]}"
+
+        def client(url: MqttUrl, host: str, port: int, will: Said | None) -> aiomqtt.Client:
+            secret = self.password or url.password
+            return aiomqtt.Client(
+                host,
+                port,
+                username=self.username or url.username,
+                password=None if secret is None else secret.reveal(),
                 identifier=identifier,
                 keepalive=max(1, round(self.keepalive)),
-                **self._session(keep, most_unacknowledged),
-                tls_context=ssl.create_default_context() if self.url.tls else None,
+                will=None if will is None else aiomqtt.Will(will.topic, will.data, will.qos, will.retain),
+                transport="tcp" if url.path is None else "websockets",
+                websocket_path=url.path,
+                tls_context=self._trust() if url.tls else None,
                 logger=_LOGGER,
-            ),
-        )
+                **self._session(keep, most_unacknowledged),
+            )
+
+        return Link(self.url, context, client, self._notices(context), self.health, self.first_connect == "fail")
+
+    def _trust(self) -> ssl.SSLContext:
+        """Made anew for each connection: certificates are renewed while a run lasts."""
+        return (self.tls or Tls()).context()
+
+    def _notices(self, context: Context) -> Notices:
+        will = None if self.will is None else self.will.message(context)
+        births = () if self.birth is None else (self.birth.message(context),)
+        closing = will if self.closing is None else self.closing.message(context)
+        if self.health is not None:
+            will = self.health.gone(context)
+        closings = [said for said in (closing, will if self.health is not None else None) if said is not None]
+        return Notices(will, births, closings)
 
     def _session(self, keep: bool, most_unacknowledged: int) -> dict[str, Any]:
         """Whether the broker keeps what comes while the node is away, as each version of MQTT says it."""
@@ -233,82 +167,8 @@ class Connected(BaseModel):
             return {"clean_session": not keep}
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         if keep:
-            properties.SessionExpiryInterval = _FOR_EVER
+            expiry = None if self.session is None else self.session.expiry
+            properties.SessionExpiryInterval = _FOR_EVER if expiry is None else max(1, round(expiry))
         if most_unacknowledged:
             properties.ReceiveMaximum = most_unacknowledged
         return {"protocol": aiomqtt.ProtocolVersion.V5, "clean_start": not keep, "properties": properties}
-
-
-class Link:
-    """A connection to a broker that comes back by itself; every gap is logged with its length and counted."""
-
-    def __init__(self, url: MqttUrl, context: Context, client: Callable[..., aiomqtt.Client]) -> None:
-        self.url = url
-        self._context, self._client = context, client
-        self._gone_ns: int | None = None
-        self._wait_s = _FIRST_WAIT_S
-        self._had_one = False
-
-    async def keep(self, work: Callable[[aiomqtt.Client], Awaitable[None]], inbox: Inbox | None = None) -> None:
-        """Do `work` on a connection, and again on a new one whenever it is lost, until `work` returns.
-
-        Args:
-            inbox: where messages go.
-        """
-        async with self._address() as (host, port):
-            while True:
-                began_ns = self._context.clock.now_ns()
-                try:
-                    async with connection(self._client(host, port), inbox) as session:
-                        began_ns = self._context.clock.now_ns()
-                        await work(session)
-                        return
-                except aiomqtt.MqttError as error:
-                    await self._away(error, steady=self._context.clock.now_ns() - began_ns > _STEADY_NS)
-
-    async def once(self) -> None:
-        """Connect, and hang up.
-
-        Raises:
-            ConnectError: nobody answers there, or the broker says no.
-        """
-        async with self._address() as (host, port):
-            try:
-                async with connection(self._client(host, port)):
-                    pass
-            except aiomqtt.MqttError as error:
-                refused = isinstance(error, aiomqtt.MqttCodeError)
-                hint = "are name and password right?" if refused else _LISTENS
-                raise ConnectError(f"{self.url}: {reason(error)} — {hint}") from None
-
-    def stands(self) -> None:
-        """Say that the connection can be used: subscribed, where that is needed."""
-        context = self._context
-        if self._gone_ns is not None and self._had_one:
-            gap_s = (context.clock.now_ns() - self._gone_ns) / 1e9
-            context.counters.note("reconnected")
-            context.log("info", f"back on {self.url} after {gap_s:.3g} s")
-        elif self._gone_ns is not None:
-            context.log("info", f"connected to {self.url}")
-        self._gone_ns, self._had_one = None, True
-
-    async def _away(self, error: aiomqtt.MqttError, steady: bool) -> None:
-        """Say why the connection is gone, and wait before the next try: longer each time, and not all at once."""
-        context = self._context
-        if self._gone_ns is None:
-            self._gone_ns = context.clock.now_ns()
-            what = "lost" if self._had_one else "cannot connect to"
-            context.log("warning", f"{what} {self.url}: {reason(error)}; trying again")
-        if steady:
-            self._wait_s = _FIRST_WAIT_S
-        wait = self._wait_s * random.uniform(0.5, 1.0)
-        self._wait_s = min(2.0 * self._wait_s, _LONGEST_WAIT_S)
-        await context.clock.sleep_until(context.clock.now_ns() + int(wait * 1e9))
-
-    @contextlib.asynccontextmanager
-    async def _address(self) -> AsyncIterator[tuple[str, int]]:
-        if self.url.embedded:
-            async with embedded_broker() as address:
-                yield address
-        else:
-            yield self.url.host, self.url.port

@@ -199,6 +199,7 @@ class Reader:
         release: Callable[[int], None],
     ) -> None:
         self.paused = False
+        self.error: OSError | None = None
         self._library, self._taken, self._release = library, taken, release
         self._loop = asyncio.get_running_loop()
         self._socket: Any = None
@@ -260,7 +261,8 @@ class Reader:
                     break
         except BlockingIOError:
             pass
-        except OSError:
+        except OSError as error:
+            self.error = error
             library._loop_rc_handle(MQTTErrorCode.MQTT_ERR_CONN_LOST)
         except (ValueError, IndexError, struct.error, MQTTException):
             library._loop_rc_handle(MQTTErrorCode.MQTT_ERR_PROTOCOL)

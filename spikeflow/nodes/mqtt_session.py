@@ -4,31 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
+import ssl
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
 
 import aiomqtt
+from paho.mqtt import client as paho
 from paho.mqtt.client import PUBACK
 
-from spikeflow.errors import ConnectError
+from spikeflow.errors import RefusedError
 from spikeflow.nodes.mqtt_reader import Message, Reader
+from spikeflow.nodes.mqtt_reasons import REFUSED, sentence
 from spikeflow.nodes.mqtt_receipts import Receipts
 
 _GOODBYE_S = 1.0
 _MOST_BYTES = 1 << 20
 _OVERHEAD = 200
 """About what a message takes beside its payload (bytes)."""
-_CODE = re.compile(r"\[(Errno -?|code:)\d+\]\s*")
-
-
-def reason(error: BaseException) -> str:
-    """Why a connection failed, in words."""
-    cause = error.__cause__ or error
-    text = _CODE.sub("", str(cause).strip()) or type(cause).__name__
-    return "the connection broke" if text == "Unspecified error" else text
 
 
 @contextlib.asynccontextmanager
@@ -83,8 +77,9 @@ async def _reach(client: aiomqtt.Client) -> None:
         found: Exception | None = None
         try:
             connect()
-        except (OSError, UnicodeError) as error:
-            found = aiomqtt.MqttError(str(error))
+        except (OSError, UnicodeError, paho.WebsocketConnectionError) as error:
+            found = aiomqtt.MqttError(str(error) or "no websocket there")
+            found.__cause__ = error if isinstance(error, ssl.SSLError) else None
         except Exception as error:
             found = error
         with contextlib.suppress(RuntimeError):  # the loop has been closed meanwhile
@@ -132,7 +127,13 @@ def _mend(client: aiomqtt.Client, inbox: Inbox) -> None:
         if client._connected.cancelled():
             return  # nobody waits for an answer any more, and the library would ask why there was none
         if not client._connected.done():
-            client._connected.set_exception(aiomqtt.MqttError("it hung up before it answered"))
+            error = aiomqtt.MqttError("it hung up before it answered")
+            error.__cause__ = reader.error  # such as a certificate that it wants to see
+            client._connected.set_exception(error)
+        elif client._connected.exception() is None and not client._disconnected.done():
+            _, _, flags, code = arguments[:4]
+            if flags.is_disconnect_packet_from_server:
+                client._disconnected.set_exception(aiomqtt.MqttCodeError(code))  # it says why
         tell(*arguments)
 
     def write() -> None:
@@ -298,37 +299,11 @@ async def subscribe(client: aiomqtt.Client, topics: str, qos: int, broker: str) 
     """Subscribe to a filter.
 
     Raises:
-        ConnectError: the broker refuses.
+        RefusedError: the broker refuses.
     """
     granted = await client.subscribe(topics, qos)
     for code in granted:
-        if (code if isinstance(code, int) else code.value) >= 128:
-            raise ConnectError(f"{broker} refuses the subscription to {topics!r}; is the user allowed to read it?")
-
-
-async def before_loss(task: asyncio.Task[Any], client: aiomqtt.Client) -> None:
-    """Wait until `task` is done.
-
-    Raises:
-        MqttError: the connection was lost before.
-    """
-    lost = client._disconnected
-    await asyncio.wait((task, lost), return_when=asyncio.FIRST_COMPLETED)
-    if not task.done():
-        raise_lost(lost)
-
-
-async def all_before_loss(tasks: Sequence[asyncio.Task[None]], client: aiomqtt.Client) -> None:
-    """Wait until all tasks are done, and let none of them go on afterwards.
-
-    Raises:
-        MqttError: the connection was lost before, or what the first task raised that failed.
-    """
-    try:
-        for task in tasks:
-            await before_loss(task, client)
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        number = code if isinstance(code, int) else code.value
+        if number >= REFUSED:
+            why = "is the user allowed to read it?" if number == REFUSED else sentence(number)
+            raise RefusedError(f"{broker} refuses the subscription to {topics!r}; {why}")

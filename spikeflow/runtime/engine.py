@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from spikeflow.errors import ConnectError, EventError, NodeError, ParameterError, nearest
+from spikeflow.errors import ConnectError, EventError, NodeError, ParameterError, RefusedError, nearest
 from spikeflow.events import Batch, Grid, Stream
 from spikeflow.node import Clock, Source
 from spikeflow.runtime.blame import blamed
@@ -205,6 +205,8 @@ class Engine:
                     one[key] = getattr(meter, key)
             if not isinstance(stage, StepStage):
                 one |= context.counters.as_dict()
+            if context.look is not None:
+                one["connection"] = context.look()
             found[name] = one
         return found
 
@@ -355,7 +357,8 @@ class Engine:
                 await stage.run()
             self._ended[stage.name] = True
         except NodeError as error:
-            self._fail(error)
+            unopened = isinstance(error.cause, RefusedError) and not stage.is_open
+            self._fail(ConnectError(str(error)) if unopened else error)
         except asyncio.CancelledError:
             pass  # by the run, which says so where that is worth a word
         finally:

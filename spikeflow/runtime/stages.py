@@ -96,6 +96,11 @@ class Stage:
         """Work until the stage ends."""
         raise TypeError(f"{type(self).__name__} does not run")
 
+    @property
+    def is_open(self) -> bool:
+        """Whether all that it connects to stands, or has stood."""
+        return True
+
     def end(self) -> None:
         """Close the outlets and leave the inlets."""
         for fan in self.fans:
@@ -132,6 +137,11 @@ class SourceStage(Stage):
     leaves: list[Callable[[], None]] = field(default_factory=list)
     """Called once when it has ended."""
     _working: asyncio.Task[None] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the source's connection stands, or has stood."""
+        return self.outlet.is_open.is_set()
 
     async def run(self) -> None:
         """Produce until the source ends or the run drains, then send what is left."""
@@ -320,6 +330,11 @@ class SinkStage(Stage):
             if not over and self.done[place] < least:
                 least = self.done[place]
         return least
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the sink's connection stands, or has stood."""
+        return self.inlet.is_open.is_set()
 
     def prepare(self) -> None:
         """Make the inlet, once the entries are there."""

@@ -266,6 +266,7 @@ class _Builder:
         item = Item(fields, draft.item.place, draft.item.keys)
         context = {"units": "required", "folder": self.folder, "node": draft.name, "node_class": node_class}
         context["class_at"] = class_at
+        context["file"] = self.report.file
         keys: dict[str, Any] = (
             {"extra_keys": (draft.role,), "closed_keys": ("inputs",)}
             if cls.most_inputs == 0

@@ -104,7 +104,7 @@ class GraphSpec:
     nodes: dict[str, NodeSpec]
     warnings: tuple[Finding, ...] = ()
     folder: Path = field(default_factory=Path.cwd)
-    params: dict[str, Any] = field(default_factory=dict)
+    params: dict[str, Any] = field(default_factory=dict, repr=False)  # one may be a password
     file: str | None = None
 
     @property

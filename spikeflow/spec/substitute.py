@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spikeflow.errors import ParameterError, nearest
+from spikeflow.secret import VARIABLE, Filled, written
 from spikeflow.spec.reader import LARGEST, read_yaml, scalar
 from spikeflow.spec.tree import Item, Place, Report, plain
 
@@ -141,10 +142,16 @@ class Substitution:
             if isinstance(value, Item):
                 return _placed(value, item.place, item.origin or reference.name)
             return Item(value, item.place, {}, item.origin or f"${{{reference.name}}}")
-        text = "".join(part if isinstance(part, str) else self._as_text(part) for part in parts)
+        text = self._joined(parts)
         if len(text) > LARGEST:
             raise _EndlessError("text that grows without end", "refer to fewer parameters")
         return Item(text, item.place, {}, item.origin)
+
+    def _joined(self, parts: list[str | _Reference]) -> str:
+        """The text of several parts; where it holds secrets, one has to know which of them came from variables."""
+        texts = [part if isinstance(part, str) else self._as_text(part) for part in parts]
+        text, plain_text = "".join(texts), "".join(map(written, texts))
+        return text if text == plain_text else Filled.of(text, plain_text)
 
     def _count(self) -> None:
         self._filled += 1
@@ -157,6 +164,8 @@ class Substitution:
         if isinstance(found, dict | list) or found is None:
             kind = "nothing" if found is None else "more than one value"
             raise ParameterError(f"{reference.name} is {kind} and stands inside of text", "name a single value")
+        if isinstance(found, str):
+            return found
         return str(found).lower() if isinstance(found, bool) else str(found)
 
     def _value(self, reference: _Reference) -> Item | str:
@@ -168,11 +177,11 @@ class Substitution:
         else:
             text = self.env.get(reference.name)
             if text or (text is not None and not reference.operator):
-                return text
+                return Filled.of(text, VARIABLE)
             what = f"the variable {reference.name} is {'not set' if text is None else 'empty'}"
             set_it = f"set it, or write ${{{reference.name}:-default}}"
         if reference.operator == ":-":
-            return "".join(part if isinstance(part, str) else self._as_text(part) for part in _parts(reference.rest))
+            return self._joined(_parts(reference.rest))
         raise ParameterError(what, reference.rest or set_it)
 
     def _param(self, reference: _Reference) -> Item | None:

@@ -40,6 +40,30 @@ def faulty() -> Picture:
     return found
 
 
+@pytest.mark.parametrize(
+    ("connection", "said"),
+    [
+        ({"connected": True, "reconnects": 0, "last_message_s": {"plant/+": 0.2}}, None),
+        ({"connected": True, "reconnects": 0, "last_message_s": {"plant/+": None}}, None),
+        (
+            {"connected": True, "reconnects": 2, "last_message_s": {"plant/+": 65.2}},
+            "reconnected 2 times, {silent} 65 s",
+        ),
+        ({"connected": True, "last_message_s": {"plant/+": 7300.0}}, "{silent} 2 h"),
+        ({"connected": False, "away_s": 150.0, "outbox": 7}, "not connected to mqtt://b for 2 min, 7 in the outbox"),
+        ({"connected": False}, None),
+    ],
+)
+def test_what_is_wrong_with_a_connection_stands_below_the_table(
+    connection: dict[str, object], said: str | None
+) -> None:
+    nodes = figures()["nodes"]
+    nodes["telemetry"]["connection"] = {"broker": "mqtt://b", **connection}
+    drawn = text(picture(2, nodes=nodes), 100, 24, Look(colour=False)).splitlines()
+    found = [line.strip() for line in drawn if line.startswith("telemetry: ")]
+    assert found == ([] if said is None else ["telemetry: " + said.format(silent="nothing on plant/+ for")])
+
+
 CASES = {
     "80x24": (picture, 80, 24),
     "80x24-faults": (faulty, 80, 24),

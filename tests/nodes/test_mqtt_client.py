@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikeflow.errors import ParameterError
-from spikeflow.nodes.mqtt_client import MqttUrl, parse_topic, parse_url
+from spikeflow.nodes.mqtt_addresses import MqttUrl, parse_url
+from spikeflow.nodes.mqtt_topics import parse_topic
+from spikeflow.secret import Secret
 
 
 @pytest.mark.parametrize(
@@ -18,7 +20,9 @@ from spikeflow.nodes.mqtt_client import MqttUrl, parse_topic, parse_url
         ("mqtt://127.0.0.1:1884", MqttUrl("127.0.0.1", 1884)),
         ("mqtt://broker", MqttUrl("broker", 1883)),
         ("mqtts://broker", MqttUrl("broker", 8883, tls=True)),
-        ("mqtt://me:p%40ss@[::1]:9", MqttUrl("::1", 9, "me", "p@ss")),
+        ("mqtt://me:p%40ss@[::1]:9", MqttUrl("::1", 9, "me", Secret("p@ss"))),
+        ("ws://broker/mqtt", MqttUrl("broker", 80, path="/mqtt")),
+        ("wss://broker:8084", MqttUrl("broker", 8084, tls=True, path="/")),
         ("embedded", MqttUrl("")),
     ],
 )
@@ -32,7 +36,8 @@ def test_an_address_never_shows_its_password() -> None:
     with pytest.raises(ParameterError) as error:
         parse_url("http://me:secret@broker")
     assert str(error.value) == (
-        "'http://…@broker' is not a broker's address — write mqtt://host:1883, mqtts://host:8883 or embedded"
+        "'http://…@broker' is not a broker's address — "
+        "write mqtt://host:1883, mqtts://host:8883, ws://host/path, wss://host/path or embedded"
     )
 
 

@@ -9,7 +9,8 @@ import aiomqtt
 import pytest
 
 from spikeflow.nodes.mqtt_reader import Message
-from spikeflow.nodes.mqtt_session import Inbox, connection, reason
+from spikeflow.nodes.mqtt_reasons import reason
+from spikeflow.nodes.mqtt_session import Inbox, connection
 from spikeflow.nodes.sources.mqtt import Mqtt
 from tests.brokers import Mosquitto, mosquitto
 from tests.nodes.conftest import LiveSource

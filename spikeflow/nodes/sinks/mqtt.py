@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
 from string import Formatter
 from typing import ClassVar, Literal
 from unicodedata import category
 
-import aiomqtt
 import numpy as np
 from pydantic import Field
 
@@ -20,14 +17,12 @@ from spikeflow.events import Batch, Grid, Stream
 from spikeflow.node import Inlet, Sink
 from spikeflow.nodes.messages import Message, Messages
 from spikeflow.nodes.mqtt_client import Connected
-from spikeflow.nodes.mqtt_session import all_before_loss, before_loss
+from spikeflow.nodes.mqtt_delivery import Delivery
+from spikeflow.nodes.mqtt_outbox import Outbox, Sendable
 from spikeflow.nodes.payload import Each
 from spikeflow.nodes.payloads import Payload, default
 
 _PLACES = ("name", "stream", "channel")
-_AT_ONCE = 500
-"""Messages that wait for the broker together. Of few in a row a broker holds the last receipt back for 40 ms; of many
-the library counts at each how many wait."""
 _LONGEST = 65_535  # bytes of a topic
 _NAMED_AT_MOST = 100
 
@@ -61,10 +56,19 @@ class Mqtt(Connected, Sink):
     each: Each = Field(
         "window", description="what a message is: the events of a window, one event, or one whose value has changed"
     )
+    outbox: Outbox | None = Field(
+        None, description="a file where messages wait while the broker is away; without it the graph waits (qos 1, 2)"
+    )
 
     def check(self, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
         """A topic that cannot be published to."""
         yield from self.address_problems()
+        if self.outbox is not None:
+            yield from self.outbox.problems()
+            if self.qos == 0:
+                yield Problem(
+                    ("outbox",), "an outbox with qos 0, at which a broker acknowledges nothing", "write qos: 1"
+                )
         try:
             parts = list(Formatter().parse(self.topic))
         except ValueError:
@@ -170,42 +174,15 @@ class Mqtt(Connected, Sink):
 
     async def consume(self, inlet: Inlet) -> None:
         """Publish until all inputs have ended."""
-        context = self.context
-        link = self.link(context, self.qos)
         streams = {stream.name: stream for stream in inlet.streams}
-        unsent: dict[int, Message] = {}  # of one window
-        taking: list[asyncio.Task[Batch]] = []  # outlives a lost connection, so that no batch is lost with it
 
-        async def send(client: aiomqtt.Client, number: int) -> None:
-            message = unsent[number]
-            await client.publish(message.topic, message.data, self.qos, self.retain)
-            del unsent[number]
-            context.counters.note("messages")
+        def messages(batch: Batch) -> Iterable[Sendable]:
+            return self._messages(batch, streams[batch.record.schema.metadata[b"stream"].decode()])
 
-        async def publish(client: aiomqtt.Client) -> None:
-            link.stands()
+        link = self.link(self.context, self.qos)
+        if self.first_connect == "wait":
             inlet.opened()
-            while True:
-                if not unsent:
-                    if not taking:
-                        taking.append(asyncio.create_task(inlet.take()))
-                    await before_loss(taking[0], client)
-                    try:
-                        batch = taking.pop().result()
-                    except StopAsyncIteration:
-                        return
-                    if not batch.count:
-                        continue
-                    stream = batch.record.schema.metadata[b"stream"].decode()
-                    unsent.update(enumerate(self._messages(batch, streams[stream])))
-                some = [asyncio.create_task(send(client, number)) for number in islice(unsent, _AT_ONCE)]
-                await all_before_loss(some, client)
-
-        try:
-            await link.keep(publish)
-        finally:
-            for task in taking:
-                task.cancel()
+        await Delivery(self.context, link, messages, self.qos, self.retain, self.outbox).run(inlet)
 
 
 def unfit(topic: str) -> str | None:

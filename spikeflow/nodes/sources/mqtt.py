@@ -16,11 +16,12 @@ from pydantic import Field, field_validator
 from spikeflow.errors import ParameterError, PayloadError, Problem, nearest
 from spikeflow.events import Grid, Kind, Stream
 from spikeflow.node import ChannelMap, Outlet, Rejecting, Source
-from spikeflow.nodes.mqtt_client import Connected, Topic
+from spikeflow.nodes.mqtt_client import Connected
 from spikeflow.nodes.mqtt_properties import user_properties
 from spikeflow.nodes.mqtt_reader import Message
 from spikeflow.nodes.mqtt_receipts import Receipt
 from spikeflow.nodes.mqtt_session import Inbox, subscribe
+from spikeflow.nodes.mqtt_topics import Topic
 from spikeflow.nodes.payload import Element, Envelope, Reading, TimeProperty
 from spikeflow.nodes.payloads import Payload, default
 
@@ -62,6 +63,9 @@ class Mqtt(Connected, Rejecting, Source):
     qos: Literal[0, 1, 2] = Field(0, description="0: at most once; 1: at least once; 2: exactly once")
     ack: Literal["window", "arrival"] = Field(
         "window", description="acknowledge a message when its window has gone through the graph, or as it comes"
+    )
+    retained: Literal["accept", "ignore"] = Field(
+        "accept", description="what the broker has kept from before: take it as it comes, or drop it, counted"
     )
     inflight: int | None = Field(
         None,
@@ -163,10 +167,13 @@ class Mqtt(Connected, Rejecting, Source):
         link = self.link(context, self.qos, self.most_unacknowledged)
         inbox = Inbox()
         taker = _Taker(self, channels, copies, inbox, outlet)
+        link.facts = taker.facts
+        if self.first_connect == "wait":
+            outlet.opened()
 
         async def listen(client: aiomqtt.Client) -> None:
-            await subscribe(client, self.topic.filter, self.qos, str(self.url))
-            link.stands()
+            await subscribe(client, self.topic.filter, self.qos, str(link.url))
+            await link.stands(client)
             outlet.opened()
             try:
                 await inbox.each(client, taker)
@@ -215,15 +222,18 @@ class _Taker:
         self._limit, self._is_known = node.most_unacknowledged, node.inflight is not None or node.protocol == "5"
         self._window_ns = node.context.grid.window_ns
         self._collect = node.context.collect
+        self._ignores = node.retained == "ignore"
         self._named: set[str] = set()
         self._keys: dict[str, tuple[str, str | None]] = {}
         self._said_ns: int | None = None
+        self._last_ns: int | None = None
         self._since = self._full = self._full_window = 0
 
     async def take(self) -> None:
         """Push the events of the next messages: of all that are there where they go into one window, else of one."""
         inbox, receipts = self._inbox, self._inbox.receipts
         rows = _Rows()
+        self._last_ns, ignores = self._clock.now_ns(), self._ignores
         for _ in range(1 if self._one_by_one else min(len(inbox.messages), _MOST_MESSAGES)):
             message = inbox.pop()
             receipt = None
@@ -236,7 +246,11 @@ class _Taker:
                 if message.again:
                     self._counters.note("redelivered")
             before = len(rows.index)
-            self._read(message, rows)
+            if message.retained and ignores:
+                self._counters.accepted += 1
+                self._counters.drop("retained")
+            else:
+                self._read(message, rows)
             if receipt is not None:
                 (rows.receipts if len(rows.index) > before or rows.arrays else rows.over).append(receipt)
             if rows.arrays or len(rows.index) >= _MOST_EVENTS:
@@ -255,6 +269,11 @@ class _Taker:
                 self._outlet.when_handed_on(partial(receipts.done, rows.receipts))
             elif rows.receipts:
                 receipts.done(rows.receipts)
+
+    def facts(self) -> dict[str, Any]:
+        """How long ago the last message came (s), and how many wait to be acknowledged."""
+        age = None if self._last_ns is None else round((self._clock.now_ns() - self._last_ns) / 1e9, 3)
+        return {"last_message_s": {self._node.topic.text: age}, "in_flight": self._inbox.receipts.waiting}
 
     def patience_s(self) -> float | None:
         """How long to wait for news before `relieve` is called; None where news come by themselves.

@@ -14,6 +14,7 @@ import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from spikeflow.errors import RefusedError
 from spikeflow.events import Grid
 from spikeflow.node import ChannelMap
 from spikeflow.nodes.broker import embedded_broker
@@ -299,10 +300,12 @@ def guarded(tmp_path: Path) -> Iterator[Mosquitto]:
 
 
 async def test_a_name_and_a_password_open_a_guarded_broker(guarded: Mosquitto) -> None:
-    wrong = LiveSource(Mqtt(url=guarded.url, topic="x", channels=1, username="me", password="wrong"))
-    said = await wrong.log.says("cannot connect")
-    assert "ot authori" in said and "wrong" not in said
-    wrong.task.cancel()
+    wrong = LiveSource(Mqtt(url=guarded.url, topic="x", channels=1, username="me", password="marmalade"))
+    with pytest.raises(RefusedError) as error:
+        await wrong.task
+    why = "the broker does not let this user in, or the password is wrong"
+    assert str(error.value) == f"{guarded.url}: {why} — are name and password right?"
+    assert [text for _, text in wrong.log.lines] == [f"cannot connect to {guarded.url}: {why}; trying again"]
     in_fields = LiveSource(Mqtt(url=guarded.url, topic="x", channels=1, username="me", password="secret"))
     in_url = LiveSource(Mqtt(url=guarded.url.replace("//", "//me:secret@"), topic="x", channels=1))
     async with in_fields, in_url:

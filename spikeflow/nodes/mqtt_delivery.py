@@ -1,0 +1,270 @@
+"""MQTT: messages on their way to a broker, each counted when it is acknowledged or refused."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from typing import Any
+
+import aiomqtt
+from paho.mqtt.enums import MQTTErrorCode
+
+from spikeflow.events import Batch
+from spikeflow.node import Context, Inlet
+from spikeflow.nodes.mqtt_link import Link
+from spikeflow.nodes.mqtt_outbox import Outbox, Sendable, Store, Waiting
+from spikeflow.nodes.mqtt_reasons import REFUSED, sentence, short
+from spikeflow.nodes.mqtt_session import raise_lost
+
+_AT_ONCE = 500
+"""Messages that wait for the broker together. Of few in a row a broker holds the last receipt back for 40 ms."""
+_MINUTE_NS = 60_000_000_000
+
+
+class Outgoing:
+    """Publishes on one connection, and hears what the broker says to each message."""
+
+    def __init__(self, client: aiomqtt.Client, qos: int, retain: bool) -> None:
+        self._library, self._lost = client._client, client._disconnected
+        self._qos, self._retain = qos, retain
+        self._waiting: set[int] = set()
+        self._codes: dict[int, int] = {}
+        self.news = asyncio.Event()
+        self._lost.add_done_callback(lambda _: self.news.set())
+        tell = client._on_publish
+
+        def published(library: Any, data: Any, mid: int, code: Any, properties: Any = None) -> None:
+            self._codes[mid] = getattr(code, "value", 0)
+            self._waiting.discard(mid)
+            if not self._waiting:
+                self.news.set()
+            tell(library, data, mid, code, properties)
+
+        self._library.on_publish = published
+
+    @property
+    def under_way(self) -> int:
+        """Messages that the broker has not answered."""
+        return len(self._waiting)
+
+    async def until(self, done: Callable[[], bool]) -> None:
+        """Return once something is so; `news` has to be set when it may be.
+
+        Raises:
+            MqttError: the connection was lost before.
+        """
+        while not done():
+            if self._lost.done():
+                raise_lost(self._lost)
+            self.news.clear()
+            await self.news.wait()
+
+    async def send(self, messages: Sequence[Sendable]) -> list[int]:
+        """Publish messages; the reason codes that the broker answers with, once it has answered all.
+
+        Raises:
+            MqttError: the connection was lost before.
+        """
+        self._waiting.clear()
+        self._codes.clear()
+        mids = []
+        for message in messages:
+            info = self._library.publish(message.topic, message.data, self._qos, self._retain)
+            if info.rc not in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_QUEUE_SIZE):
+                if self._lost.done():
+                    raise_lost(self._lost)
+                raise aiomqtt.MqttCodeError(info.rc)
+            mids.append(info.mid)
+            if info.mid not in self._codes:
+                self._waiting.add(info.mid)
+        await self.until(lambda: not self._waiting)
+        return [self._codes[mid] for mid in mids]
+
+
+class Delivery:
+    """Brings what a sink takes in to the broker: at once, or by way of an outbox.
+
+    Args:
+        messages: the messages of a batch.
+        outbox: where messages wait while the broker is away; without one the graph waits.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        link: Link,
+        messages: Callable[[Batch], Iterable[Sendable]],
+        qos: int,
+        retain: bool,
+        outbox: Outbox | None = None,
+    ) -> None:
+        self._context, self._link, self._messages = context, link, messages
+        self._qos, self._retain, self._outbox = qos, retain, outbox
+        self._store: Store | None = None
+        self._outgoing: Outgoing | None = None
+        self._said_ns: dict[str, int] = {}
+        self._ended = False
+        self._last = 0
+        """The last message of the outbox that is under way."""
+        self._room = asyncio.Event()
+        link.facts = self._facts
+
+    def _facts(self) -> dict[str, Any]:
+        found = {"in_flight": 0 if self._outgoing is None else self._outgoing.under_way}
+        return found if self._store is None else found | {"outbox": self._store.count}
+
+    async def run(self, inlet: Inlet) -> None:
+        """Deliver until all inputs have ended."""
+        if self._outbox is None:
+            await self._direct(inlet)
+            return
+        store = Store(self._outbox)
+        async with store.opened() as self._store:
+            if store.left:
+                self._context.log("info", f"{store.left} messages of an earlier run wait in {self._outbox.path}")
+            await self._by_way_of(store, inlet)
+
+    async def _direct(self, inlet: Inlet) -> None:
+        unsent: dict[int, Sendable] = {}  # of one window
+        taking: list[asyncio.Task[Batch]] = []  # outlives a lost connection, so that no batch is lost with it
+
+        async def publish(client: aiomqtt.Client) -> None:
+            outgoing = self._outgoing = Outgoing(client, self._qos, self._retain)
+            await self._link.stands(client)
+            inlet.opened()
+            while True:
+                if not unsent:
+                    if not taking:
+                        taking.append(asyncio.create_task(inlet.take()))
+                        taking[0].add_done_callback(lambda _: self._wake())
+                    await outgoing.until(taking[0].done)
+                    try:
+                        batch = taking.pop().result()
+                    except StopAsyncIteration:
+                        return
+                    if not batch.count:
+                        continue
+                    unsent.update(enumerate(self._messages(batch)))
+                numbers = list(islice(unsent, _AT_ONCE))
+                codes = await outgoing.send([unsent[number] for number in numbers])
+                for number, code in zip(numbers, codes, strict=True):
+                    self._told(unsent.pop(number), code)
+
+        try:
+            await self._link.keep(publish)
+        finally:
+            for task in taking:
+                task.cancel()
+
+    def _wake(self) -> None:
+        if self._outgoing is not None:
+            self._outgoing.news.set()
+
+    def _told(self, message: Sendable, code: int, own: bool = True) -> None:
+        """Count a message by what the broker says to it."""
+        counters = self._context.counters
+        if code < REFUSED:
+            counters.note("messages")
+            return
+        self._warn(short(code), f"{sentence(code)}: {message.topic!r} is refused")
+        if own:
+            counters.processed -= message.events  # they are counted with their batch
+            counters.reject(short(code), message.events)
+        else:
+            counters.note("refused_of_earlier_run")
+
+    def _warn(self, reason: str, text: str) -> None:
+        """Say something, once a minute a reason."""
+        now = self._context.clock.now_ns()
+        if reason not in self._said_ns or now - self._said_ns[reason] >= _MINUTE_NS:
+            self._said_ns[reason] = now
+            self._context.log("warning", text)
+
+    # By way of an outbox.
+
+    async def _by_way_of(self, store: Store, inlet: Inlet) -> None:
+        """Take in whatever comes, and send it when there is a broker."""
+        opened = asyncio.Event()
+
+        def open_now() -> None:
+            inlet.opened()
+            opened.set()
+
+        async def empty(client: aiomqtt.Client) -> None:
+            outgoing = self._outgoing = Outgoing(client, self._qos, self._retain)
+            self._last = 0
+            await self._link.stands(client)
+            open_now()
+            await self._empty(store, outgoing)
+
+        async def fill() -> None:
+            await opened.wait()
+            await self._fill(store, inlet)
+
+        if not self._link.fails:
+            open_now()
+        sending, filling = asyncio.create_task(self._link.keep(empty)), asyncio.create_task(fill())
+        try:
+            await asyncio.wait((sending, filling), return_when=asyncio.FIRST_COMPLETED)
+            if filling.done():
+                filling.result()
+                hopeless = asyncio.create_task(self._link.hopeless.wait())
+                await asyncio.wait((sending, hopeless), return_when=asyncio.FIRST_COMPLETED)  # the rest waits for a run
+                hopeless.cancel()
+            if sending.done():
+                sending.result()
+        finally:
+            for task in (sending, filling):
+                task.cancel()
+            await asyncio.gather(sending, filling, return_exceptions=True)
+            if store.count:
+                self._context.counters.note("left_in_outbox", store.count)
+                self._context.log("info", f"{store.count} messages stay in {store.spec.path} for the next run")
+
+    async def _fill(self, store: Store, inlet: Inlet) -> None:
+        while True:
+            try:
+                batch = await inlet.take()
+            except StopAsyncIteration:
+                self._ended = True
+                self._wake()
+                return
+            if not batch.count:
+                continue
+            messages = list(self._messages(batch))
+            if store.spec.overflow == "block":
+                for message in messages:
+                    while not store.has_room(message):
+                        self._room.clear()
+                        await self._room.wait()
+                    await store.put((message,))
+                    self._wake()
+                continue
+            given = await store.put(messages, self._last)
+            self._wake()
+            if given.messages:
+                counters = self._context.counters
+                counters.processed -= given.events  # they are counted with their batch
+                counters.drop("outbox_full", given.events)
+                if given.earlier:
+                    counters.note("dropped_of_earlier_run", given.earlier)
+                which = "oldest" if store.spec.overflow == "drop_oldest" else "newest"
+                self._warn(
+                    "outbox", f"the outbox {store.spec.path} is full: the {which} messages are dropped, and counted"
+                )
+
+    async def _empty(self, store: Store, outgoing: Outgoing) -> None:
+        while True:
+            some: list[Waiting] = await store.first(_AT_ONCE)
+            if not some:
+                if self._ended:
+                    return
+                await outgoing.until(lambda: store.count > 0 or self._ended)
+                continue
+            self._last = some[-1].id
+            codes = await outgoing.send(some)
+            await store.remove(some)
+            for message, code in zip(some, codes, strict=True):
+                self._told(message, code, store.is_own(message))
+            self._room.set()
