@@ -162,6 +162,19 @@ def test_the_file_of_a_password_is_looked_at_before_a_run_and_read_at_each_conne
     assert node.password.reveal() == "another"
 
 
+@pytest.mark.parametrize(
+    "url", ["mqtt://me:%s@127.0.0.1:1", "mqtt://me:1%s#x@b", "me:%s@b:x", "ws://me:%s@127.0.0.1:1/x"]
+)
+def test_the_doctor_says_nothing_of_the_password_of_the_broker(
+    call: Call, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("MQTT_URL", url % MARK)
+    code, out, err = call("doctor")
+    assert code == 1
+    assert "BAD" in out
+    assert MARK not in out + err and "Traceback" not in err
+
+
 def test_nothing_that_a_run_prints_or_writes_has_the_password_in_it(call: Call, folder: Path) -> None:
     home = folder / "broker"
     home.mkdir()
@@ -198,7 +211,7 @@ def test_nothing_that_a_run_prints_or_writes_has_the_password_in_it(call: Call, 
         assert {"tape.arrow", "alarm.db"} <= {path.name for path in written}
         for path in written:
             assert MARK.encode() not in path.read_bytes(), path
-        for words in (["check", "--json"], ["check", "--connect", "--json"], ["graph"], ["graph", "--mermaid"]):
+        for words in (["check", "--json"], ["check", "--connect", "--json"], ["graph"]):
             with pytest.MonkeyPatch.context() as patch:
                 for name, value in env.items():
                     patch.setenv(name, value)

@@ -11,13 +11,16 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from spikeflow import __version__
 from spikeflow.cli.saying import OK, guarded
+from spikeflow.errors import ParameterError
+
+if TYPE_CHECKING:
+    from spikeflow.nodes.mqtt_addresses import MqttUrl
 
 _PACKAGES = ("numpy", "pyarrow", "numba", "scipy", "pydantic", "aiomqtt", "orjson", "psutil", "rich", "typer")
 _PATIENCE_S = 2.0
@@ -155,10 +158,25 @@ def _url() -> dict[str, Any]:
     url = os.environ.get("MQTT_URL")
     if not url:
         return _finding("less", "mqtt", "MQTT_URL is not set")
-    parts = urlsplit(url if "//" in url else f"mqtt://{url}")
-    shown = f"{parts.hostname}:{parts.port or 1883}"
+    from spikeflow.nodes.mqtt_addresses import brokers
+
     try:
-        with socket.create_connection((parts.hostname or "127.0.0.1", parts.port or 1883), timeout=_PATIENCE_S):
-            return _finding("ok", "mqtt", f"something listens at {shown}")
-    except (OSError, ValueError) as error:
-        return _finding("bad", "mqtt", f"nothing answers at {shown}: {error}")
+        found = brokers(url)
+    except ParameterError as error:
+        return _finding("bad", "mqtt", f"MQTT_URL: {error}")
+    silent = [(broker, why) for broker in found if (why := _silence(broker)) is not None]
+    if not silent:
+        return _finding("ok", "mqtt", f"something listens at {', '.join(map(str, found))}")
+    said = "; ".join(f"nothing answers at {broker}: {why}" for broker, why in silent)
+    return _finding("bad" if len(silent) == len(found) else "less", "mqtt", said)
+
+
+def _silence(broker: MqttUrl) -> str | None:
+    """Why nothing listens at an address; None where something does, or where the broker is in the process."""
+    if broker.embedded:
+        return None
+    try:
+        with socket.create_connection((broker.host, broker.port), timeout=_PATIENCE_S):
+            return None
+    except OSError as error:
+        return str(error)

@@ -79,6 +79,15 @@ def parse_url(text: Any) -> Any:
     return MqttUrl(host, port or _PORTS[parts.scheme], user, password, parts.scheme in ("mqtts", "wss"), path)
 
 
+def brokers(text: str) -> list[MqttUrl]:
+    """The brokers of addresses with commas between them.
+
+    Raises:
+        ParameterError: one is none.
+    """
+    return [parse_url(one) for one in _NEXT.split(text)]
+
+
 def parse_urls(value: Any, info: ValidationInfo) -> Any:
     """The brokers of one address or of several.
 
@@ -98,7 +107,7 @@ def parse_urls(value: Any, info: ValidationInfo) -> Any:
                     f"{_hidden(text)!r} has its password written out, where everybody can read it",
                     "write mqtt://user:${MQTT_PASSWORD}@host, or password: {file: password.txt}",
                 )
-            found += [parse_url(one) for one in _NEXT.split(text)]
+            found += brokers(text)
         elif isinstance(text, MqttUrl):
             found.append(text)
         else:

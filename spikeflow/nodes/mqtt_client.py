@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import socket
@@ -129,8 +130,10 @@ class Connected(BaseModel):
         host = _NAME.sub("-", socket.gethostname())
         identifier = name or f"spikeflow-{host}-{context.graph}-{context.name}-{uuid.uuid4().hex[:8]}"
 
-        def client(url: MqttUrl, host: str, port: int, will: Said | None) -> aiomqtt.Client:
+        async def client(url: MqttUrl, host: str, port: int, will: Said | None) -> aiomqtt.Client:
             secret = self.password or url.password
+            # a thread for the certificates: those of a system take ten milliseconds and more
+            trust = await asyncio.to_thread(self._trust) if url.tls else None
             return aiomqtt.Client(
                 host,
                 port,
@@ -141,7 +144,7 @@ class Connected(BaseModel):
                 will=None if will is None else aiomqtt.Will(will.topic, will.data, will.qos, will.retain),
                 transport="tcp" if url.path is None else "websockets",
                 websocket_path=url.path,
-                tls_context=self._trust() if url.tls else None,
+                tls_context=trust,
                 logger=_LOGGER,
                 **self._session(keep, most_unacknowledged),
             )

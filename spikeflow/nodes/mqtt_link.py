@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -24,7 +25,7 @@ _STEADY_NS = 5_000_000_000
 _LAST_WORD_S = 1.0
 _LISTENS = "is the address right, and does something listen there?"
 
-Client = Callable[[MqttUrl, str, int, Said | None], aiomqtt.Client]
+Client = Callable[[MqttUrl, str, int, Said | None], Awaitable[aiomqtt.Client]]
 """Makes a client of a broker: its address, where it is reached, and the will."""
 
 
@@ -86,7 +87,7 @@ class Link:
                 self.url, host, port = addresses[self._at]
                 began_ns = self._context.clock.now_ns()
                 try:
-                    client = self._client(self.url, host, port, self._notices.will)
+                    client = await self._made(self.url, host, port, self._notices.will)
                     async with connection(client, inbox) as session:
                         began_ns = self._context.clock.now_ns()
                         await self._do(work, session)
@@ -95,10 +96,19 @@ class Link:
                     steady = not self.gone.is_set() and self._context.clock.now_ns() - began_ns > _STEADY_NS
                     self.gone.set()
                     await self._away(error, steady)
-                except OSError as error:  # a file of a certificate or a password that is gone by now
-                    await self._away(aiomqtt.MqttError(str(error)), steady=False)
                 finally:
                     self.gone.set()
+
+    async def _made(self, url: MqttUrl, host: str, port: int, will: Said | None) -> aiomqtt.Client:
+        """A client of a broker.
+
+        Raises:
+            MqttError: a file of a certificate or of a password is gone, or is not what it was.
+        """
+        try:
+            return await self._client(url, host, port, will)
+        except (OSError, UnicodeDecodeError) as error:
+            raise aiomqtt.MqttError(str(error)) from (error if isinstance(error, ssl.SSLError) else None)
 
     async def _do(self, work: Callable[[aiomqtt.Client], Awaitable[None]], client: aiomqtt.Client) -> None:
         """Do `work`, tell how the node is meanwhile, and say goodbye."""
@@ -164,12 +174,10 @@ class Link:
         async with self._addresses() as addresses:
             for url, host, port in addresses:
                 try:
-                    async with connection(self._client(url, host, port, None)):
+                    async with connection(await self._made(url, host, port, None)):
                         pass
                 except aiomqtt.MqttError as error:
                     wrong.append(f"{url}: {reason(error)} — {_hint(error)}")
-                except OSError as error:
-                    wrong.append(f"{url}: {error}")
         if wrong:
             raise ConnectError("; ".join(wrong))
 

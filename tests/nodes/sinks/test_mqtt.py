@@ -113,6 +113,26 @@ async def test_each_event_goes_to_the_topic_of_its_channel_in_the_format_that_is
     assert found == [("touch/rate/0", b"0.5"), ("touch/rate/2", b"-1.0"), ("touch/rate/2", b"3.0")]
 
 
+@pytest.mark.parametrize("protocol", ["3.1.1", "5"])
+@pytest.mark.parametrize("qos", [0, 1, 2])
+async def test_each_message_comes_once_at_every_qos(mosquitto: Mosquitto, protocol: Any, qos: Any) -> None:
+    values: list[float | None] = [float(number) for number in range(600)]  # more than go out at once
+    async with aiomqtt.Client(mosquitto.host, mosquitto.port) as reader:
+        await reader.subscribe("all", 2)
+        sink = LiveSink(
+            GivingInlet([RATE], batches(RATE, values)), url=mosquitto.url, topic="all", qos=qos, protocol=protocol
+        )
+        await sink.task
+        found = []
+        async for message in reader.messages:
+            assert isinstance(message.payload, bytes)
+            found += json.loads(message.payload)["value"]
+            if len(found) == len(values):
+                break
+    assert found == values
+    assert sink.context.counters.noted == {"messages": 600}
+
+
 async def test_what_a_format_cannot_hold_is_rejected_and_counted(mosquitto: Mosquitto) -> None:
     given = [Batch.of(Window.at(GRID, 0, 10, True), RATE.schema(GRID), THREE)]
     payload = {"format": "struct", "layout": "<B", "value": 0}
