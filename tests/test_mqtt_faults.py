@@ -96,9 +96,12 @@ async def test_a_broker_killed_in_mid_stream_costs_nothing_that_it_delivered(
     counts = command.report["nodes"]["sensor"]
     good = values(witness.delivered)
     assert counts["accepted"] == len(witness.delivered) == accounted(counts)
-    assert counts["processed"] == len(good)
-    assert counts["rejected"] == {"not json": len(witness.delivered) - len(good)}
-    assert Counter(taped(tmp_path / "tape.arrow")) == Counter(good)
+    twice = counts.get("dropped", {}).get("duplicate", 0)  # the broker died before it had stored that it was answered
+    assert twice <= witness.again
+    assert len(good) - twice <= counts["processed"] <= len(good)
+    assert len(witness.delivered) - len(good) - twice <= counts["rejected"]["not json"]
+    found = Counter(taped(tmp_path / "tape.arrow"))
+    assert set(found) == set(good) and found <= Counter(good) and found.total() == counts["processed"]
     never = set(publisher.log) - set(witness.delivered)  # acknowledged, and dead with the broker's memory
     assert never <= set(publisher.log[:last_lost])
     assert set(publisher.log[last_lost:]) <= set(witness.delivered)

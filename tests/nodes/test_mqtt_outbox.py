@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeflow.errors import ConnectError
@@ -72,6 +72,7 @@ async def test_what_an_earlier_run_left_is_counted_apart_when_it_is_dropped(tmp_
         assert await store.put([Message("t", b"2", 2)] * 10) == Given(10, 2, 9)
 
 
+@settings(max_examples=25)
 @given(
     rule=st.sampled_from(["drop_oldest", "drop_newest"]),
     steps=st.lists(st.one_of(st.lists(st.binary(max_size=900), max_size=5), st.integers(1, 4)), max_size=12),

@@ -116,20 +116,21 @@ async def test_each_event_goes_to_the_topic_of_its_channel_in_the_format_that_is
 @pytest.mark.parametrize("protocol", ["3.1.1", "5"])
 @pytest.mark.parametrize("qos", [0, 1, 2])
 async def test_each_message_comes_once_at_every_qos(mosquitto: Mosquitto, protocol: Any, qos: Any) -> None:
-    values: list[float | None] = [float(number) for number in range(600)]  # more than go out at once
+    values = np.arange(600, dtype=np.float32)  # more than go out at once
+    times = [GRID.origin_ns + number for number in range(600)]
+    given = [Batch.of(Window.at(GRID, 0, 10, True), RATE.schema(GRID), sample_batch(times, [0] * 600, values))]
+    fields: dict[str, Any] = {"topic": "all", "each": "event", "payload": {"format": "raw"}, "protocol": protocol}
     async with aiomqtt.Client(mosquitto.host, mosquitto.port) as reader:
         await reader.subscribe("all", 2)
-        sink = LiveSink(
-            GivingInlet([RATE], batches(RATE, values)), url=mosquitto.url, topic="all", qos=qos, protocol=protocol
-        )
+        sink = LiveSink(GivingInlet([RATE], given), url=mosquitto.url, qos=qos, **fields)
         await sink.task
         found = []
         async for message in reader.messages:
             assert isinstance(message.payload, bytes)
-            found += json.loads(message.payload)["value"]
+            found.append(float(message.payload))
             if len(found) == len(values):
                 break
-    assert found == values
+    assert found == values.tolist()
     assert sink.context.counters.noted == {"messages": 600}
 
 
