@@ -29,11 +29,13 @@ nodes:
 """
 
 
-def write(folder: Path, broker: Mosquitto, first: int, last: int, size: str = "10 MB") -> None:
+def write(
+    folder: Path, broker: Mosquitto, first: int, last: int, size: str = "10 MB", rule: str = "drop_oldest"
+) -> None:
     """A graph that publishes one number a window."""
     rows = "".join(f"{(number - first) * 10_000_000},0,{number}\n" for number in range(first, last))
     (folder / "in.csv").write_text(f"t,channel,value\n{rows}")
-    (folder / "graph.yaml").write_text(GRAPH.format(url=broker.url, size=size, rule="drop_oldest"))
+    (folder / "graph.yaml").write_text(GRAPH.format(url=broker.url, size=size, rule=rule))
 
 
 class Ear:
@@ -130,3 +132,21 @@ async def test_an_outbox_that_is_full_counts_what_it_drops(mosquitto: Mosquitto,
         assert await asyncio.to_thread(command.end) == 0
     async with hearing(mosquitto) as ear:
         assert await ear.until(100) == ordered(100 - kept, 101)
+
+
+async def test_an_outbox_that_shall_not_drop_lets_the_graph_wait(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    async with hearing(mosquitto):
+        pass
+    mosquitto.stop()
+    write(tmp_path, mosquitto, 0, 400, size="5 kB", rule="block")
+    with Running(tmp_path, "graph.yaml") as command:
+        shown = await asyncio.to_thread(
+            command.shows, lambda nodes: nodes["out"]["queue"] == nodes["out"]["capacity"] > 0
+        )
+        assert 0 < shown["out"]["connection"]["outbox"] < 50
+        mosquitto.start()
+        assert await asyncio.to_thread(command.end) == 0
+    counts = command.report["nodes"]["out"]
+    assert counts["accepted"] == counts["processed"] == counts["noted"]["messages"] == 400
+    async with hearing(mosquitto) as ear:
+        assert await ear.until(399) == ordered(0, 400)

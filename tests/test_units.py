@@ -17,6 +17,7 @@ from spikeflow.units import (
     Seconds,
     format_ns,
     format_seconds,
+    parse_bytes,
     parse_hertz,
     parse_ns,
     parse_seconds,
@@ -162,3 +163,16 @@ def test_a_duration_is_written_exactly(ns: int, text: str) -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(0.01, "10 ms"), (1.5, "1.5 s"), (2e-6, "2 us"), (3e-8, "30 ns")])
 def test_a_duration_is_written_for_people(seconds: float, text: str) -> None:
     assert format_seconds(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("1000 B", 1000), ("1.5 kB", 1500), ("100 MB", 10**8), ("2 KiB", 2048), ("1GiB", 1 << 30)]
+)
+def test_a_size_is_whole_bytes(text: str, size: int) -> None:
+    assert parse_bytes(text) == size
+
+
+@pytest.mark.parametrize("text", ["100", "1.0001 kB", "3 Mb", "-1 B", "much", "1e40 GB", "nan B"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(ParameterError):
+        parse_bytes(text)
