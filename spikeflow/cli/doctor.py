@@ -136,15 +136,18 @@ def _loop() -> dict[str, Any]:
 
 
 def _gpu() -> dict[str, Any]:
-    if importlib.util.find_spec("cupy") is None:
-        return _finding("less", "gpu", "CuPy is not installed: populations run on the CPU")
-    try:
-        import cupy
+    """Whether populations can be stepped on a GPU."""
+    from spikeflow.kernels.cupy_backend import missing
 
-        available = bool(cupy.cuda.is_available())
-    except Exception as error:
-        return _finding("less", "gpu", f"CuPy does not work: {error}")
-    return _finding("ok" if available else "less", "gpu", "there is one" if available else "CuPy finds no GPU")
+    if (why := missing()) is not None:
+        return _finding("less", "gpu", f"{why}: populations run on the CPU")
+    import cupy
+
+    count = cupy.cuda.runtime.getDeviceCount()
+    free, total = cupy.cuda.Device(0).mem_info
+    room = f"{free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
+    last = f" to cuda:{count - 1}" if count > 1 else ""
+    return _finding("ok", "gpu", f"cuda:0{last}, {room}: large populations run there, unless they say device: cpu")
 
 
 def _broker() -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from spikeflow.cli.looking import choices
 from spikeflow.cli.saying import FAILED, changes, code_of, guarded, say, say_error, silence_output, time_of
 from spikeflow.errors import ParameterError, SpikeflowError, many
 
@@ -65,6 +66,8 @@ def _run(wish: Wish, signals: Signals) -> int:
     spec = load(wish.graph, set=values)
     for warning in spec.warnings:
         say(f"warning: {warning}")
+    for name, choice in choices(spec).items():
+        say(f'node "{name}" is stepped on {choice.backend}: {choice.why}')
     prints = any(node.role == "sink" and node.kind == "console" for node in spec.nodes.values())
     if prints and wish.view is None:
         wants_view = False  # standard output is the graph's own

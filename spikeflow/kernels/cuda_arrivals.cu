@@ -49,7 +49,7 @@ __device__ void hold_samples(const Net &net, const integer *projection, integer 
             }
         }
     }
-    meet(net);  // 4: the values are held
+    meet(net);  // 3: the values are held
     for (integer d = threadIdx.x; d < projection[P_DELAYS]; d += blockDim.x) cursor[2 * d] = cursor[2 * d + 1];
 }
 
@@ -69,10 +69,9 @@ __device__ int pick_next(const Net &net, const integer *projection, integer *cur
 // Finds the events of this tick, a part of the block's threads for each delay; counts them all, and keeps up to PICKS.
 __device__ void find_events(const Net &net, const integer *projection, const integer *cursor, Shared &shared) {
     const integer *source = row_of(net, H_SOURCE, SOURCE, projection[P_SOURCE]);
-    const unsigned width = blockDim.x < 32 ? blockDim.x : 32, teams = blockDim.x / width, team = threadIdx.x / width;
-    if (team == teams) return;
-    for (integer d = team; d < projection[P_DELAYS]; d += teams) {
-        for (integer event = cursor[2 * d] + threadIdx.x % width; event < cursor[2 * d + 1]; event += width) {
+    const Team team = team_of_threads();
+    for (integer d = team.place; d < projection[P_DELAYS]; d += team.teams) {
+        for (integer event = cursor[2 * d] + team.lane; event < cursor[2 * d + 1]; event += team.width) {
             const unsigned neuron = net.index[source[S_OFFSET] + event];
             if (!takes(net, projection, d, neuron)) continue;
             const int at = atomicAdd(&shared.many, 1);

@@ -36,6 +36,7 @@ struct Shared {
     int post[PICKS];
     double amount[PICKS];
     int many;
+    unsigned long long first;
     unsigned spiked[32];  // a bit for each thread
 };
 
@@ -67,6 +68,16 @@ __device__ void meet(const Net &net) {
 }
 
 __device__ __forceinline__ bool is_first_thread() { return blockIdx.x == 0 && threadIdx.x == 0; }
+
+// A part of the block's threads, as wide as a warp, that shares some work; those that are left over have none.
+struct Team {
+    integer place, teams, lane, width;
+};
+
+__device__ Team team_of_threads() {
+    const integer width = blockDim.x < 32 ? blockDim.x : 32, teams = blockDim.x / width, place = threadIdx.x / width;
+    return Team{place, teams, place < teams ? threadIdx.x % width : 1LL << 40, width};
+}
 
 // The neurons of a population that this block steps.
 struct Own {
@@ -125,19 +136,20 @@ __device__ integer check_events(const Net &net) {
     return *found == none ? -1 : (integer)*found;
 }
 
-// The first event of a source that some reader has not read yet.
-__device__ integer first_unread(const Net &net, integer place) {
+// The first event of a source that some reader has not read yet; all threads of the block look.
+__device__ integer first_unread(const Net &net, integer place, Shared &shared) {
     const integer *head = net.table, *source = row_of(net, H_SOURCE, SOURCE, place);
-    integer first = source[S_KEPT] ? source[S_COUNT] : source[S_START];
+    if (threadIdx.x == 0) shared.first = source[S_KEPT] ? source[S_COUNT] : source[S_START];
+    __syncthreads();  // T: what is held is known
     for (integer p = 0; p < head[H_PROJECTIONS]; p++) {
         const integer *projection = row_of(net, H_PROJECTION, PROJECTION, p);
         if (projection[P_SOURCE] != place) continue;
-        for (integer d = 0; d < projection[P_DELAYS]; d++) {
-            const integer next = net.table[projection[P_DELAY] + 2 * d + 1];
-            if (next < first) first = next;
-        }
+        const integer *delay = net.table + projection[P_DELAY];
+        for (integer d = threadIdx.x; d < projection[P_DELAYS]; d += blockDim.x)
+            atomicMin(&shared.first, (unsigned long long)delay[2 * d + 1]);
     }
-    return first;
+    __syncthreads();  // U: every reader is asked
+    return (integer)shared.first;
 }
 
 // Moves `count` numbers down by `by` places, a block's width at a time.
@@ -153,30 +165,24 @@ __device__ void move_down(number *column, integer by, integer count) {
 }
 
 // Lets go of the events that every reader has read; a block for each source.
-__device__ void drop_read(const Net &net) {
+__device__ void drop_read(const Net &net, Shared &shared) {
     const integer *head = net.table;
     for (integer place = blockIdx.x; place < head[H_SOURCES]; place += gridDim.x) {
-        const integer *source = row_of(net, H_SOURCE, SOURCE, place);
-        const integer read = first_unread(net, place), left = source[S_COUNT] - read;
-        if (read == 0) continue;
-        move_down(net.time + source[S_OFFSET], read, left);
-        move_down(net.index + source[S_OFFSET], read, left);
-        if (source[S_VALUE] >= 0) move_down(net.value + source[S_VALUE], read, left);
-    }
-    meet(net);  // 2: every thread has looked up what moves
-    if (is_first_thread()) {
-        for (integer place = 0; place < head[H_SOURCES]; place++) {
-            integer *source = row_of(net, H_SOURCE, SOURCE, place);
-            const integer read = first_unread(net, place);
+        integer *source = row_of(net, H_SOURCE, SOURCE, place);
+        const integer read = first_unread(net, place, shared), left = source[S_COUNT] - read;
+        __syncthreads();  // V: every thread knows what moves
+        if (read > 0) {
+            move_down(net.time + source[S_OFFSET], read, left);
+            move_down(net.index + source[S_OFFSET], read, left);
+            if (source[S_VALUE] >= 0) move_down(net.value + source[S_VALUE], read, left);
             for (integer p = 0; p < head[H_PROJECTIONS]; p++) {
                 const integer *projection = row_of(net, H_PROJECTION, PROJECTION, p);
+                integer *delay = net.table + projection[P_DELAY];
                 if (projection[P_SOURCE] != place) continue;
-                for (integer d = 0; d < projection[P_DELAYS]; d++)
-                    net.table[projection[P_DELAY] + 2 * d + 1] -= read;
+                for (integer d = threadIdx.x; d < projection[P_DELAYS]; d += blockDim.x) delay[2 * d + 1] -= read;
             }
-            source[S_COUNT] -= read;
-            source[S_START] = source[S_COUNT];
         }
+        if (threadIdx.x == 0) source[S_COUNT] = source[S_START] = left;
     }
-    meet(net);  // 3: what is left is written down
+    meet(net);  // 2: what is left is written down
 }

@@ -118,7 +118,7 @@ def _shared(function: Callable[..., Any], flags: list[str]) -> str:
 
 
 def _form(form: Form, precision: Precision, place: int) -> str:
-    """`update_<place>`, and `step_<place>`, which moves one neuron and says whether it spikes."""
+    """`update_<place>`, and `step_<place>`, which moves one neuron and says whether it spikes or is lost."""
     real = "float" if precision == "float32" else "double"
     model, file, first_line = _origin(form)
     printed = print_function(form.update, f"update_{place}", f"{model} ({file})", first_line=first_line)
@@ -150,13 +150,15 @@ def _form(form: Form, precision: Precision, place: int) -> str:
         lines += [f"shared_count_down<{real}>(cell[{rho} * TILE], free, spiked, {others}, next_{rho});"]
     for k in range(states):
         lines += [f"cell[{k} * TILE] = next_{k};"]
+    lines += [f"lost = {' || '.join(f'next_{k} != next_{k}' for k in range(states))};"]
     lines += [f"if (tick % {vocabulary.FLUSH_EVERY} == 0) {{"]
     for k in range(states):
         lines += [f"    shared_flush<{real}>(next_{k}, {constant['tiny']}, {constant['zero']}, cell[{k} * TILE]);"]
     lines += ["}"]
     head = (
         f"// {model}, {precision}\n__device__ __forceinline__ bool step_{place}(\n"
-        f"    {real} *cell, const {real} *constant, const long long *key, long long neuron, long long tick) {{"
+        f"    {real} *cell, const {real} *constant, const long long *key, long long neuron, long long tick,\n"
+        "    bool &lost) {"
     )
     return printed.text + "\n    ".join([head, *lines, "return spiked;"]) + "\n}\n"
 
@@ -224,7 +226,8 @@ def _dispatch(program: Program) -> str:
     doubles = " || ".join(f"form == {k}" for k, (_, of) in enumerate(program.forms) if of == "float64") or "false"
     lines = [
         f"__device__ __forceinline__ bool is_double(long long form) {{ return {doubles}; }}",
-        "__device__ bool move(const Net &net, const long long *group, long long neuron, long long tick) {",
+        "__device__ bool move(",
+        "    const Net &net, const long long *group, long long neuron, long long tick, bool &lost) {",
         "    const long long at = group[G_BASE] + neuron / TILE * group[G_ROWS] * TILE + neuron % TILE;",
         "    const long long constant = group[G_CONSTANT], *key = net.table + group[G_KEY];",
         "    switch (group[G_FORM]) {",
@@ -232,5 +235,5 @@ def _dispatch(program: Program) -> str:
     for k, (form, precision) in enumerate(program.forms):
         reals = "net.real32" if precision == "float32" else "net.real64"
         counted = "neuron % group[G_EACH]" if form.noise else "neuron"
-        lines.append(f"    case {k}: return step_{k}({reals} + at, {reals} + constant, key, {counted}, tick);")
+        lines.append(f"    case {k}: return step_{k}({reals} + at, {reals} + constant, key, {counted}, tick, lost);")
     return "\n".join([*lines, "    default: return false;", "    }", "}", ""])

@@ -157,7 +157,7 @@ __device__ __noinline__ void deliver(
     const Own own = own_neurons(net, projection[P_TARGET]);
     const real *weight = weights + projection[P_WEIGHT];
     integer *cursor = cursors_of(net, number), from = 0;
-    if (projection[P_STATE] >= 0) meet(net);  // 5: the state that acts stands still
+    if (projection[P_STATE] >= 0) meet(net);  // 4: the state that acts stands still
     else if (projection[P_HELD] >= 0) hold_samples(net, projection, tick, cursor);
     else if (own.first < own.end) look_ahead(net, projection, tick, cursor);
     for (bool more = own.first < own.end; more;) {
@@ -168,7 +168,7 @@ __device__ __noinline__ void deliver(
         if (projection[P_KIND] == CSR) deliver_csr(net, projection, group, own, reals, weight, many, shared);
         __syncthreads();  // O: `picked` is free again
     }
-    if (projection[P_STATE] >= 0) meet(net);  // 6: every block knows what acts
+    if (projection[P_STATE] >= 0) meet(net);  // 5: every block knows what acts
     if (projection[P_INTO] < 0) return;
     for (integer n = own.first + threadIdx.x; n < own.end; n += blockDim.x) {
         real *spare = cell_of(reals, group, projection[P_ROW], n);

@@ -8,6 +8,12 @@ __device__ double carried(const Net &net, const integer *group, integer neuron) 
     return *cell_of(net.real32, group, group[G_VALUE], neuron);
 }
 
+// Where it is noted that a state is not a number: a word for even ticks and one for odd ones, so that none is written
+// to while another block still reads it.
+__device__ __forceinline__ unsigned long long *lost_at(const Net &net, integer tick) {
+    return (unsigned long long *)net.work + W_LOST + tick % 2;
+}
+
 // Moves the block's neurons and lists those that spike, ascending. No bit of `shared.spiked` is set on entry and on
 // return.
 __device__ void move_group(const Net &net, integer place, integer tick, Shared &shared) {
@@ -20,7 +26,9 @@ __device__ void move_group(const Net &net, integer place, integer tick, Shared &
     integer count = 0;
     for (integer first = own.first; first < own.end; first += blockDim.x) {
         const integer n = first + threadIdx.x;
-        const bool spikes = n < own.end && move(net, group, n, tick);
+        bool lost = false;
+        const bool spikes = n < own.end && move(net, group, n, tick, lost);
+        if (lost) atomicMin(lost_at(net, tick), (unsigned long long)place);
         if (spikes) atomicOr(&spiked[word], bit);
         __syncthreads();  // P: every bit is set
         integer before = count;
@@ -70,24 +78,6 @@ __device__ void record(const Net &net, const integer *group, const integer *row,
     }
 }
 
-// Where it is noted that a state is not a number: a word for even ticks and one for odd ones, so that none is written
-// to while another block still reads it.
-__device__ __forceinline__ unsigned long long *lost_at(const Net &net, integer tick) {
-    return (unsigned long long *)net.work + W_LOST + tick % 2;
-}
-
-// Marks the population where a state is not a number.
-template <class real>
-__device__ void find_lost(const Net &net, const integer *group, real *reals, integer place, integer tick) {
-    const Own own = own_neurons(net, place);
-    for (integer n = own.first + threadIdx.x; n < own.end; n += blockDim.x) {
-        for (integer row = 0; row < group[G_STATES]; row++) {
-            const real value = *cell_of(reals, group, row, n);
-            if (value != value) atomicMin(lost_at(net, tick), (unsigned long long)place);
-        }
-    }
-}
-
 __device__ void deliver_listed(
     const Net &net, integer first, integer count, bool wide, integer tick, Shared &shared) {
     for (integer k = first; k < first + count; k++) {
@@ -102,8 +92,6 @@ __device__ void step_group(const Net &net, integer place, integer tick, Shared &
     const bool wide = is_double(group[G_FORM]);
     deliver_listed(net, group[G_LIST], group[G_LISTED], wide, tick, shared);
     move_group(net, place, tick, shared);
-    if (wide) find_lost(net, group, net.real64, place, tick);
-    else find_lost(net, group, net.real32, place, tick);
 }
 
 // What acts on the state after the equations, and what is recorded of it.
@@ -170,13 +158,15 @@ __device__ integer full_source(const Net &net) {
 }
 
 // Takes how far each delay is read from the table to the block's cursors, or back from the block that knows it best:
-// the one with the target's first neuron.
+// the one with the target's first neuron. A part of the block's threads for each projection.
 __device__ void copy_cursors(const Net &net, bool back) {
-    for (integer p = 0; p < net.table[H_PROJECTIONS]; p++) {
+    const Team team = team_of_threads();
+    for (integer p = team.place; p < net.table[H_PROJECTIONS]; p += team.teams) {
         const integer *projection = row_of(net, H_PROJECTION, PROJECTION, p);
-        integer *delay = net.table + projection[P_DELAY], *cursor = cursors_of(net, p);
         const Own own = own_neurons(net, projection[P_TARGET]);
-        for (integer d = threadIdx.x; d < projection[P_DELAYS]; d += blockDim.x) {
+        if (projection[P_HELD] < 0 && own.first == own.end) continue;
+        integer *delay = net.table + projection[P_DELAY], *cursor = cursors_of(net, p);
+        for (integer d = team.lane; d < projection[P_DELAYS]; d += team.width) {
             if (!back) cursor[2 * d] = delay[2 * d + 1];
             else if (own.first == 0 && own.end > 0) delay[2 * d + 1] = cursor[2 * d];
         }
@@ -190,9 +180,9 @@ __device__ void step_tick(const Net &net, integer tick, Shared &shared) {
     for (integer level = 0; level < net.plan[X_LEVELS]; level++) {
         const integer end = net.plan[net.plan[X_ENDS] + level];
         for (integer g = begin; g < end; g++) step_group(net, order[g], tick, shared);
-        meet(net);  // 7: all have moved
+        meet(net);  // 6: all have moved
         for (integer g = begin; g < end; g++) write_spikes(net, order[g], tick);
-        meet(net);  // 8: their spikes are written down
+        meet(net);  // 7: their spikes are written down
         for (integer g = begin; g < end; g++) settle_group(net, order[g], tick, shared);
         begin = end;
     }
@@ -202,7 +192,7 @@ __device__ void step_tick(const Net &net, integer tick, Shared &shared) {
         learn(net, k, tick);
         learns = true;
     }
-    if (learns) meet(net);  // 9: the traces may move again
+    if (learns) meet(net);  // 8: the traces may move again
 }
 
 // Steps ticks H_TICK to H_PAUSE, or stops before a tick that there may be no room for, or before the first with a reason.
@@ -214,16 +204,17 @@ __device__ void step_window(const Net &net, Shared &shared) {
         words[W_FOUND] = words[W_LOST] = words[W_LOST + 1] = none;
     }
     for (unsigned w = threadIdx.x; w < 32; w += blockDim.x) shared.spiked[w] = 0;
-    meet(net);  // 10: nothing is found, nothing is lost
+    meet(net);  // 9: nothing is found, nothing is lost
     if (table[H_FRESH]) {
         const integer refused = check_events(net);
         if (refused >= 0) {
             if (is_first_thread()) table[H_STATUS] = refused % 2 ? UNORDERED : INVALID, table[H_DETAIL] = refused / 2;
             return;
         }
-        drop_read(net);
+        drop_read(net, shared);
     }
     copy_cursors(net, false);
+    __syncthreads();  // W: the cursors are set
     unsigned long long lost = none;
     integer tick = table[H_TICK], full;
     for (;; tick++) {
@@ -233,7 +224,7 @@ __device__ void step_window(const Net &net, Shared &shared) {
         lost = *lost_at(net, tick);
     }
     copy_cursors(net, true);
-    meet(net);  // 11: every thread knows how far they came
+    meet(net);  // 10: every thread knows how far they came
     if (!is_first_thread()) return;
     for (integer r = 0; r < table[H_RECORDS]; r++) {
         integer *row = row_of(net, H_RECORD, RECORD, r);

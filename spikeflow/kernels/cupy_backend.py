@@ -80,6 +80,11 @@ class OnDevice(Resident):
 
     Of the table, what comes before the delays of projections goes to the device and back with each launch; it is some
     hundred numbers, in memory that the device copies without help. All else goes only when it is asked for.
+
+    Attributes:
+        number: which device.
+        blocks, threads: of a launch.
+        launches: how many there were.
     """
 
     def __init__(self, arrays: Arrays, number: int, function: Any) -> None:
@@ -87,6 +92,7 @@ class OnDevice(Resident):
 
         self._cupy, self._arrays, self._function = cupy, arrays, function
         self.number, self._device = number, cupy.cuda.Device(number)
+        self.launches = 0
         self._there: dict[str, Any] = {}
         self._head = int(arrays.table[CODES["H_LEARNING"]])
         self._used, self._full = 0, list[Any]()
@@ -116,6 +122,7 @@ class OnDevice(Resident):
             table[: self._head].set(self._words, stream=self._stream)
             arguments = tuple(self._there[name] for name in (*ARGUMENTS, "plan", "work", "fired"))
             together = self.blocks > 1
+            self.launches += 1
             self._function((self.blocks,), (self.threads,), arguments, enable_cooperative_groups=together)
             table[: self._head].get(stream=self._stream, out=self._words, blocking=False)
             self._stream.synchronize()

@@ -199,7 +199,12 @@ class Laid:
         if variable not in states:
             raise ParameterError(f"{group!r} has no state {variable!r}", nearest(variable, states))
         self._fetch(_REAL[self.groups[place].precision])
-        return self._tiles(place)[:, states.index(variable), :].reshape(-1)[: self.groups[place].size].copy()
+        return self._values(place, variable)
+
+    def _values(self, place: int, variable: str) -> npt.NDArray[np.floating]:
+        """As `read`, of what is here."""
+        row = self._forms[place][0].states.index(variable)
+        return self._tiles(place)[:, row, :].reshape(-1)[: self.groups[place].size].copy()
 
     def plastic(self, group: str, name: str) -> Plastic:
         """The synapses of a learning projection of a group."""
@@ -273,10 +278,10 @@ class Laid:
     def save(self) -> State:
         """Everything that the next tick depends on, in a form that any backend can load."""
         saved: State = {}
-        self._fetch("held", *_EVENTS, *(_SYNAPSES if self._plastic else ()))
+        self._fetch(*_REAL.values(), "held", *_EVENTS, *(_SYNAPSES if self._plastic else ()))
         for place, group in enumerate(self.groups):
             for variable in self._forms[place][0].states:
-                saved[f"state/{group.name}/{variable}"] = self.read(group.name, variable)
+                saved[f"state/{group.name}/{variable}"] = self._values(place, variable)
         for place, name in enumerate(self._names):
             waiting = self._waiting(place)
             saved[f"waiting/{name}/t"], saved[f"waiting/{name}/index"] = waiting.t, waiting.neuron

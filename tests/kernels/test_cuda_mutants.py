@@ -39,11 +39,11 @@ FAULTS = {
     "spikes are counted by a block that is not the last": ("own.end == group[G_SIZE])", "own.first == 0)"),
     "blocks go on before the last one is there": ("arrived, 0ULL) < end", "arrived, 0ULL) + 1 < end"),
     "a block does not wait for the next round": ("/ gridDim.x + 1) * gridDim.x;", "/ gridDim.x) * gridDim.x;"),
-    "nobody sees to levels": ("integer begin = 0;\n    for (integer level", "for (integer begin = 0, level"),
+    "a level begins with the first population": ("        begin = end;\n", ""),
     "where a block began to read is not kept": ("else if (own.first == 0 && own.end > 0)", "else if (own.end < 0)"),
-    "each block holds samples": (
+    "nobody holds samples": (
         "if (blockIdx.x == 0) {\n        double *held",
-        "if (blockIdx.x == 1) {\n        double *held",
+        "if (blockIdx.x == 9) {\n        double *held",
     ),
     "the last neuron of a copy gets no input": ("n < end; n += blockDim.x)\n", "n + 1 < end; n += blockDim.x)\n"),
     "copies hear their neighbour": (
@@ -107,7 +107,7 @@ FAULTS = {
     ),
     "a record too late": ("(tick + every - 1) / every", "(tick + every) / every"),
     "records of the wrong neurons": ("net.post[row[R_NEURON] + k]", "net.post[row[R_NEURON] + k / 2]"),
-    "events are let go of unread": ("if (next < first) first = next;", "if (next > first) first = next;"),
+    "events are let go of unread": ("delay[2 * d + 1]);", "delay[2 * d + 1] + 1);"),
     "events move one place too few": ("kept = column[k + by]", "kept = column[k + by - 1]"),
     "values stay where they were": ("if (source[S_VALUE] >= 0) move_down", "if (false) move_down"),
     "a coupling leaves the last neuron out": (
@@ -131,7 +131,7 @@ FAULTS = {
 }
 
 
-ALONE = ("S", "9")
+ALONE = ("S", "8")
 """Waits that only a population without others needs: there are others between two of its moves else."""
 
 

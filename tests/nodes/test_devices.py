@@ -11,12 +11,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 import spikeflow
+from spikeflow.cli.doctor import _gpu
 from spikeflow.cli.looking import check_graphs
 from spikeflow.errors import GraphError
 from spikeflow.kernels.cupy_backend import OnDevice, OnDeviceEvents
 from spikeflow.runtime.engine import Engine, Options, Report
 from tests.kernels.cuda_host import COMPILER
 from tests.kernels.cuda_stand_in import StandIn, stand_in
+from tests.nodes.test_conformance import test_a_population_keeps_the_rules as holds_to_the_rules
 from tests.runtime.nodes import Collect, collected_by, graph
 from tests.runtime.random_graphs import Streams, collected, graphs
 
@@ -189,3 +191,20 @@ def test_what_is_stepped_together_is_on_one_device() -> None:
     nodes["first"]["size"] = 90
     with stand_in(devices=2), pytest.raises(Exception, match="stepped together on cuda:0 and cuda:1"):
         ran(nodes, ["second"])
+
+
+def test_the_doctor_says_what_there_is_to_step_on() -> None:
+    with stand_in(devices=2, memory=3 << 30):
+        assert _gpu()["said"] == (
+            "cuda:0 to cuda:1, 3.0 of 3.0 GiB free: large populations run there, unless they say device: cpu"
+        )
+    with stand_in(devices=0):
+        assert (_gpu()["state"], _gpu()["said"]) == ("less", "CuPy finds no GPU: populations run on the CPU")
+
+
+@needs_compiler
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("kind", ["lif", "lif_mc", "tsodyks_makram", "li"])
+def test_a_population_on_a_device_keeps_the_rules(gpu: StandIn, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    holds_to_the_rules(kind, "cuda", monkeypatch)
+    assert gpu.counts.launches
