@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +29,9 @@ Set = Annotated[
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 
+PAGE = "127.0.0.1:8420"
+_ADDRESS = re.compile(r"none|([^/\s]*:)?[0-9]{1,5}")
+
 Patience = Annotated[str, typer.Option(metavar="TIME", help="How long brokers and devices may take to connect.")]
 
 
@@ -49,6 +54,13 @@ def run(
     view: Annotated[
         str | None, typer.Option(metavar="NODE|none", help="The node whose spikes the terminal shows.")
     ] = None,
+    monitor: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[ADDR]|none",
+            help=f"Serve a page that shows the run, at host:port or a port; {PAGE} where nothing is said.",
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Write a JSON line a second, on a terminal too.")] = False,
     debug: Debug = False,
 ) -> None:
@@ -62,7 +74,7 @@ def run(
     """
     from spikeflow.cli.running import Wish, run_graph
 
-    wish = Wish(graph, tuple(set_ or ()), for_, speed, connect_timeout, fail_behind, view, json, debug)
+    wish = Wish(graph, tuple(set_ or ()), for_, speed, connect_timeout, fail_behind, view, monitor, json, debug)
     raise typer.Exit(run_graph(wish))
 
 
@@ -177,13 +189,23 @@ def _top(
     pass
 
 
+def _with_addresses(arguments: list[str]) -> list[str]:
+    """The arguments with the default address after a `--monitor` that nothing is said of."""
+    found: list[str] = []
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        found.append(argument)
+        if argument == "--monitor" and not _ADDRESS.fullmatch(following):
+            found.append(PAGE)
+    return found
+
+
 def main() -> None:
     """The console script."""
     from spikeflow.cli.saying import FAILED, open_standard_files, output_is_broken
 
     open_standard_files()
     try:
-        app(prog_name="spikeflow")
+        app(_with_addresses(sys.argv[1:]), prog_name="spikeflow")
     except OSError as error:
         if not output_is_broken(error):
             raise

@@ -9,7 +9,7 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -21,8 +21,10 @@ from spikeflow.errors import ParameterError, SpikeflowError, many
 
 if TYPE_CHECKING:
     from spikeflow.monitor.feed import Feed
+    from spikeflow.monitor.keeper import Keeper
     from spikeflow.monitor.screen import Screen
     from spikeflow.runtime.engine import Engine, Report
+    from spikeflow.spec import GraphSpec
 
 
 _log = logging.getLogger("spikeflow")
@@ -40,6 +42,7 @@ class Wish:
     connect_timeout: str = "10s"
     fail_behind: str | None = None
     view: str | None = None
+    monitor: str | None = None
     json: bool = False
     debug: bool = False
 
@@ -72,6 +75,7 @@ def _run(wish: Wish, signals: Signals) -> int:
     if prints and wish.view is None:
         wants_view = False  # standard output is the graph's own
     view = None if wish.view == "none" else view_outlet(spec, wish.view)
+    keeper = _keeper(wish, spec)
     screen = Screen(debug=wish.debug) if wants_view else None
     try:
         from spikeflow.runtime.engine import Engine, Options, fast_loop
@@ -80,15 +84,40 @@ def _run(wish: Wish, signals: Signals) -> int:
         with fast_loop() as runner:
             signals.engine, signals.loop, signals.screen = engine, runner.get_loop(), screen
             if screen is not None:
-                code = int(runner.run(_with_view(engine, screen, view, wish.debug)))
+                shown = _with_view(engine, screen, view, wish.debug)
             else:
-                code = int(runner.run(_with_lines(engine, wish.json or not prints, wish.debug)))
+                shown = _with_lines(engine, wish.json or not prints, wish.debug)
+            code = int(runner.run(_with_page(engine, keeper, shown) if keeper is not None else shown))
             if engine.was_cut:
                 leave(code, screen)
             return code
     finally:
         if screen is not None:
             screen.close()
+
+
+def _keeper(wish: Wish, spec: GraphSpec) -> Keeper | None:
+    """The page, where the command line or the graph asks for it."""
+    if wish.monitor == "none" or (wish.monitor is None and spec.monitor is None):
+        return None
+    from spikeflow.monitor.keeper import Keeper, address
+
+    where = wish.monitor or (spec.monitor.listen if spec.monitor else "")
+    keeper = Keeper(address(where), spec.monitor.hosts if spec.monitor else (), wish.debug)
+    for line in keeper.said():
+        say(line)
+    return keeper
+
+
+async def _with_page(engine: Engine, keeper: Keeper, shown: Coroutine[Any, Any, int]) -> int:
+    """Run with the page beside it, which ends with the run."""
+    kept = asyncio.create_task(keeper.run(engine, _log.warning), name="spikeflow: monitor")
+    try:
+        return await shown
+    finally:
+        kept.cancel()
+        await asyncio.gather(kept, return_exceptions=True)
+        await keeper.close()
 
 
 def _speed(text: str | None) -> float | None:

@@ -206,6 +206,13 @@ class Laid:
         row = self._forms[place][0].states.index(variable)
         return self._tiles(place)[:, row, :].reshape(-1)[: self.groups[place].size].copy()
 
+    def peek(self, group: str, variable: str, neurons: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.floating]:
+        """A state variable of some neurons, after the last tick; costs what these cost, whatever the group's size."""
+        place = self._group(group)
+        tiles, at = self._tiles(place), self._forms[place][0].states.index(variable)
+        found: npt.NDArray[np.floating] = tiles[neurons // tiles.shape[2], at, neurons % tiles.shape[2]]
+        return found
+
     def plastic(self, group: str, name: str) -> Plastic:
         """The synapses of a learning projection of a group."""
         found = {plastic.learning.name: plastic for plastic in self._plastic if plastic.target == group}

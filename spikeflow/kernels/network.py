@@ -199,7 +199,7 @@ class Network(Laid):
         for tick in pauses:
             self._go(tick + 1)
             for look in looks:
-                look.seen.append((tick, self.read(look.group, look.variable)[look.neurons]))
+                look.seen.append((tick, self.peek(look.group, look.variable, look.neurons)))
             for (plastic, state), (ticks, chosen) in kept.items():
                 if tick in ticks:
                     self._fetch("weight32", "weight64")

@@ -240,6 +240,8 @@ async def controlled(engine: Engine) -> Any:
     control = Control(engine)
     if hasattr(os, "getuid"):
         await control.open()
+    engine.socket = control.path
+    engine.is_listening.set()
     try:
         yield control
     finally:

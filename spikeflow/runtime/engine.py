@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -99,7 +100,11 @@ class Options:
 
 
 class Engine:
-    """One run of a graph."""
+    """One run of a graph.
+
+    Attributes:
+        socket: where the run can be looked at from outside, once `is_listening`; None where it cannot.
+    """
 
     def __init__(self, spec: GraphSpec, options: Options | None = None) -> None:
         self.spec = spec
@@ -116,6 +121,8 @@ class Engine:
         self._taps: dict[str, list[Tap]] = {}
         self._watchers: dict[str, list[Callable[[Batch], None]]] = {}
         self._stop = asyncio.Event()
+        self.socket: Path | None = None
+        self.is_listening = asyncio.Event()
         self.began = time.monotonic()
         self.lines: deque[dict[str, Any]] = deque(maxlen=_LINES)
         self._line = 0

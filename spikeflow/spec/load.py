@@ -115,6 +115,7 @@ class _Builder:
             folder=self.folder,
             params=header.params,
             file=report.file,
+            monitor=header.monitor,
         )
 
     def _stop(self) -> None:
@@ -140,9 +141,6 @@ class _Builder:
             if key in top.value and top.value[key].value is None:
                 top.value[key] = Item({}, top.value[key].place)
         header: Header | None = _validated(Header, top, {"units": "required"}, self.report, extra_keys=("nodes",))
-        if "monitor" in top.value and header is not None:
-            place = self.root.keys["monitor"]
-            self.report.add(place, "this version has no monitor", "the graph runs without it", warning=True)
         return header
 
     def _time(self, header: Header | None) -> tuple[int | None, int | None]:

@@ -81,6 +81,19 @@ class NodeSpec:
         return self.links if self.forget_link is None else (*self.links, self.forget_link)
 
 
+class MonitorSection(BaseModel):
+    """Where the monitor listens: the page that `spikeflow run` serves."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    listen: Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s\[\]]+):[0-9]{1,5}$")] = Field(
+        description="host:port, such as 127.0.0.1:8420"
+    )
+    hosts: list[str] = Field(
+        default_factory=list, description="names that the page answers to, besides addresses and this machine's own"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class GraphSpec:
     """A graph in which nothing is wrong.
@@ -95,6 +108,7 @@ class GraphSpec:
         folder: what relative paths count from.
         params: the parameters, filled in.
         file: the file's name as it was given; None for a graph from Python.
+        monitor: where `spikeflow run` serves the page; None where nothing says so.
     """
 
     name: str
@@ -106,6 +120,7 @@ class GraphSpec:
     folder: Path = field(default_factory=Path.cwd)
     params: dict[str, Any] = field(default_factory=dict, repr=False)  # one may be a password
     file: str | None = None
+    monitor: MonitorSection | None = None
 
     @property
     def window_ticks(self) -> int:
@@ -130,16 +145,6 @@ class TimeSection(BaseModel):
     dt: Annotated[Nanoseconds, Field(gt=0)] = Field(DT_NS, description="one tick; 1 ms unless set")
     window: Annotated[Nanoseconds, Field(gt=0)] = Field(
         WINDOW_NS, description="what travels as one batch, a multiple of dt; 10 ms unless set"
-    )
-
-
-class MonitorSection(BaseModel):
-    """Where the monitor listens."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    listen: Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s\[\]]+):[0-9]{1,5}$")] = Field(
-        description="host:port, such as 127.0.0.1:8420"
     )
 
 

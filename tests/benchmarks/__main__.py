@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("chain", "encoders", "idle", "tick", "synapses", "replicas", "mqtt", "neurons", "growth", "gpu")
+NAMES = ("chain", "encoders", "idle", "tick", "synapses", "replicas", "mqtt", "neurons", "growth", "gpu", "monitor")
 
 for name in sys.argv[1:] or NAMES:
     if name not in NAMES:

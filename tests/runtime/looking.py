@@ -31,6 +31,8 @@ class Gate(Source):
     timed: ClassVar[bool] = True
     go: ClassVar[asyncio.Event]
     open: ClassVar[asyncio.Future[None] | None] = None
+    leave: ClassVar[asyncio.Event | None] = None
+    """What it waits for at its end; None where it does not."""
     windows: int = 20
 
     @property
@@ -51,6 +53,8 @@ class Gate(Source):
             await outlet.send_window(spike_batch(*events_of(number)))
             if not number % 100:
                 await asyncio.sleep(0)
+        if Gate.leave is not None:
+            await Gate.leave.wait()
 
 
 def events_of(number: int) -> tuple[list[int], list[int]]:
@@ -92,8 +96,11 @@ def own_folder() -> Iterator[Path]:
 
 
 @asynccontextmanager
-async def looked_at(graph: dict[str, Any], **options: Any) -> AsyncIterator[tuple[Engine, Path, asyncio.Task[Report]]]:
-    """A run whose gate is shut: the engine, its socket, and the task."""
+async def looked_at(
+    graph: dict[str, Any], stays: bool = False, **options: Any
+) -> AsyncIterator[tuple[Engine, Path, asyncio.Task[Report]]]:
+    """A run whose gate is shut: the engine, its socket, and the task; one that stays does not end by itself."""
+    Gate.leave = asyncio.Event() if stays else None
     Gate.go, Gate.open = asyncio.Event(), asyncio.get_running_loop().create_future()
     engine = Engine(load(graph), Options(**options))
     run = asyncio.create_task(engine.run())

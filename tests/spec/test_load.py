@@ -343,14 +343,19 @@ def test_a_frequency_that_is_no_number_has_no_unit_to_add(tmp_path: Path) -> Non
 
 def test_what_may_not_be_meant_is_a_warning(tmp_path: Path) -> None:
     text = GOOD + "  spare: {encoder: 'tests.spec.helpers:Delta', input: sensor, threshold: 1}\n"
-    text += "monitor: {listen: 127.0.0.1:8420}\n"
     found = graph(tmp_path, text, set={"nodes.a.tau": "1500 us"})
     place = f"{tmp_path}/touch.yaml"
     assert [str(warning) for warning in found.warnings] == [
         f'{place}:10:10: node "a": dt / tau is above 0.5 (from --set nodes.a.tau) — take a smaller dt',
         f'{place}:21:3: node "spare": nobody listens to it — let a node listen to it, or remove it',
-        f"{place}:22:1: this version has no monitor — the graph runs without it",
     ]
+
+
+def test_a_graph_says_where_its_monitor_listens(tmp_path: Path) -> None:
+    found = graph(tmp_path, GOOD + "monitor: {listen: 0.0.0.0:8420, hosts: [plant.example]}\n").monitor
+    assert found is not None
+    assert (found.listen, found.hosts) == ("0.0.0.0:8420", ["plant.example"])
+    assert graph(tmp_path, GOOD).monitor is None
 
 
 def test_a_graph_without_sinks_is_for_python_and_warns_of_nothing(tmp_path: Path) -> None:

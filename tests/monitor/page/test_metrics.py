@@ -1,0 +1,67 @@
+"""Metrics: what Prometheus reads of a run is what the run did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+from spikeflow.monitor.page.latencies import Histogram
+from tests.monitor.page.pages import page, until
+from tests.runtime.looking import Gate, events_of, graph, looked_at, own_folder
+
+
+@pytest.fixture(autouse=True)
+def place() -> Iterator[None]:
+    with own_folder():
+        yield
+
+
+def _parsed(text: str) -> list[Any]:
+    return list(text_string_to_metric_families(text))  # type: ignore[no-untyped-call]
+
+
+async def test_prometheus_reads_what_the_run_did_by_node_and_port() -> None:
+    async with looked_at(graph(50), stays=True) as (engine, path, _), page(path) as (url, following, client):
+        await until(lambda: following.figures)
+        Gate.go.set()
+        await until(lambda: following.figures["nodes"]["rate"]["windows"] >= 50)
+        async with client.get(f"{url}/metrics") as answer:
+            assert answer.content_type == "application/openmetrics-text"
+            families = {family.name: family for family in _parsed(await answer.text())}
+        sent = {
+            (one.labels["node"], one.labels["port"]): one.value
+            for one in families["spikeflow_sent_events"].samples
+            if one.name.endswith("_total")
+        }
+        assert sent["gate", ""] == sum(len(events_of(k)[1]) for k in range(50))
+        windows = {one.labels["node"]: one.value for one in families["spikeflow_window_seconds"].samples
+                   if one.name == "spikeflow_window_seconds_count"}  # fmt: skip
+        assert windows["hidden"] == 50
+        assert [one.value for one in families["spikeflow_up"].samples] == [1.0]
+        assert not any("neuron" in one.labels for family in families.values() for one in family.samples)
+        assert engine.spec.name == next(iter(families["spikeflow_run_info"].samples)).labels["graph"]
+        async with client.get(f"{url}/readyz") as answer:
+            assert answer.status == 200
+
+
+async def test_a_run_that_is_gone_is_not_ready_and_down_and_the_page_is_healthy() -> None:
+    async with page(Path("/nonexistent/1.sock")) as (url, _, client):
+        async with client.get(f"{url}/readyz") as answer:
+            assert (answer.status, await answer.text()) == (503, "the run does not answer\n")
+        async with client.get(f"{url}/metrics") as answer:
+            assert "spikeflow_up 0.0" in await answer.text()
+        async with client.get(f"{url}/healthz") as answer:
+            assert answer.status == 200
+
+
+def test_a_histogram_counts_what_is_at_most_as_long_as_each_bound() -> None:
+    histogram = Histogram()
+    histogram.add(np.array([1e-5, 2e-5, 0.3, 9.0]))
+    found = dict(histogram.buckets)
+    assert (found["1e-05"], found["2.5e-05"], found["0.25"], found["0.5"], found["+Inf"]) == (1, 2, 2, 3, 4)
+    assert histogram.total == pytest.approx(9.30003)
