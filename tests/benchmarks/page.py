@@ -105,8 +105,8 @@ def table(lines: Sequence[Line], peers: Sequence[Line]) -> str:
 def best_peer(row: Row, peers: Sequence[Line], live: bool) -> tuple[str, float] | None:
     """The fastest peer on the same work with one thread, and its figure; `live`: fed tick by tick."""
     for (workload, case), metric in PEER_ROWS.items():
-        if row.case != case or row.metric in ("p99",):
-            continue
+        if row.case != case or row.metric == "p99" or (live and row.arguments.get("per", 1) > 10):
+            continue  # long windows are not fed tick by tick
         n = row.arguments.get("n", 10_000)
         same = [
             line
@@ -140,7 +140,7 @@ def words(machine: Line) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     return (
         f"{machine['date']}, {machine['processor']}, {machine['cores']} cores, caches of a core {held}, "
-        f"{machine['memory'] / 2**30:.0f} GiB, {machine['system']}. {versions}."
+        f"{machine['memory'] / 2**30:.0f} GiB, {machine['system']}, niceness {machine['niceness']}. {versions}."
     )
 
 
@@ -159,7 +159,7 @@ def growth_table(lines: Sequence[Line]) -> str:
                     f"{figure(us['min'])} to {figure(us['max'])}",
                     figure(line["bytes"][k] / 2**20),
                     f"{line['slope']:.2f}" if last else "",
-                    figure(line["ns_each"]) if last else "",
+                    figure(line["ns_each"]) if last and line["ns_each"] > 0 else "",
                     figure(line["bytes_each"]) if last else "",
                 ]
             )
@@ -216,9 +216,7 @@ def disturbed(lines: Sequence[Line]) -> str:
 def page(lines: Sequence[Line], peers: Sequence[Line], growth: Sequence[Line]) -> str:
     """The whole page."""
     short = missed(lines)
-    named = (
-        "\n".join(f"- **{row.work}.** {REASONS.get(row.key, NO_REASON)}" for row in short) or "All rows reach theirs."
-    )
+    named = [f"- **{row.work}.** {REASONS.get(row.key, NO_REASON)}" for row in short]
     return TEMPLATE.read_text(encoding="utf-8").format(
         machine=words(machine_of(lines)),
         others=disturbed(lines),
@@ -229,6 +227,7 @@ def page(lines: Sequence[Line], peers: Sequence[Line], growth: Sequence[Line]) -
         missed="\n".join(named) or "All rows reach theirs.",
         growth=growth_table(growth),
         versions=versions_of(peers),
+        dates=" and ".join(sorted({line["date"] for line in peers})) or "no day",
         peers=peers_table(peers),
     )
 
