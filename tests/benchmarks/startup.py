@@ -42,12 +42,13 @@ print("FIRST", at[0] - began, file=sys.stderr)
 def startup(cold: bool, repetitions: int = 7) -> Found:
     """Seconds to the first window, with the compiled loops in the cache or with an empty one."""
     took = []
+    usual = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with tempfile.TemporaryDirectory() as folder:
         for k in range(repetitions + 1):
             cache = f"{folder}/{k if cold else 0}"
             done = subprocess.run(
                 [sys.executable, "-c", _SCRIPT],
-                env={**os.environ, "SPIKEFLOW_CACHE": cache},
+                env={**usual, "SPIKEFLOW_CACHE": cache},
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 text=True,
