@@ -75,11 +75,12 @@ def synapses(count: int) -> tuple[Measured, int]:
     rng = np.random.default_rng(1)
     index = np.sort(rng.integers(0, count // fan_out, 50))
     calls: Calls = [{"in": events(k, [index])} for k in range(TICKS)]
-    pre = np.repeat(np.arange(count // fan_out), fan_out)
-    made = sparse(count // fan_out, post_size, pre, rng.integers(0, post_size, pre.size), np.full(pre.size, 0.01))
-    del pre
     _compiled()
     before = held()
+    pre = np.repeat(np.arange(count // fan_out), fan_out)
+    post, weights = rng.integers(0, post_size, pre.size), rng.uniform(0.005, 0.015, pre.size).astype(np.float32)
+    made = sparse(count // fan_out, post_size, pre, post, weights)
+    del pre, post, weights
     train = Train("in", count // fan_out)
     net = Network([Group("a", Lif(), post_size)], [train], [Projection("in", "a", made)], dt=1e-3, dt_ns=MS)
     return _stepped(net, calls, before)
