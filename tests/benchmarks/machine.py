@@ -37,7 +37,8 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count() or 1,
         "caches": caches(),
         "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
+        "niceness": os.nice(0) if hasattr(os, "nice") else 0,
         "versions": {
             "Python": platform.python_version(),
             **{name: version(name) for name in ("spikeflow", "numpy", "numba", "pyarrow")},

@@ -140,7 +140,7 @@ def words(machine: Line) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     return (
         f"{machine['date']}, {machine['processor']}, {machine['cores']} cores, caches of a core {held}, "
-        f"{machine['memory'] / 2**30:.0f} GiB, {machine['system']}. {versions}."
+        f"{machine['memory'] / 2**30:.0f} GiB, {machine['system']}, niceness {machine['niceness']}. {versions}."
     )
 
 
@@ -159,7 +159,7 @@ def growth_table(lines: Sequence[Line]) -> str:
                     f"{figure(us['min'])} to {figure(us['max'])}",
                     figure(line["bytes"][k] / 2**20),
                     f"{line['slope']:.2f}" if last else "",
-                    figure(line["ns_each"]) if last else "",
+                    figure(line["ns_each"]) if last and line["ns_each"] > 0 else "",
                     figure(line["bytes_each"]) if last else "",
                 ]
             )
@@ -227,6 +227,7 @@ def page(lines: Sequence[Line], peers: Sequence[Line], growth: Sequence[Line]) -
         missed="\n".join(named) or "All rows reach theirs.",
         growth=growth_table(growth),
         versions=versions_of(peers),
+        dates=" and ".join(sorted({line["date"] for line in peers})) or "no day",
         peers=peers_table(peers),
     )
 

@@ -63,13 +63,18 @@ class Limits:
     read: Mapping[str, float]
     holds: Mapping[str, int]
 
-    def place(self, working_set: float) -> str:
-        """The nearest place that holds so many bytes."""
-        return next((name for name, size in self.holds.items() if working_set <= size), "memory")
+    def ns(self, count: float, working_set: float, speeds: Mapping[str, float]) -> float:
+        """The time to move `count` bytes: from the nearest place that holds the working set, or what of it there is."""
+        for name, size in self.holds.items():
+            if working_set <= size:
+                return count / speeds[name]
+        last, size = list(self.holds.items())[-1]
+        near = size / working_set
+        return count * (near / speeds[last] + (1 - near) / speeds["memory"])
 
     def update(self, n: int) -> float:
         """ns a neuron whose state is read and written."""
-        return MOVED / self.triad[self.place(STATE * n)]
+        return self.ns(MOVED, STATE * n, self.triad)
 
 
 def measure(case: str, arguments: Mapping[str, Any]) -> dict[str, Measured]:
@@ -83,8 +88,8 @@ def _cuba(n: int) -> Callable[[Limits], float]:
     """W3's real-time factor: four state variables read and written each tick, 16 bytes a synaptic event."""
 
     def limit(limits: Limits) -> float:
-        update = n * 32 / limits.triad[limits.place(16 * n)]
-        events = 5.2 * n * 80 * 1e-4 * 16 / limits.triad[limits.place(80 * 8 * n)]
+        update = limits.ns(n * 32, 16 * n, limits.triad)
+        events = limits.ns(5.2 * n * 80 * 1e-4 * 16, 80 * 8 * n, limits.triad)
         return (update + events) * 1e-9 / 1e-4
 
     return limit
@@ -128,7 +133,7 @@ def _rows() -> list[Row]:
     for n, goal in ((1_000, None), (10_000, 0.2)):
 
         def weights(limits: Limits, n: int = n) -> float:
-            return 4 / limits.read[limits.place(4000 * n)]
+            return limits.ns(4, 4000 * n, limits.read)
 
         work = f"W2, {n:,} neurons"
         unit = "ns a synaptic event"
