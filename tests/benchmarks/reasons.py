@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_CALL = "A call costs 3 to 4 µs before its first neuron: a thousand neurons take 3.7 µs a tick."
+_CALL = "A call costs 3 to 5 µs before its first neuron, as the row of a thousand neurons shows."
 _SHARED = "Other work kept the other core, and its part of the shared cache and of memory's bandwidth, busy."
 _ARROW = (
     "The kernel takes 6 µs of it; reading one record batch, building and reading another take 24 µs alone beside "
