@@ -155,9 +155,15 @@ def learned(rng: np.random.Generator) -> list[Projection]:
     ]
 
 
-def lone(backend: str) -> Network:
-    """One population that learns and is recorded; nothing but the end of a tick is between that and its next move."""
+def recorded(backend: str) -> Network:
+    """One population that hears nothing; but the end of a tick nothing is between its record and its next move."""
     group = Group("alone", Lif(v_leak=1.4), 200, record={"v": (np.arange(200)[::-1], 1)})
+    return Network([group], [], [], dt=DT, backend=backend)
+
+
+def lone(backend: str) -> Network:
+    """One population that learns from what comes in, and hears it at the start of the next tick."""
+    group = Group("alone", Lif(v_leak=1.4), 200)
     weights = np.random.default_rng(2).normal(0.3, 0.3, (40, 200))
     projection = Projection("x", "alone", build.dense(weights), learning=Learning(Stdp(), name="x"))
     return Network([group], [Train("x", 40)], [projection], dt=DT, backend=backend)
