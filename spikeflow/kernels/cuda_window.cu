@@ -223,7 +223,7 @@ __device__ void step_window(const Net &net, Shared &shared) {
         step_tick(net, tick, shared);
         lost = *lost_at(net, tick);
     }
-    copy_cursors(net, true);
+    if (tick > table[H_TICK]) copy_cursors(net, true);  // else other blocks may still take theirs
     meet(net);  // 10: every thread knows how far they came
     if (!is_first_thread()) return;
     for (integer r = 0; r < table[H_RECORDS]; r++) {
