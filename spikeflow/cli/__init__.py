@@ -61,6 +61,7 @@ def run(
             help=f"Serve a page that shows the run, at host:port or a port; {PAGE} where nothing is said.",
         ),
     ] = None,
+    log: Annotated[str, typer.Option(metavar="text|json", help="The form of what goes to standard error.")] = "text",
     json: Annotated[bool, typer.Option("--json", help="Write a JSON line a second, on a terminal too.")] = False,
     debug: Debug = False,
 ) -> None:
@@ -74,7 +75,7 @@ def run(
     """
     from spikeflow.cli.running import Wish, run_graph
 
-    wish = Wish(graph, tuple(set_ or ()), for_, speed, connect_timeout, fail_behind, view, monitor, json, debug)
+    wish = Wish(graph, tuple(set_ or ()), for_, speed, connect_timeout, fail_behind, view, monitor, log, json, debug)
     raise typer.Exit(run_graph(wish))
 
 
