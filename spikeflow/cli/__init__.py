@@ -129,6 +129,26 @@ def ps(json: Json = False) -> None:
 
 
 @app.command()
+def top(
+    run: Annotated[
+        str | None,
+        typer.Argument(metavar="[RUN]", help="Which run, as ps calls it, or its graph; needed where several are on."),
+    ] = None,
+    view: Annotated[str | None, typer.Option(metavar="NODE", help="The node whose spikes are shown first.")] = None,
+    once: Annotated[bool, typer.Option("--once", help="Say the figures of one second, and end.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="With --once: as JSON.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Show a running graph on this terminal: its nodes, and a raster of one node's spikes.
+
+    Keys: q leaves, space pauses, n and p choose whose spikes are shown. The run does not notice.
+    """
+    from spikeflow.cli.watching import show_top
+
+    raise typer.Exit(show_top(run, view, once, json, debug))
+
+
+@app.command()
 def tap(
     outlet: Annotated[str, typer.Argument(metavar="NODE[.PORT]", help="Whose events.", show_default=False)],
     run: Annotated[
