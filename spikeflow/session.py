@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from spikeflow.runtime.engine import Engine, Options, Report, Tap, fast_loop
+from spikeflow.runtime.engine import Engine, Options, Report, fast_loop
+from spikeflow.runtime.taps import Tap
 from spikeflow.spec import GraphSpec, load
 
 Graph = GraphSpec | str | Path | Mapping[str, Any]

@@ -73,6 +73,10 @@ class Terminal:
         self.seen += data.decode("utf-8", "replace")
         return bool(data)
 
+    def type(self, keys: str) -> None:
+        """Press keys."""
+        os.write(self._main, keys.encode())
+
     def until(self, text: str) -> str:
         """Wait until `text` has been written."""
         return self.until_matches(re.escape(text))

@@ -61,6 +61,7 @@ def run(
             help=f"Serve a page that shows the run, at host:port or a port; {PAGE} where nothing is said.",
         ),
     ] = None,
+    log: Annotated[str, typer.Option(metavar="text|json", help="The form of what goes to standard error.")] = "text",
     json: Annotated[bool, typer.Option("--json", help="Write a JSON line a second, on a terminal too.")] = False,
     debug: Debug = False,
 ) -> None:
@@ -74,7 +75,7 @@ def run(
     """
     from spikeflow.cli.running import Wish, run_graph
 
-    wish = Wish(graph, tuple(set_ or ()), for_, speed, connect_timeout, fail_behind, view, monitor, json, debug)
+    wish = Wish(graph, tuple(set_ or ()), for_, speed, connect_timeout, fail_behind, view, monitor, log, json, debug)
     raise typer.Exit(run_graph(wish))
 
 
@@ -125,6 +126,26 @@ def ps(json: Json = False) -> None:
     from spikeflow.cli.watching import print_runs
 
     raise typer.Exit(print_runs(json))
+
+
+@app.command()
+def top(
+    run: Annotated[
+        str | None,
+        typer.Argument(metavar="[RUN]", help="Which run, as ps calls it, or its graph; needed where several are on."),
+    ] = None,
+    view: Annotated[str | None, typer.Option(metavar="NODE", help="The node whose spikes are shown first.")] = None,
+    once: Annotated[bool, typer.Option("--once", help="Say the figures of one second, and end.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="With --once: as JSON.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Show a running graph on this terminal: its nodes, and a raster of one node's spikes.
+
+    Keys: q leaves, space pauses, n and p choose whose spikes are shown. The run does not notice.
+    """
+    from spikeflow.cli.watching import show_top
+
+    raise typer.Exit(show_top(run, view, once, json, debug))
 
 
 @app.command()

@@ -16,7 +16,18 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from spikeflow.cli.looking import choices
-from spikeflow.cli.saying import FAILED, changes, code_of, guarded, say, say_error, silence_output, time_of
+from spikeflow.cli.saying import (
+    FAILED,
+    changes,
+    code_of,
+    guarded,
+    in_json,
+    say,
+    say_as,
+    say_error,
+    silence_output,
+    time_of,
+)
 from spikeflow.errors import ParameterError, SpikeflowError, many
 
 if TYPE_CHECKING:
@@ -43,6 +54,7 @@ class Wish:
     fail_behind: str | None = None
     view: str | None = None
     monitor: str | None = None
+    log: str = "text"
     json: bool = False
     debug: bool = False
 
@@ -54,6 +66,7 @@ def run_graph(wish: Wish) -> int:
 
 
 def _run(wish: Wish, signals: Signals) -> int:
+    say_as(wish.log)
     seconds = time_of("--for", wish.seconds) if wish.seconds is not None else None
     patience = time_of("--connect-timeout", wish.connect_timeout)
     behind = time_of("--fail-behind", wish.fail_behind) if wish.fail_behind is not None else None
@@ -86,7 +99,7 @@ def _run(wish: Wish, signals: Signals) -> int:
             if screen is not None:
                 shown = _with_view(engine, screen, view, wish.debug)
             else:
-                shown = _with_lines(engine, wish.json or not prints, wish.debug)
+                shown = _with_lines(engine, wish, wish.json or not prints)
             code = int(runner.run(_with_page(engine, keeper, shown) if keeper is not None else shown))
             if engine.was_cut:
                 leave(code, screen)
@@ -175,18 +188,18 @@ def _view_gone(shown: asyncio.Task[None]) -> None:
         say(f"warning: the view has died{why}; the run goes on, ctrl-C drains it")
 
 
-async def _with_lines(engine: Engine, lines: bool, debug: bool) -> int:
+async def _with_lines(engine: Engine, wish: Wish, lines: bool) -> int:
     """Run with a JSON line a second on standard output, and a last one with the report."""
     from spikeflow.monitor.lines import JsonLines
 
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Plain("%(levelname)s: %(message)s"))
+    handler.setFormatter(_Json() if wish.log == "json" else _Plain("%(levelname)s: %(message)s"))
     with _logging(handler):
         if not lines:
-            return await _outcome(engine, debug)
+            return await _outcome(engine, wish.debug)
         writer = JsonLines(engine, sys.stdout.buffer)
         told = asyncio.create_task(writer.run(), name="spikeflow: lines")
-        code = await _outcome(engine, debug)
+        code = await _outcome(engine, wish.debug)
         told.cancel()
         await asyncio.gather(told, return_exceptions=True)
         await writer.close(code)
@@ -226,6 +239,18 @@ def say_lost(report: Report) -> None:
     if report.left:
         names = ", ".join(f'"{name}"' for name in report.left)
         say(f"error: node {names} did not end — it went on when it was cut off, and the run ended without it")
+
+
+class _Json(logging.Formatter):
+    """A line of JSON, with the node where it is one's."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        arguments = record.args
+        node, text = None, record.getMessage()
+        if record.name == "spikeflow" and isinstance(arguments, tuple) and len(arguments) == 2:
+            node, text = map(str, arguments)
+        more = {} if node is None else {"node": node}
+        return in_json(text, record.levelname.lower(), logger=record.name, **more)
 
 
 class _Plain(logging.Formatter):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterable
 
 from spikeflow.errors import ConnectError, GraphError, NodeError, ParameterError, SpikeflowError
@@ -20,8 +21,34 @@ def code_of(error: BaseException) -> int:
     return FAILED
 
 
-def say(text: str) -> None:
-    """A line on standard error, without what would move the cursor."""
+_lines = "text"
+
+
+def say_as(form: str) -> None:
+    """Let what is said from now on be lines of ``text``, or of ``json``, for programs that gather logs.
+
+    Raises:
+        ParameterError: it is neither.
+    """
+    global _lines
+    if form not in ("text", "json"):
+        raise ParameterError(f"--log {form}: there is no such form", "write text or json")
+    _lines = form
+
+
+def in_json(text: str, level: str = "info", **more: object) -> str:
+    """A line of the log as JSON, with the time in seconds since 1970."""
+    import orjson
+
+    return orjson.dumps({"t": round(time.time(), 6), "level": level, **more, "text": text}, default=str).decode()
+
+
+def say(text: str, level: str = "info") -> None:
+    """A line on standard error, without what would move the cursor; its first word says its level, else `level`."""
+    if _lines == "json":
+        begins, colon, rest = text.partition(": ")
+        known = colon and begins in ("error", "warning")
+        text = in_json(rest, begins) if known else in_json(text, level)
     sys.stderr.write("".join(c if c.isprintable() or c == "\n" else "�" for c in text) + "\n")
     sys.stderr.flush()
 
@@ -53,9 +80,9 @@ def say_error(error: BaseException) -> None:
     """An error as its sentences."""
     findings = error.findings if isinstance(error, GraphError) else ()
     for line in findings or (str(error),):
-        say(f"error: {line}" if not findings else str(line))
+        say(f"error: {line}" if not findings else str(line), "error")
     if len(findings) > 1:
-        say(f"{len(findings)} errors; nothing was started")
+        say(f"{len(findings)} errors; nothing was started", "error")
 
 
 def changes(texts: Iterable[str]) -> dict[str, str]:

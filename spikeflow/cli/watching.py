@@ -99,6 +99,37 @@ def _lines(batch: pa.RecordBatch, names: list[str]) -> Iterator[bytes]:
         yield orjson.dumps(dict(zip(names, row, strict=True))) + b"\n"
 
 
+def show_top(run: str | None, view: str | None, once: bool, json: bool, debug: bool) -> int:
+    """Show a running graph on the terminal, or say its figures once."""
+    return guarded(lambda: _top(run, view, once, json), debug)
+
+
+def _top(run: str | None, view: str | None, once: bool, json: bool) -> int:
+    from rich.console import Console
+
+    from spikeflow.monitor.draw import Lines, Picture
+    from spikeflow.monitor.frames import Frame
+    from spikeflow.monitor.top import Top
+    from spikeflow.monitor.top import once as look_once
+
+    path = one_run(run)
+    console = Console(highlight=False)
+    if json or once or not sys.stdout.isatty():
+        facts = look_once(path)
+        if json:
+            sys.stdout.write(orjson.dumps(facts).decode() + "\n")
+        else:
+            picture = Picture()
+            hello = {"graph": facts["graph"], "view": None, "decoder": None, "size": 0, "rows": 0, "column_s": 0.1}
+            picture.take(Frame("hello", hello))
+            picture.take(Frame("look", facts | {"curve": [], "log": []}))
+            width = console.width if sys.stdout.isatty() else 120
+            console.print(Lines([picture.header(width), *picture.table(width, 1000)], width))
+        return OK
+    Top(path, view, console).show()
+    return OK
+
+
 def numbers(text: str) -> list[int]:
     """The indices of ``0:16`` or ``1,5,7:9``.
 

@@ -207,8 +207,9 @@ class Laid:
         return self._tiles(place)[:, row, :].reshape(-1)[: self.groups[place].size].copy()
 
     def peek(self, group: str, variable: str, neurons: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.floating]:
-        """A state variable of some neurons, after the last tick; costs what these cost, whatever the group's size."""
+        """A state variable of some neurons, after the last tick; on the host it costs what these do, not the group."""
         place = self._group(group)
+        self._fetch(_REAL[self.groups[place].precision])
         tiles, at = self._tiles(place), self._forms[place][0].states.index(variable)
         found: npt.NDArray[np.floating] = tiles[neurons // tiles.shape[2], at, neurons % tiles.shape[2]]
         return found

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -93,6 +94,8 @@ class Session(asyncio.Protocol):
         """Somebody has come; too many are sent away."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's are of no class that asyncio knows
         self._transport.set_write_buffer_limits(high=_HIGH_WATER)
+        own = self._transport.get_extra_info("socket")
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _HIGH_WATER)  # a frame goes out at once where it may
         if len(self._control.sessions) >= MOST_SESSIONS:
             self._transport.abort()
             return

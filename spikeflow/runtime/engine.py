@@ -8,24 +8,23 @@ import gc
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import pyarrow as pa
-
 from spikeflow.errors import ConnectError, EventError, NodeError, ParameterError, RefusedError, nearest
-from spikeflow.events import Batch, Grid, Stream
+from spikeflow.events import Batch, Grid
 from spikeflow.node import Clock, Source
 from spikeflow.runtime.blame import blamed
-from spikeflow.runtime.channel import CAPACITY, Channel, Fan
+from spikeflow.runtime.channel import CAPACITY, Fan
 from spikeflow.runtime.checkpoint import Checkpoint
 from spikeflow.runtime.clock import SLOWEST, WallClock
 from spikeflow.runtime.control import controlled
 from spikeflow.runtime.stages import Shared, SinkStage, SourceStage, Stage
 from spikeflow.runtime.stepping import StepStage
+from spikeflow.runtime.taps import Tap
 from spikeflow.runtime.wiring import Plan, Wired, wire
 from spikeflow.spec import GraphSpec
 
@@ -495,32 +494,6 @@ def _put_down(task: asyncio.Task[None]) -> None:
         work.close()
     task.cancel()
     task.add_done_callback(lambda task: task.cancelled() or task.exception())
-
-
-class Tap:
-    """Record batches of one outlet, as an async iterator."""
-
-    def __init__(self, stream: Stream) -> None:
-        self.channel = Channel(stream)
-        self._schema = stream.plain
-
-    def attached(self, stream: Stream, grid: Grid) -> Channel:
-        """The channel, once the run has its grid."""
-        self._schema = stream.schema(grid)
-        return self.channel
-
-    def __aiter__(self) -> AsyncIterator[pa.RecordBatch]:
-        return self
-
-    async def __anext__(self) -> pa.RecordBatch:
-        batch = await self.channel.receive()
-        if batch is None:
-            raise StopAsyncIteration
-        return batch.named(self._schema).record
-
-    def close(self) -> None:
-        """Stop listening, so that the graph goes on."""
-        self.channel.abandon()
 
 
 @contextlib.contextmanager

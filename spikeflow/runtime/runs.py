@@ -176,9 +176,16 @@ class Attached:
         self._socket.close()
 
     def send(self, op: str, **facts: Any) -> int:
-        """Ask for something; the number that its answers carry."""
+        """Ask for something; the number that its answers carry.
+
+        Raises:
+            ConnectError: the run has gone.
+        """
         self._asked += 1
-        self._socket.sendall(wire.pack({"op": op, "id": self._asked, **facts}))
+        try:
+            self._socket.sendall(wire.pack({"op": op, "id": self._asked, **facts}))
+        except OSError as error:
+            raise ConnectError(f"{self.path}: {error.strerror or error}; does its graph still run?") from None
         return self._asked
 
     def ask(self, op: str, **facts: Any) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import pyarrow as pa
 from spikeflow.errors import ParameterError
 from spikeflow.events import Batch, Grid, Indices, Stream, Times, Values, build
 from spikeflow.node import Seen
+from spikeflow.runtime.channel import Channel
 
 if TYPE_CHECKING:
     from spikeflow.runtime.engine import Engine
@@ -190,3 +191,29 @@ class LookTap(_Tap):
         t_ns = np.repeat(np.array(ticks, np.int64) * self.grid.dt_ns + self.grid.origin_ns, self._channel.size)
         arrays = t_ns, np.tile(self._channel, len(ticks)), np.concatenate(values)
         return self._message((ticks[0], ticks[-1] + 1), arrays)
+
+
+class Tap:
+    """Record batches of one outlet, as an async iterator in the run's own process; slows the run if not read."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.channel = Channel(stream)
+        self._schema = stream.plain
+
+    def attached(self, stream: Stream, grid: Grid) -> Channel:
+        """The channel, once the run has its grid."""
+        self._schema = stream.schema(grid)
+        return self.channel
+
+    def __aiter__(self) -> AsyncIterator[pa.RecordBatch]:
+        return self
+
+    async def __anext__(self) -> pa.RecordBatch:
+        batch = await self.channel.receive()
+        if batch is None:
+            raise StopAsyncIteration
+        return batch.named(self._schema).record
+
+    def close(self) -> None:
+        """Stop listening, so that the graph goes on."""
+        self.channel.abandon()

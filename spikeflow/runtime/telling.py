@@ -111,7 +111,8 @@ class Figures(Subscription):
     def flushed(self) -> None:
         """The next time."""
         self._is_due = True
-        self._soon(self._every)
+        if not self.once:
+            self._soon(self._every)
 
     def take(self, to_the_end: bool = False) -> Message | None:
         """One look; the raw bytes are the times (int64, ns) that the newest windows of each stage took."""

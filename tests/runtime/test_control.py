@@ -83,7 +83,7 @@ async def test_info_tells_the_graph_without_its_secrets() -> None:
     async with looked_at(graph(out=secret), connect_timeout=60.0, drain_timeout=0.1) as (_, path, _run):
         found = await asyncio.to_thread(_ask, path, "info")
         assert b"hush" not in orjson.dumps(found)
-        assert "127.0.0.1" in found["nodes"]["out"]["parameters"]["url"]
+        assert "127.0.0.1" in str(found["nodes"]["out"]["parameters"]["url"])
         assert found["graph"] == "watched"
         assert found["nodes"]["hidden"]["parameters"]["v_th"] == 1.0
         assert [(edge["from"], edge["to"], edge["loop"]) for edge in found["edges"]] == [
@@ -222,6 +222,16 @@ async def test_figures_have_every_edge_and_the_log() -> None:
         ]
         assert reader.frames[0][0]["log"][0]["text"] == "it rains"
         assert sum(facts["times"].get("hidden", 0) for facts, _ in reader.frames if "times" in facts) == 20
+
+
+async def test_figures_can_be_asked_for_once_and_again() -> None:
+    async with looked_at(graph()) as (_, path, _run):
+
+        def twice() -> list[str]:
+            with Attached(path) as run:
+                return [run.ask("figures")["kind"] for _ in range(2)]
+
+        assert await asyncio.to_thread(twice) == ["figures", "figures"]
 
 
 GRAPH = """

@@ -18,6 +18,8 @@ COARSE_COLUMNS = 12_000
 """Columns of 50 ms: ten minutes."""
 COARSE_ROWS = 256
 _MOST = 65_535
+_SMALL, _COUNTED = 1 << 16, 32
+"""What several viewers ask for at the same time: the newest few columns."""
 
 
 class Budget:
@@ -77,6 +79,7 @@ class Spikes:
         self._chunks: deque[tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]] = deque()
         self._counts = np.zeros((COARSE_COLUMNS, self.rows), np.uint16)
         self._newest = -1  # the newest column of these
+        self._counted: dict[Part, Counts] = {}
         self._row_of = (np.arange(size, dtype=np.int64) * self.rows // max(1, size)).astype(np.int64)
 
     def add(self, tick: npt.NDArray[np.int64], neuron: npt.NDArray[np.uint32], end: int) -> None:
@@ -124,7 +127,17 @@ class Spikes:
         return tick[a:b], neuron[a:b]
 
     def counts(self, part: Part) -> Counts:
-        """[columns, rows] of single spikes, which must be here."""
+        """[columns, rows] of single spikes, which must be here; columns that are complete are counted once for all."""
+        found = self._counted.get(part)
+        if found is None:
+            found = self._counted_anew(part)
+            if found.nbytes < _SMALL and (part.first + part.count) * part.column <= self.end:
+                self._counted[part] = found
+                while len(self._counted) > _COUNTED:
+                    del self._counted[next(iter(self._counted))]
+        return found
+
+    def _counted_anew(self, part: Part) -> Counts:
         first, end = part.first * part.column, (part.first + part.count) * part.column
         tick, neuron = self.spikes(first, end)
         if part.low > 0 or part.high < self.size:

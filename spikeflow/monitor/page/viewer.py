@@ -143,10 +143,8 @@ class Viewer:
 
     async def _send_all(self) -> None:
         loop = asyncio.get_running_loop()
-        due = loop.time()
-        while not self.socket.closed:
-            due = max(due + 1 / FRAMES_PER_S, loop.time())
-            await asyncio.sleep(due - loop.time())
+        while not self.socket.closed:  # all at the same instants, so that what they ask for is counted once
+            await asyncio.sleep(1 / FRAMES_PER_S - loop.time() % (1 / FRAMES_PER_S))
             if self._unread >= MOST_UNREAD:
                 self.lost += 1
                 continue

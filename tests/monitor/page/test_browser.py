@@ -262,6 +262,7 @@ def test_it_can_be_read_in_light_on_a_phone_and_after_a_reload(page: Page) -> No
     _wait(page, "spikeflow.panels.get('cell').data.count > 10")
 
 
+@pytest.mark.slow
 def test_it_comes_back_when_the_run_has_been_started_again(browser: Browser, tmp_path: Path) -> None:
     page = browser.new_page()
     with own_folder():

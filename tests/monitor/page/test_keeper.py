@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import time
@@ -97,6 +98,20 @@ def test_other_machines_need_a_token_that_is_said_once(tmp_path: Path) -> None:
         assert _status(f"{here}metrics", Authorization=f"Bearer {token}") == 200
         assert sum(token in line for line in run.said) == 1
         assert not any(token in part for part in _page(run).cmdline())
+
+
+def test_what_a_run_says_can_be_lines_of_json(tmp_path: Path) -> None:
+    (tmp_path / "one.yaml").write_text(GRAPH.replace("size: 8", "size: 8, length: 100 ms"))
+    with Running(tmp_path, "one.yaml", "--json", "--log", "json", "--monitor", "127.0.0.1:0") as run:
+        assert run.end() == 0
+    (line,) = [json.loads(line) for line in run.said]
+    assert (line["level"], line["text"].startswith("monitor: http://127.0.0.1:")) == ("info", True)
+    with Running(tmp_path, "gone.yaml", "--log", "json") as run:
+        assert run.end() == 2
+    assert json.loads(run.said[0])["level"] == "error"
+    with Running(tmp_path, "one.yaml", "--log", "xml") as run:
+        assert run.end() == 2
+    assert "write text or json" in run.said[0]
 
 
 def test_nobody_needs_a_token_on_loopback_unless_one_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from ruamel.yaml import YAML
 
 from spikeflow.monitor.page.latencies import Histogram
 from tests.monitor.page.pages import page, until
@@ -65,3 +68,26 @@ def test_a_histogram_counts_what_is_at_most_as_long_as_each_bound() -> None:
     found = dict(histogram.buckets)
     assert (found["1e-05"], found["2.5e-05"], found["0.25"], found["0.5"], found["+Inf"]) == (1, 2, 2, 3, 4)
     assert histogram.total == pytest.approx(9.30003)
+
+
+FOLDER = Path(__file__).parents[3] / "docs" / "monitoring"
+
+
+def _expressions() -> list[str]:
+    """What the example dashboard and the example alerts ask Prometheus for."""
+    dashboard = json.loads((FOLDER / "dashboard.json").read_text())
+    alerts = YAML(typ="safe").load((FOLDER / "alerts.yaml").read_text())
+    asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    return asked + [rule["expr"] for group in alerts["groups"] for rule in group["rules"]]
+
+
+async def test_the_example_dashboard_and_alerts_ask_for_metrics_that_there_are() -> None:
+    async with looked_at(graph(50)) as (_, path, _run), page(path) as (url, following, client):
+        await until(lambda: following.figures)
+        async with client.get(f"{url}/metrics") as answer:
+            families = {family.name: family.type for family in _parsed(await answer.text())}
+    endings = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum"), "gauge": ("",)}
+    there = {name + ending for name, kind in families.items() for ending in endings[kind]}
+    asked = {name for expression in _expressions() for name in re.findall(r"spikeflow_[a-z_]+", expression)}
+    assert asked - there == set()
+    assert len(asked) > 10
