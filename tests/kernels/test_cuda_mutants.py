@@ -135,9 +135,10 @@ ALONE = {"S": recorded, "8": lone}
 """Waits that only a population without others needs: there are others between two of its moves else."""
 
 
-SILENT = ("A", "V")
-"""Waits whose lack no result shows: a block here runs all its threads before another one, and without V one thread
-changes what the others have read already."""
+SILENT = ("A", "R", "S", "V", "W")
+"""Waits whose lack no result is sure to show: a block here runs all its threads before another one, and without V one
+thread changes what the others have read already. Nor do those of blocks for each other, which take turns when watched.
+"""
 
 
 @functools.cache
@@ -229,7 +230,7 @@ def test_a_copy_whose_neurons_go_from_thread_to_thread_is_a_race() -> None:
         passes(edit, reverse=False, races="errors")
 
 
-@pytest.mark.parametrize("letter", [letter for letter in WAITS if letter not in SILENT])
+@pytest.mark.parametrize("letter", [letter for letter in WAITS if letter.isalpha() and letter not in SILENT])
 def test_a_missing_barrier_shows_in_the_results_of_an_order(letter: str) -> None:
     assert is_found(without_barrier(letter), "forgiven", network_of(letter))
 
