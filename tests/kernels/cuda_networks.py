@@ -169,6 +169,14 @@ def lone(backend: str) -> Network:
     return Network([group], [Train("x", 40)], [projection], dt=DT, backend=backend)
 
 
+def crossed(backend: str) -> Network:
+    """Two populations; the first one hears by the second projection, which other threads look after than those of it."""
+    rng = np.random.default_rng(3)
+    groups = [Group("first", Lif(), 200), Group("second", Lif(), 200)]
+    projections = [Projection("x", name, build.dense(rng.normal(0.3, 0.3, (40, 200)))) for name in ("second", "first")]
+    return Network(groups, [Train("x", 40)], projections, dt=DT, backend=backend)
+
+
 def overflowing(backend: str) -> Network:
     """A population that fires more in a window than there is room for at first."""
     groups = [Group("many", Lif(v_leak=30.0), 900), Group("late", Li(), 3)]

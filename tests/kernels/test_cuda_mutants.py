@@ -15,7 +15,18 @@ from spikeflow.errors import SpikeflowError
 from spikeflow.kernels import Network, cuda_source, register
 
 from .cuda_host import COMPILER, HostKernel, KernelError, Races, backend
-from .cuda_networks import Outcome, differences, drive, everything, lone, outcome, overflowing, pairs_swapped, recorded
+from .cuda_networks import (
+    Outcome,
+    crossed,
+    differences,
+    drive,
+    everything,
+    lone,
+    outcome,
+    overflowing,
+    pairs_swapped,
+    recorded,
+)
 
 pytestmark = [
     pytest.mark.skipif(COMPILER is None, reason="there is no g++ for Linux here"),
@@ -131,8 +142,9 @@ FAULTS = {
 }
 
 
-ALONE = {"S": recorded, "8": lone}
-"""Waits that only a population without others needs: there are others between two of its moves else."""
+ALONE = {"S": recorded, "8": lone, "W": crossed}
+"""Waits that only a population without others needs (there are others between two of its moves else), and the one that
+is needed where the first projection that is gone through is another thread's to set."""
 
 
 SILENT = ("A", "R", "S", "V", "W")
@@ -230,6 +242,7 @@ def test_a_copy_whose_neurons_go_from_thread_to_thread_is_a_race() -> None:
         passes(edit, reverse=False, races="errors")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("letter", [letter for letter in WAITS if letter.isalpha() and letter not in SILENT])
 def test_a_missing_barrier_shows_in_the_results_of_an_order(letter: str) -> None:
     assert is_found(without_barrier(letter), "forgiven", network_of(letter))
