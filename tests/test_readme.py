@@ -86,12 +86,14 @@ def test_every_block_of_the_tour_does_what_it_shows(tmp_path: Path) -> None:
     assert done == {"yaml", "console", "csv", "python"}
 
 
-def test_the_readme_opens_with_a_picture_of_the_terminal_and_two_commands() -> None:
+def test_the_readme_opens_with_pictures_of_the_terminal_and_the_page_and_two_commands() -> None:
     opening = README[: README.index("## A tour")]
     assert (ROOT / "docs" / "terminal.svg").read_text().startswith("<svg")
     assert "(docs/terminal.svg)" in opening
+    assert (ROOT / "docs" / "monitor.png").read_bytes().startswith(b"\x89PNG")
+    assert "(docs/monitor.png)" in opening
     first, second = (found[3] for found in FENCE.finditer(opening))
-    assert first.rstrip().endswith("spikeflow run graphs/host.yaml")
+    assert first.rstrip().endswith("spikeflow run graphs/host.yaml --monitor")
     assert second.rstrip().endswith(".venv/bin/pytest")
     assert second.strip() in (ROOT / ".ci" / "run").read_text()
 

@@ -57,7 +57,6 @@ class Keeper:
     debug: bool = False
     token: str | None = field(default=None, repr=False)
     process: asyncio.subprocess.Process | None = None
-    begun: int = 0
 
     def __post_init__(self) -> None:
         missing = [name for name in ("aiohttp", "prometheus_client") if importlib.util.find_spec(name) is None]
@@ -98,24 +97,33 @@ class Keeper:
 
     async def run(self, engine: Engine, say: Callable[[str], None]) -> None:
         """Keep the page there until it is cancelled."""
-        await engine.is_listening.wait()
-        path = engine.socket
-        if path is None:
-            say("there is no monitor, because the run has no control endpoint")
-            return
         wait = _FIRST_WAIT_S
         while True:
             began = time.monotonic()
-            self.process = await self._begin(str(path))
-            self.begun += 1
-            code = await self.process.wait()
+            self.process = process = await self._begin()
+            told = asyncio.create_task(self._tell(process, engine, say), name="spikeflow: monitor's run")
+            try:
+                code = await process.wait()
+            finally:
+                told.cancel()
             wait = _FIRST_WAIT_S if time.monotonic() - began > _STEADY_S else min(2 * wait, _LONGEST_WAIT_S)
             say(f"the monitor has died (exit code {code}); it begins again in {wait:.1f} s, and the run goes on")
             await asyncio.sleep(wait)
 
-    async def _begin(self, path: str) -> asyncio.subprocess.Process:
+    @staticmethod
+    async def _tell(process: asyncio.subprocess.Process, engine: Engine, say: Callable[[str], None]) -> None:
+        """Tell the process where the run is, once that listens: compiling may come before."""
+        await engine.is_listening.wait()
+        if engine.socket is None:
+            say("the monitor has nothing to show, because the run has no control endpoint")
+        elif process.stdin is not None:
+            with contextlib.suppress(ConnectionError):
+                process.stdin.write(f"{engine.socket}\n".encode())
+                await process.stdin.drain()
+
+    async def _begin(self) -> asyncio.subprocess.Process:
         number = self._socket.fileno()
-        arguments = ["-m", "spikeflow.monitor.page", "--run", path, "--listen", str(number)]
+        arguments = ["-m", "spikeflow.monitor.page", "--listen", str(number)]
         arguments += [part for host in self.hosts for part in ("--host", host)]
         env = {key: value for key, value in os.environ.items() if key != TOKEN}
         if self.token is not None:
@@ -123,7 +131,7 @@ class Keeper:
         return await asyncio.create_subprocess_exec(
             sys.executable,
             *arguments,
-            stdin=asyncio.subprocess.PIPE,  # its end is how it learns that the run has gone
+            stdin=asyncio.subprocess.PIPE,  # says where the run is; its end, that it has gone
             stdout=asyncio.subprocess.DEVNULL,
             stderr=None if self.debug else asyncio.subprocess.DEVNULL,
             pass_fds=(number,),

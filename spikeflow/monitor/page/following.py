@@ -27,7 +27,7 @@ MOST_LOOKS = 32
 TOGETHER_S = 0.05
 FIGURES_S = 0.5
 _LINES = 200
-_RETRY_S = 0.5
+_RETRY_S = 0.2
 _READ = 1 << 20
 
 
@@ -46,7 +46,7 @@ class Following:
     """Everything that is known of one run.
 
     Attributes:
-        path: its socket.
+        path: its socket; None as long as it does not listen.
         info: what the graph is; empty until it has told.
         figures: what every node did, as it told last, with rates.
         spikes: the streams of spikes, by outlet.
@@ -58,7 +58,7 @@ class Following:
         window_times: seconds a window took, by node; latencies: seconds behind the clock, by sink.
     """
 
-    path: Path
+    path: Path | None = None
     budget: Budget = field(default_factory=lambda: Budget(BUDGET))
     info: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
@@ -80,13 +80,14 @@ class Following:
         """Follow the run until it is cancelled."""
         while True:
             with contextlib.suppress(OSError, wire.WireError, asyncio.IncompleteReadError):
-                await self._attend()
+                if self.path is not None:
+                    await self._attend(self.path)
             self.connected, self._writer = False, None
             self.on_figures()
             await asyncio.sleep(_RETRY_S)
 
-    async def _attend(self) -> None:
-        reader, self._writer = await asyncio.open_unix_connection(str(self.path), limit=_READ)
+    async def _attend(self, path: Path) -> None:
+        reader, self._writer = await asyncio.open_unix_connection(str(path), limit=_READ)
         parser = wire.Parser()
         self._taps.clear()
         self._ask("info")
