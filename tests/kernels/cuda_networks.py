@@ -170,7 +170,7 @@ def lone(backend: str) -> Network:
 
 
 def crossed(backend: str) -> Network:
-    """Two populations; the first one hears by the second projection, which other threads look after than those of it."""
+    """Two populations; the first one hears by the second projection, which other threads look after."""
     rng = np.random.default_rng(3)
     groups = [Group("first", Lif(), 200), Group("second", Lif(), 200)]
     projections = [Projection("x", name, build.dense(rng.normal(0.3, 0.3, (40, 200)))) for name in ("second", "first")]
