@@ -35,6 +35,8 @@ class ScriptedBroker:
     Every so many messages the connection is lost, and what had not been acknowledged comes again.
     """
 
+    url = "mqtt://scripted"
+
     def __init__(self, script: Sequence[Sent], context: Context, lost_after: int) -> None:
         self.script, self.context, self.lost_after = deque(script), context, lost_after
         self.unacknowledged: dict[int, tuple[str, bytes]] = {}

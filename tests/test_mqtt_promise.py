@@ -109,6 +109,7 @@ async def test_a_process_killed_in_mid_stream_has_acknowledged_nothing_that_its_
                     await publisher.acknowledged(50)  # while nobody listens
                     continue
                 publisher.stop = True
+                await stack.aclose()  # its last messages have been acknowledged, too
                 await written(command, publisher, tmp_path)
                 command.process.send_signal(signal.SIGTERM)
                 assert await asyncio.to_thread(command.end) == 0
