@@ -48,7 +48,7 @@ class ScriptedBroker:
 
     # What the source sees of its link and its client.
 
-    def stands(self) -> None:
+    async def stands(self, client: object) -> None:
         """The source has subscribed."""
 
     async def subscribe(self, topics: str, qos: int) -> tuple[int]:
