@@ -69,12 +69,12 @@ def tape(folder: Path, name: str) -> pa.RecordBatch:
     return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
 
 
-async def agree(url: str, folder: Path, machines: int, later: int, rounds: int) -> None:
+async def agree(url: str, folder: Path, machines: int, later: int, rounds: int, protocol: str = "3.1.1") -> None:
     """Run a fleet of which `later` appear on the way, and one too many; then each machine of it alone."""
     copies = machines
     source = {
         "source": "mqtt", "url": url, "topic": "plant/{machine}/{axis}", "replicate": "machine", "copies": copies,
-        "channels": ["x", "y"], "qos": 1,
+        "channels": ["x", "y"], "qos": 1, "protocol": protocol,
     }  # fmt: skip
     names = [f"press{k}" for k in range(machines)]
     async with start(graph(source, folder / "fleet")) as run:
@@ -105,7 +105,7 @@ async def agree(url: str, folder: Path, machines: int, later: int, rounds: int) 
     t_ns, channel, value = raw_columns(whole["machines"])
     spoken = 0
     # alone each takes a run of its own: of many machines one in twenty, and all that came later
-    compared = sorted({*range(0, machines, 50 if machines > 20 else 1), *range(machines - later, machines)})
+    compared = sorted({*range(0, machines, 20 if machines > 20 else 1), *range(machines - later, machines)})
     for k in compared:
         own = channel // 2 == k
         one = {key: text for key, text in schema.metadata.items() if key not in (b"copies", b"shape")} | {b"size": b"2"}
@@ -209,6 +209,7 @@ async def test_each_machine_is_answered_under_its_own_topic_by_what_two_sources_
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(300)
 async def test_a_thousand_machines_give_what_each_gives_alone(mosquitto: Mosquitto, tmp_path: Path) -> None:
-    await agree(mosquitto.url, tmp_path, machines=1000, later=10, rounds=5)
+    # by MQTT 5, for by 3.1.1 a broker sends twenty messages ahead, however many wait
+    await agree(mosquitto.url, tmp_path, machines=1000, later=10, rounds=5, protocol="5")
