@@ -15,7 +15,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from spikeflow.errors import ParameterError, nearest, said
+from spikeflow.errors import ParameterError, nearest
+from spikeflow.family import not_imported
 from spikeflow.node import Decoder, Encoder, Neuron, Node, Sink, Source
 
 ROLES: dict[str, type[Node]] = {
@@ -140,12 +141,7 @@ def _load(entry: importlib.metadata.EntryPoint, kind: str) -> Any:
     try:
         return entry.load()
     except (Exception, SystemExit) as error:  # a third party's module may do anything while it is imported
-        raise _not_imported(kind, entry.value, error) from error
-
-
-def _not_imported(kind: str, module: str, error: BaseException) -> ParameterError:
-    hint = "install what it needs" if isinstance(error, ImportError) else f"mend {module}"
-    return ParameterError(f"{kind!r} cannot be imported: {said(error)}", hint)
+        raise not_imported(kind, entry.value, error) from error
 
 
 @cache
@@ -154,7 +150,7 @@ def _built_in(role: str, kind: str) -> type[Node]:
     try:
         module = importlib.import_module(name)
     except ImportError as error:
-        raise _not_imported(kind, name, error) from error
+        raise not_imported(kind, name, error) from error
     if role == "neuron":
         return _population(_only(module, _is_model, kind))
     base = ROLES[role]
@@ -259,9 +255,9 @@ def _import(name: str, kind: str, folder: Path | None) -> ModuleType:
         if error.name is not None and (error.name == name or name.startswith(f"{error.name}.")):
             hint = "put it beside the graph file, or install it"
             raise ParameterError(f"there is no module {error.name!r}", hint) from error
-        raise _not_imported(kind, name, error) from error
+        raise not_imported(kind, name, error) from error
     except (Exception, SystemExit) as error:  # the module is somebody else's: it may do anything while imported
-        raise _not_imported(kind, name, error) from error
+        raise not_imported(kind, name, error) from error
     finally:
         sys.path[:] = kept
     if here is not None:

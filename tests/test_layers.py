@@ -13,7 +13,7 @@ PACKAGE = ROOT / "spikeflow"
 
 LAYERS = (
     ("errors", "units", "noise", "machine", "wire"),
-    ("secret",),
+    ("family", "secret"),
     ("events",),
     ("copies",),
     ("context",),
@@ -90,7 +90,7 @@ def test_only_what_steps_neurons_knows_the_kernels(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in MODULES if top(name) == "kernels"])
 def test_kernels_know_nothing_of_arrow_asyncio_or_yaml(name: str) -> None:
     assert not {top(one) for one in imports(MODULES[name])} & {"pyarrow", "asyncio", "ruamel", "yaml", "aiomqtt"}
-    assert {top(one) for one in own(name)} <= {"kernels", "errors", "units", "noise", "machine"}
+    assert {top(one) for one in own(name)} <= {"kernels", "errors", "family", "units", "noise", "machine"}
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if top(name) in RUNS])

@@ -182,18 +182,16 @@ def test_a_rule_with_time_constants_near_the_tick_is_a_warning(tmp_path: Path) -
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A package whose modules do not work."""
+    family = package.FAMILY
     entries = [
-        EntryPoint("raising", "tests.spec.raises:Delta", package.GROUP),
-        EntryPoint("missing", "no_such_module_anywhere:Rule", package.GROUP),
-        EntryPoint("nonsense", "tests.spec.helpers:NoNode", package.GROUP),
+        EntryPoint("raising", "tests.spec.raises:Delta", family.group),
+        EntryPoint("missing", "no_such_module_anywhere:Rule", family.group),
+        EntryPoint("nonsense", "tests.spec.helpers:NoNode", family.group),
     ]
-    caches = package.rules, package._installed
-    for one in caches:
-        one.cache_clear()
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: entries if group == package.GROUP else [])
+    family.forget()
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: entries if group == family.group else [])
     yield
-    for one in caches:
-        one.cache_clear()
+    family.forget()
 
 
 @pytest.mark.parametrize(

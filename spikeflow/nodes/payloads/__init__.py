@@ -2,62 +2,24 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.metadata
 import inspect
-import pkgutil
 from collections.abc import Mapping
-from functools import cache
 from typing import Annotated, Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError, ValidationInfo
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
-from spikeflow.errors import ParameterError, nearest, said
+from spikeflow.errors import ParameterError, nearest
+from spikeflow.family import Family
 from spikeflow.nodes.payload import Format
 
-GROUP = "spikeflow.payloads"
+FAMILY: Family[Format] = Family(__name__, Format, "format", "spikeflow.payloads")  # type: ignore[type-abstract]
 DEFAULT = "json"
 
 
-@cache
 def formats() -> dict[str, type[Format]]:
-    """Every format there is, by name; an installed one that cannot be loaded is left out, and in `broken`.
-
-    Raises:
-        ParameterError: a file that holds no format.
-    """
-    found = {}
-    for module in sorted(one.name for one in pkgutil.iter_modules(__path__)):
-        held = vars(importlib.import_module(f"{__name__}.{module}")).values()
-        here = [one for one in held if _is_format(one) and one.__module__ == f"{__name__}.{module}"]
-        if len(here) != 1:
-            raise ParameterError(f"{module}.py holds {len(here)} formats", "leave one in the file")
-        found[module] = here[0]
-    installed, _ = _installed()
-    return dict(sorted((installed | found).items()))
-
-
-@cache
-def _installed() -> tuple[dict[str, type[Format]], dict[str, ParameterError]]:
-    found: dict[str, type[Format]] = {}
-    lacking: dict[str, ParameterError] = {}
-    for entry in importlib.metadata.entry_points(group=GROUP):
-        try:
-            given = entry.load()
-        except (Exception, SystemExit) as error:  # a third party's module may do anything while it is imported
-            hint = "install what it needs" if isinstance(error, ImportError) else f"mend {entry.value}"
-            lacking[entry.name] = ParameterError(f"{entry.name!r} cannot be imported: {said(error)}", hint)
-            continue
-        if _is_format(given):
-            found.setdefault(entry.name, given)
-        else:
-            lacking[entry.name] = ParameterError(f"{entry.value} is no format", "name a subclass of Format")
-    return found, lacking
-
-
-def _is_format(found: object) -> bool:
-    return isinstance(found, type) and issubclass(found, Format) and not inspect.isabstract(found)
+    """Every format there is, by name."""
+    return FAMILY.members
 
 
 def format_class(kind: Any, context: Mapping[str, Any]) -> type[Format]:
@@ -75,7 +37,7 @@ def format_class(kind: Any, context: Mapping[str, Any]) -> type[Format]:
             raise ParameterError(f"the format {kind!r} by its name", "from Python, give the class itself")
         kind = context["class_at"](kind, context.get("folder"))
     if isinstance(kind, type):
-        if not _is_format(kind):
+        if not FAMILY.holds(kind):
             missing = ", ".join(sorted(getattr(kind, "__abstractmethods__", ())))
             hint = f"write the method {missing}" if missing and issubclass(kind, Format) else "derive it from Format"
             raise ParameterError(f"{kind.__name__} is no format", hint)
@@ -83,7 +45,7 @@ def format_class(kind: Any, context: Mapping[str, Any]) -> type[Format]:
     found = formats().get(kind) if isinstance(kind, str) else None
     if found is not None:
         return found
-    if isinstance(kind, str) and (lacking := _installed()[1].get(kind)) is not None:
+    if isinstance(kind, str) and (lacking := FAMILY.broken.get(kind)) is not None:
         raise lacking
     raise ParameterError(f"unknown format {kind!r}", nearest(str(kind), formats()))
 
