@@ -16,12 +16,10 @@ from spikeflow.context import Context
 from spikeflow.errors import ParameterError, first_of, nearest
 from spikeflow.events import Batch, Grid, Stream, Window, build, raw_columns
 from spikeflow.node import Decoder, Node
-from spikeflow.units import Seconds, bare_seconds, parse_ns
+from spikeflow.units import Seconds, whole_ns
 
 Array: TypeAlias = npt.NDArray[Any]
 
-_SLACK = 1e-2
-"""Nanoseconds by which a float may miss a whole one: 9 · 1e-3 is 0.009000000000000001."""
 _GRAPHS_ONLY = ("inputs", "input", "on_error", "forget")
 
 
@@ -63,12 +61,12 @@ def decode(
     """
     cls = cast(type[Decoder], node_class("decoder", kind))
     array = _numbers(values)
-    dt_ns, ticks = _nanoseconds(dt, "dt"), len(array)
+    dt_ns, ticks = whole_ns(dt, "dt"), len(array)
     stream, tick, index, value = _events(cls, array)
     fields = dict(parameters)
     whole = frame is None and _takes_frames(cls, stream, parameters)
     if frame is not None:
-        fields["frame"] = _nanoseconds(frame, "frame")
+        fields["frame"] = whole_ns(frame, "frame")
     elif whole:
         fields["frame"] = ticks * dt_ns
     node = _made(cls, kind, fields)
@@ -104,19 +102,6 @@ def _numbers(values: npt.ArrayLike) -> Array:
         hint = "give [ticks, neurons], one tick and one neuron or more"
         hint += "; values[:, None] is one neuron" if found.ndim == 1 else ""
         raise ParameterError(f"values of shape {list(found.shape)}", hint)
-    return found
-
-
-def _nanoseconds(time: Seconds | str, what: str) -> int:
-    if isinstance(time, str):
-        found = parse_ns(time)
-    else:
-        exact = bare_seconds(time, what) * 1e9
-        if not abs(exact - round(exact)) < _SLACK:
-            raise ParameterError(f"{what} of {time} s, which is not a whole number of nanoseconds", "round it")
-        found = round(exact)
-    if found <= 0:
-        raise ParameterError(f"{what} of {time}", "give seconds above 0, or a text such as '1 ms'")
     return found
 
 

@@ -14,7 +14,7 @@ from spikeflow.catalog import node_class
 from spikeflow.errors import ParameterError, first_of, many, nearest
 from spikeflow.events import Batch, Grid, Stream, Window, build, raw_columns
 from spikeflow.node import Context, Encoder, Node
-from spikeflow.units import Seconds, bare_seconds, format_ns, parse_ns
+from spikeflow.units import Seconds, format_ns, whole_ns
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -62,10 +62,10 @@ def encode(
     array([[1.  , 0.37, 0.02, 0.02, 0.37, 1.  ]])
     """
     cls = node_class("encoder", kind)
-    dt_ns = _whole(dt, "dt")
+    dt_ns = whole_ns(dt, "dt")
     array = _given(values)
     fields = cls.model_fields
-    frame_ns = None if frame is None else _whole(frame, "frame")
+    frame_ns = None if frame is None else whole_ns(frame, "frame")
     if frame_ns is not None and "frame" not in fields:
         raise ParameterError(f"{kind} has no frames", "give ticks=, how many to encode")
     count = _ticks(array, ticks, frame_ns, dt_ns)
@@ -113,14 +113,6 @@ def _encoded(node: Encoder, stream: Stream, record: pa.RecordBatch, grid: Grid, 
     result = np.zeros(shape, np.float32)
     np.add.at(result, (tick, index), value)
     return result
-
-
-def _whole(time: Seconds | str, what: str) -> int:
-    """Whole nanoseconds."""
-    ns = parse_ns(time) if isinstance(time, str) else round(bare_seconds(time, what) * 1e9)
-    if ns <= 0:
-        raise ParameterError(f"{what} of {time}", "give seconds, or a text such as '1 ms', above zero")
-    return ns
 
 
 def _given(values: npt.ArrayLike) -> Array:

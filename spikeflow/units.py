@@ -16,6 +16,8 @@ _FACTOR = {"min": 60, "h": 3600, "d": 86400}
 _LONGEST = Decimal(9_223_372_036)  # seconds whose nanoseconds still fit into 64 bits
 _LAST_BITS, _HALF = 4, Decimal("0.49")
 """By how many of its last bits, and by how much of a nanosecond, a product such as 9 * 1e-3 may be off."""
+_SLACK = 1e-2
+"""Nanoseconds by which a float may miss a whole one: 9 · 1e-3 is 0.009000000000000001."""
 _HERTZ = {"mHz": -3, "Hz": 0, "kHz": 3, "MHz": 6}
 _QUANTITY = re.compile(r"\s*([-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([A-Za-zµμ/]*)\s*")
 
@@ -184,3 +186,21 @@ def bare_seconds(time: Any, what: str) -> float:
     if not isfinite(seconds):
         raise ParameterError(f"{what} of {time}", "give seconds, or a text such as '1 ms'")
     return seconds
+
+
+def whole_ns(time: Any, what: str) -> int:
+    """Nanoseconds of a length of time, from Python: of seconds, or of a text such as ``"1 ms"``.
+
+    Raises:
+        ParameterError: no length of time, none above zero, or no whole number of nanoseconds.
+    """
+    if isinstance(time, str):
+        found = parse_ns(time)
+    else:
+        exact = bare_seconds(time, what) * 1e9
+        found = round(exact)
+        if not abs(exact - found) < _SLACK:
+            raise ParameterError(f"{what} of {time} s, which is not a whole number of nanoseconds", "round it")
+    if found <= 0:
+        raise ParameterError(f"{what} of {time}", "give seconds above 0, or a text such as '1 ms'")
+    return found

@@ -119,6 +119,7 @@ def test_random_spikes_depend_on_the_seed_and_the_name() -> None:
         ({"dt": 0}, "dt of 0 — "),
         ({"dt": float("nan")}, "dt of nan — give seconds"),
         ({"dt": None}, "dt of None — give seconds"),
+        ({"dt": 1e-3 / 3}, "not a whole number of nanoseconds"),
         ({"frame": "2500 us"}, "a frame of 2500 us — give a multiple of dt, 1 ms"),
         ({"frame": "2500 us", "ticks": 5}, "frame: frame is 2500 us, which is not a multiple of dt, 1 ms — write 2 ms"),
         ({"kind": "lif_current", "tau_mem": "0.4 ms", "ticks": 9}, "tau_mem: 400 us is unstable"),

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from spikeflow.events import Grid, Indices, Times, columns
+from spikeflow.events import GRADED_SPIKES, Grid, Indices, Times, columns, empty, sort, spike_batch
 from spikeflow.node import Node
 from spikeflow.nodes.held import finite, previous_values
 
@@ -80,6 +80,24 @@ def exact_counts(t_ns: Times, neuron: Indices, count: Doubles) -> tuple[Times, I
     use = sent != 0.0
     times = use.sum(axis=1)
     return np.repeat(t_ns, times), np.repeat(neuron, times), sent[use]
+
+
+def graded_spikes(grid: Grid, t_ns: Times, channel: Indices, count: Doubles) -> pa.RecordBatch:
+    """The graded spikes of samples, at the starts of their ticks; a count of zero is no spike.
+
+    Args:
+        grid: the grid of the ticks.
+        t_ns: [n] times of the samples.
+        channel: [n] channels.
+        count: [n] whole numbers, none above 2^48.
+
+    Returns:
+        [m] rows of `t`, `neuron` and `value`, sorted.
+    """
+    use = np.flatnonzero(count)
+    if not len(use):
+        return empty(GRADED_SPIKES)
+    return spike_batch(*sort(*exact_counts(starts_of_ticks(grid, t_ns[use]), channel[use], count[use])))
 
 
 def fold(

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from spikeflow.events import GRADED_SPIKES, Grid, empty, sort, spike_batch
+from spikeflow.events import GRADED_SPIKES, Grid, empty
 from spikeflow.node import State
-from spikeflow.nodes.folds import countable, exact_counts, finite_samples, follow, starts_of_ticks
+from spikeflow.nodes.folds import countable, finite_samples, follow, graded_spikes
 from spikeflow.nodes.inverse import Arrived, Invertible, Rebuilt, running_sums
 
 
@@ -51,12 +51,7 @@ class SigmaDelta(Invertible):
         with np.errstate(over="ignore"):
             t_ns, channel, ratio = countable(self, t_ns, channel, (value - self.initial) / self.threshold)
         before, after = follow(channel, np.floor(ratio), np.ceil(ratio), ratio, self.sent)
-        quantum = after - before
-        use = np.flatnonzero(quantum)
-        if not len(use):
-            return empty(GRADED_SPIKES)
-        tick_ns = starts_of_ticks(self.context.grid, t_ns[use])
-        return spike_batch(*sort(*exact_counts(tick_ns, channel[use], quantum[use])))
+        return graded_spikes(self.context.grid, t_ns, channel, after - before)
 
     def undoing(self, channels: int, first: float | None, grid: Grid) -> State:
         """Nothing has been sent."""

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from spikeflow.events import GRADED_SPIKES, Grid, empty, sort, spike_batch
+from spikeflow.events import GRADED_SPIKES, Grid, empty
 from spikeflow.node import State
-from spikeflow.nodes.folds import countable, exact_counts, finite_samples, fold, follow, starts_of_ticks
+from spikeflow.nodes.folds import countable, finite_samples, fold, follow, graded_spikes
 from spikeflow.nodes.inverse import Arrived, Invertible, Rebuilt, running_sums
 
 
@@ -64,11 +64,7 @@ class StepForward(Invertible):
             moved = after - before
         else:
             [moved] = fold(channel, [ratio], [self.place], _step, 1)
-        use = np.flatnonzero(moved)
-        if not len(use):
-            return empty(GRADED_SPIKES)
-        tick_ns = starts_of_ticks(self.context.grid, t_ns[use])
-        return spike_batch(*sort(*exact_counts(tick_ns, channel[use], moved[use])))
+        return graded_spikes(self.context.grid, t_ns, channel, moved)
 
     def undoing(self, channels: int, first: float | None, grid: Grid) -> State:
         """No step yet, from `initial` or the first sample on."""
