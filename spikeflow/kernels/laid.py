@@ -103,14 +103,6 @@ class Laid:
         self._sources = [built.source_at + place * CODES["SOURCE"] for place in range(len(self._names))]
         self._group_at, self._projection_at, self._record_at = built.group_at, built.projection_at, built.record_at
         self._records = built.records
-        first = len(self.groups)
-        self._trains = {
-            train.name: (self._sources[first + k], first + k, train.valued) for k, train in enumerate(self.trains)
-        }
-        self._outputs = [
-            (group.name, at + START, at + COUNT, at + OFFSET, at + VALUE if group.model.graded else 0)
-            for group, at in zip(groups, self._sources, strict=False)
-        ]
         self._resting = [
             (at + CODES["G_RESTING"], at + CODES["G_TILES"])
             for at in (built.group_at + place * CODES["GROUP"] for place in range(len(self.groups)))
@@ -160,6 +152,16 @@ class Laid:
         self._time, self._index, self._value = self.arrays.time, self.arrays.index, self.arrays.value
         self._times: memoryview[Any] = memoryview(self._time)  # type: ignore[arg-type]
         self._indices: memoryview[Any] = memoryview(self._index)  # type: ignore[arg-type]
+        own, table = len(self.groups), self._numbers
+        self._trains = {
+            name: (place, at + COUNT, table[at + CAPACITY], table[at + OFFSET], table[at + VALUE])
+            for place, (name, at) in enumerate(zip(self._names, self._sources, strict=True))
+            if place >= own
+        }
+        self._outputs = [
+            (group.name, at + START, at + COUNT, table[at + OFFSET], table[at + VALUE] if group.model.graded else -1)
+            for group, at in zip(self.groups[: self._own], self._sources, strict=False)
+        ]
 
     def pending(self) -> int:
         """Spikes and samples that wait in delay lines: each once, however many synapses it is on the way to."""

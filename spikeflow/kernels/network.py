@@ -14,7 +14,6 @@ from spikeflow.errors import EventError, ParameterError, nearest
 from spikeflow.kernels import layout
 from spikeflow.kernels.builder import form_key
 from spikeflow.kernels.laid import (
-    CAPACITY,
     COUNT,
     NO_INDICES,
     NO_TIMES,
@@ -142,19 +141,13 @@ class Network(Laid):
         for name, first, last, base, values in self._outputs:
             start, end = table[first], table[last]
             if start == end:
-                results[name] = _new(Result, (NO_TIMES, NO_INDICES, {}, NO_VALUES if values else None, None))
+                results[name] = _new(Result, (NO_TIMES, NO_INDICES, {}, None if values < 0 else NO_VALUES, None))
             elif self._device is not None:
-                results[name] = self._taken(
-                    table[base] + start, table[base] + end, table[values] + start if values else -1
-                )
+                results[name] = self._taken(base + start, base + end, -1 if values < 0 else values + start)
             else:
-                value = None
-                if values:
-                    offset = table[values]
-                    value = self._value[offset + start : offset + end].astype(np.float32)
-                offset = table[base]
-                start += offset
-                end += offset
+                value = None if values < 0 else self._value[values + start : values + end].astype(np.float32)
+                start += base
+                end += base
                 results[name] = _new(
                     Result, (self._time[start:end].copy(), self._index[start:end].copy(), {}, value, None)
                 )
@@ -225,19 +218,19 @@ class Network(Laid):
     def _append(self, name: str, events: Events | Columns | Away) -> None:
         self.is_still = False
         try:
-            at, place, valued = self._trains[name]
+            place, count_at, capacity, offset, values = self._trains[name]
         except KeyError:
             raise EventError(f"there is no train {name!r}; {nearest(name, self._trains)}") from None
-        table = self._numbers
-        held = table[at + COUNT]
         if self._device is not None:
-            self._append_there(at, place, name, valued, events)
+            self._append_there(name, events)
             return
         t, index, value = events if isinstance(events, tuple) else events.fetch()
+        table = self._numbers
+        held = table[count_at]
         count = held + len(t)
-        if count > table[at + CAPACITY]:
+        if count > capacity:
             self._grow(place, count)
-        offset = table[at + OFFSET]
+            offset, values = self._trains[name][3:]
         start, end = offset + held, offset + count
         try:  # twice as fast, where the types are those of the buffers
             self._times[start:end] = t  # type: ignore[call-overload]
@@ -245,24 +238,25 @@ class Network(Laid):
         except (TypeError, ValueError):
             self._time[start:end] = t
             self._index[start:end] = index
-        if valued:
-            offset = table[at + VALUE]
-            self._value[offset + held : offset + count] = 1.0 if value is None else value
+        if values >= 0:
+            self._value[values + held : values + count] = 1.0 if value is None else value
         elif value is not None:
-            raise EventError(f"events of {name!r} carry values, but the train has none; build it with valued=True")
-        table[at + COUNT] = count
+            raise EventError(_UNVALUED.format(name))
+        table[count_at] = count
 
-    def _append_there(self, at: int, place: int, name: str, valued: bool, events: Events | Columns | Away) -> None:
+    def _append_there(self, name: str, events: Events | Columns | Away) -> None:
         """As `_append`, on a device."""
         assert self._device is not None
-        table, held = self._numbers, self._numbers[at + COUNT]
+        place, count_at, capacity, offset, values = self._trains[name]
+        held = self._numbers[count_at]
         count = held + len(events[0] if isinstance(events, tuple) else events)
-        if count > table[at + CAPACITY]:
+        if count > capacity:
             self._grow(place, count)
-        if not valued and isinstance(events, tuple) and events[2] is not None:
-            raise EventError(f"events of {name!r} carry values, but the train has none; build it with valued=True")
-        self._device.write(table[at + OFFSET] + held, events, table[at + VALUE] + held if valued else -1)
-        table[at + COUNT] = count
+            offset, values = self._trains[name][3:]
+        if values < 0 and isinstance(events, tuple) and events[2] is not None:
+            raise EventError(_UNVALUED.format(name))
+        self._device.write(offset + held, events, values + held if values >= 0 else -1)
+        self._numbers[count_at] = count
 
     def _resolve(self) -> None:
         """Do what the kernel cannot: make room, or put events of the same tick in order."""
@@ -370,4 +364,5 @@ class Network(Laid):
 _TICK, _STOP, _PAUSE, _STATUS, _DETAIL, _FRESH, _FOUND, _NEURON = (
     CODES[k] for k in ("H_TICK", "H_STOP", "H_PAUSE", "H_STATUS", "H_DETAIL", "H_FRESH", "H_FOUND", "H_NEURON")
 )
+_UNVALUED = "events of {!r} carry values, but the train has none; build it with valued=True"
 _new = tuple.__new__  # half the time of a named tuple's own, which parses arguments
