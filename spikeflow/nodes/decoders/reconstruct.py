@@ -48,9 +48,8 @@ class Reconstruct(Decoder):
     a recording, or from elsewhere, need `of`: the encoder, with the fields that it had. Each encoder says how near its
     reconstruction is; most know changes only, and begin at its `initial`, or at `first` where that is said, else at 0.
     Behind an encoder that forgets, whose spikes say how far the signal has come since, it has to forget with it.
-    A value holds until the channel's next one: `resample` gives it at every tick. In float32 a value is rounded, which
-    more than 2^20 thresholds from zero is no longer little beside a threshold: `precision: float64` keeps what the
-    encoder says.
+    A value holds until the channel's next one: `resample` gives it at every tick. `precision: float32` rounds it, which
+    more than 2^20 thresholds from zero is no longer little beside a threshold.
     """
 
     elementwise: ClassVar[bool] = True
@@ -67,7 +66,7 @@ class Reconstruct(Decoder):
     first: float | None = Field(
         None, allow_inf_nan=False, description="the first sample of every channel, for encoders that do not send it"
     )
-    precision: Literal["float32", "float64"] = Field("float32", description="of the values")
+    precision: Literal["float32", "float64"] = Field("float64", description="of the values")
 
     def _of(self, stream: Stream) -> Invertible | None:
         known = self.of if self.of is not None else stream.made_by
