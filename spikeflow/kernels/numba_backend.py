@@ -355,7 +355,13 @@ def _written(name: str, source: str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         return _write(folder / f"{name}.py", source)
     except OSError:  # no home, or one that cannot be written: it is compiled again in each process
-        return _write(Path(tempfile.mkdtemp(prefix="spikeflow-")) / f"{name}.py", source)
+        return _write(Path(_scratch().name) / f"{name}.py", source)
+
+
+@functools.cache
+def _scratch() -> tempfile.TemporaryDirectory[str]:
+    """A folder of this process, which goes with it."""
+    return tempfile.TemporaryDirectory(prefix="spikeflow-", ignore_cleanup_errors=True)
 
 
 def _write(path: Path, source: str) -> Path:

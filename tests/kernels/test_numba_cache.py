@@ -104,6 +104,23 @@ def test_a_folder_that_cannot_be_written_is_no_obstacle(monkeypatch: pytest.Monk
     assert path.read_text() == "x = 1\n" and blocked not in path.parents
 
 
+def test_the_folder_that_takes_its_place_goes_with_the_process(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.touch()
+    (tmp_path / "run.py").write_text(
+        "import spikeflow, sys\n"
+        "spikeflow.simulate('lif', [[100.0]] * 3)\n"
+        "from spikeflow.kernels import numba_backend\n"
+        "print(numba_backend._scratch().name)\n"
+    )
+    environment = {**os.environ, "SPIKEFLOW_CACHE": str(blocked), "TMPDIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "run.py")], env=environment, capture_output=True, text=True, check=True
+    )
+    assert Path(done.stdout.strip()).parent == tmp_path
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "run.py"]
+
+
 def test_a_file_that_is_there_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "loop.py"
     numba_backend._write(path, "first\n")

@@ -69,8 +69,11 @@ def test_in_a_graph_the_input_says_how_it_was_made(tmp_path: Path) -> None:
 def test_values_far_from_zero_come_back_within_a_threshold(kind: str) -> None:
     far = 1e6 + np.cumsum(np.random.default_rng(0).normal(0.0, 0.3, 400))  # float32 has steps of 0.06 there
     stream = Stream("x", "samples", 1, double=True)
-    more = {"level_crossing": {"initial": 1e6}, "step_forward": {"initial": 1e6, "steps": "all"}}.get(kind, {})
-    encoder = node_class("encoder", kind).model_validate({"threshold": 0.1, **more})
+    more: dict[str, dict[str, Any]] = {
+        "level_crossing": {"initial": 1e6},
+        "step_forward": {"initial": 1e6, "steps": "all"},
+    }
+    encoder = node_class("encoder", kind).model_validate({"threshold": 0.1, **more.get(kind, {})})
     t_ns = GRID.origin_ns + np.arange(400) * GRID.dt_ns
     given = dict(zip(t_ns.tolist(), far.tolist(), strict=True))
     encoded = run_node(encoder, (stream, sample_batch(t_ns, np.zeros(400, np.uint32), far)))
