@@ -85,7 +85,7 @@ def _numba() -> dict[str, Any]:
     """Whether a population runs on Numba, and whether its cache folder keeps what was compiled."""
     if importlib.util.find_spec("numba") is None:
         return _finding("less", "numba", "not installed: populations run on NumPy, more slowly")
-    from spikeflow.kernels.numba_backend import cache_folder
+    from spikeflow.kernels.machine_code import cache_folder
 
     folder = cache_folder()
     if not _writable(folder):
@@ -114,9 +114,9 @@ def _compile_once() -> tuple[float, bool]:
 
 
 def _files() -> set[Path]:
-    from spikeflow.kernels.numba_backend import cache_folder
+    from spikeflow.kernels.machine_code import cache_folder
 
-    return set(cache_folder().rglob("*.nb?"))
+    return set(cache_folder().glob("loop_*.o"))
 
 
 def _clock() -> dict[str, Any]:

@@ -16,7 +16,7 @@ import numpy as np
 from spikeflow.errors import ParameterError, many
 from spikeflow.kernels.cuda_source import COMPILER_OPTIONS, KERNEL, MOST_THREADS, cuda_source
 from spikeflow.kernels.layout import ARGUMENTS, CODES, TILE, Arrays
-from spikeflow.kernels.numba_backend import cache_folder
+from spikeflow.kernels.machine_code import cache_folder
 from spikeflow.kernels.parts import Bind, Program, Resident
 from spikeflow.kernels.spread import most_tiles, spread
 from spikeflow.machine import gigabytes

@@ -1,30 +1,16 @@
-"""The CPU backend: one generated source file per program, in the user's cache folder, compiled by Numba once.
-
-A loop that closes over `update` is never cached, and one that imports it would serve the old equation after an edit. So
-the file holds everything, equations included, and is named by a hash of its text and of what compiles it.
-"""
+"""The CPU backend: the text of one loop for all models, which Numba compiles and `machine_code` keeps."""
 
 from __future__ import annotations
 
 import ast
-import contextlib
+import ctypes
 import functools
-import hashlib
-import importlib.metadata
-import importlib.util
 import inspect
-import os
-import sys
-import tempfile
-import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from types import ModuleType
-
-import numpy as np
 
 from spikeflow.kernels import numba_arrivals, numba_text, numba_words, vocabulary
 from spikeflow.kernels.layout import ARGUMENTS, CODES, Arrays
+from spikeflow.kernels.machine_code import address
 from spikeflow.kernels.model import Form
 from spikeflow.kernels.numba_equations import learn_text, settle_text, sweep_text
 from spikeflow.kernels.parts import Bind, Precision, Program
@@ -44,7 +30,7 @@ _TYPES = {
 _PER_FORM = 3
 """Numbers per form behind the addresses of the arrays: a tick, the equations, and whether tiles may rest."""
 _HEAD = '''\
-"""Written by spikeflow {version}, {what}. It is made anew when it is missing."""
+"""{what}."""
 
 import math
 
@@ -180,26 +166,24 @@ def tick(typing, function, addresses, place, equations, looks, span):
         typing, function, addresses, place, equations, looks, span
     )
 """
-_lock = threading.Lock()
-_loaded: dict[str, ModuleType] = {}
 
 
 def prepare(program: Program) -> Bind:
-    """The compiled loop of `program`: from the cache folder, else compiled now and kept there.
+    """The compiled loop of `program`, made now or kept from before.
 
     It is three kinds of functions that call each other by address, so that a new model costs the compiling of its
     equations alone, and nothing is compiled twice to be put into something else.
     """
-    run = load(loop_text()).run
+    run = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address(loop_text(), "run"))  # others run meanwhile
     behind: list[int] = []
     for form, precision in program.forms:
-        tick, sweep = load(group_text(precision)).tick, load(text(form, precision)).sweep
-        behind += [tick.address, sweep.address, int(not form.restless)]
-    behind += [load(learning_text(rule, precision)).learn.address for rule, precision in program.rules]
+        behind += [address(group_text(precision), "tick"), address(text(form, precision), "sweep")]
+        behind.append(int(not form.restless))
+    behind += [address(learning_text(rule, precision), "learn") for rule, precision in program.rules]
 
     def bind(arrays: Arrays) -> Callable[[], None]:
-        table = np.array([getattr(arrays, name).ctypes.data for name in ARGUMENTS] + behind, np.int64)
-        return functools.partial(run, table)
+        places = [getattr(arrays, name).ctypes.data for name in ARGUMENTS] + behind
+        return functools.partial(run, (ctypes.c_int64 * len(places))(*places))
 
     return bind
 
@@ -208,9 +192,8 @@ def loop_text() -> str:
     """The source file of the loop over ticks and populations, which all programs share."""
     opened = ("table", "time", "index", "value")
     lines = [
-        '@njit("void(int64[::1])", cache=True, nogil=True, error_model="numpy")',
-        "def run(numbers):",
-        "    place = numbers.ctypes.data",
+        '@cfunc("void(int64)", error_model="numpy", _nrt=False)',
+        "def run(place):",
         "    addresses = int64s(place)",
         *_opened(opened, 32),
         "    if table[H_FRESH] != 0:",
@@ -247,7 +230,7 @@ def group_text(precision: Precision) -> str:
     arguments = ["table", "real", "weight", "post", "start", "time", "index", "value", "held", "rest", "recorded"]
     arguments += ["mask", "words"]
     lines = [
-        '@cfunc("void(int64, int64, int64, int64, int64)", cache=True, error_model="numpy", _nrt=False)',
+        '@cfunc("void(int64, int64, int64, int64, int64)", error_model="numpy", _nrt=False)',
         "def tick(addresses, place, equations, looks, span):",
         "    addresses = int64s(addresses)",
         *_opened(arguments, 32 if precision == "float32" else 64),
@@ -271,7 +254,7 @@ def learning_text(rule: RuleForm, precision: Precision) -> str:
 
 
 def _file(what: str, parts: Sequence[str]) -> str:
-    return "\n\n".join([_HEAD.format(version=_version(), what=what), _INTRINSICS, _codes(), *parts])
+    return "\n\n".join([_HEAD.format(what=what), _INTRINSICS, _codes(), *parts])
 
 
 def _opened(names: Sequence[str], bits: int) -> list[str]:
@@ -301,14 +284,6 @@ def _functions(names: Sequence[str]) -> list[str]:
     return [_plain(getattr(numba_arrivals, name, None) or getattr(numba_text, name)) for name in names]
 
 
-@functools.cache
-def _version() -> str:
-    try:
-        return importlib.metadata.version("spikeflow")
-    except importlib.metadata.PackageNotFoundError:
-        return "from a checkout"
-
-
 @functools.cache  # the text is made anew for every network
 def _plain(function: object) -> str:
     """A function's source without docstring and annotations, decorated."""
@@ -319,73 +294,3 @@ def _plain(function: object) -> str:
         argument.annotation = None
     tree.body = tree.body[1:] if ast.get_docstring(tree) is not None else tree.body
     return f"@_njit\n{ast.unparse(tree)}\n"
-
-
-def cache_folder() -> Path:
-    """Where compiled loops are kept: $SPIKEFLOW_CACHE, else spikeflow in $XDG_CACHE_HOME or ~/.cache."""
-    if chosen := os.environ.get("SPIKEFLOW_CACHE"):
-        return Path(chosen)
-    shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared) if shared else Path.home() / ".cache") / "spikeflow"
-
-
-def load(source: str) -> ModuleType:
-    """The module of a generated source file, compiled or taken from the cache."""
-    name = named(source)
-    with _lock:
-        if name not in _loaded:
-            _loaded[name] = _import(_written(name, source), name)
-        return _loaded[name]
-
-
-def named(source: str) -> str:
-    """The name of a generated file: it changes with the text and with everything that compiles it."""
-    import llvmlite
-    import numba
-
-    cpu = llvmlite.binding.get_host_cpu_name()
-    made_by = (numba.__version__, llvmlite.__version__, np.__version__, sys.version, cpu, source)
-    return "loop_" + hashlib.sha256("\n".join(made_by).encode()).hexdigest()[:24]
-
-
-def _written(name: str, source: str) -> Path:
-    """The file with this source; several processes may write it at once."""
-    try:
-        folder = cache_folder()
-        folder.mkdir(parents=True, exist_ok=True)
-        return _write(folder / f"{name}.py", source)
-    except OSError:  # no home, or one that cannot be written: it is compiled again in each process
-        return _write(Path(_scratch().name) / f"{name}.py", source)
-
-
-@functools.cache
-def _scratch() -> tempfile.TemporaryDirectory[str]:
-    """A folder of this process, which goes with it."""
-    return tempfile.TemporaryDirectory(prefix="spikeflow-", ignore_cleanup_errors=True)
-
-
-def _write(path: Path, source: str) -> Path:
-    if path.exists():
-        return path
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(source)
-    # a link, because it fails where another process was first: Numba's cache goes by the file's time of change
-    with contextlib.suppress(FileExistsError):
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            raise
-        except OSError:
-            Path(temporary).replace(path)
-    Path(temporary).unlink(missing_ok=True)
-    return path
-
-
-def _import(path: Path, name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # Numba's cache looks the module up by its name
-    spec.loader.exec_module(module)
-    return module

@@ -53,7 +53,7 @@ def sweep_text(form: Form, bits: int) -> str:
     kind = f"float{bits}"
     signature = f"types.void(types.CPointer(types.int64), types.CPointer(types.{kind}), types.CPointer(types.uint8), "
     lines = [
-        f"@cfunc({signature}types.int64, types.int64, types.int64), cache=True, error_model='numpy', _nrt=False)",
+        f"@cfunc({signature}types.int64, types.int64, types.int64), error_model='numpy', _nrt=False)",
         "def sweep(table, real, mask, g, tile, last):",
         "    base, stride, tick = table[g + G_BASE], table[g + G_ROWS] * TILE, table[H_TICK]",
         "    c, first = onward(real, table[g + G_CONSTANT]), table[g + G_REST] * TILE",
@@ -110,7 +110,7 @@ def learn_text(rule: RuleForm, opened: Sequence[str]) -> str:
             *[f"                {line}" for line in _synapse(rule, "")],
         ]
     lines = [
-        "@cfunc('int64(int64, int64)', cache=True, error_model='numpy', _nrt=False)",
+        "@cfunc('int64(int64, int64)', error_model='numpy', _nrt=False)",
         "def learn(addresses, l):",
         "    addresses = int64s(addresses)",
         *opened,
