@@ -32,6 +32,8 @@ _PER_FORM = 3
 _HEAD = '''\
 """{what}."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
@@ -281,16 +283,18 @@ def _codes() -> str:
 
 
 def _functions(names: Sequence[str]) -> list[str]:
-    return [_plain(getattr(numba_arrivals, name, None) or getattr(numba_text, name)) for name in names]
+    known = _texts()
+    return [f"@_njit\n{known[name]}\n" for name in names]
 
 
 @functools.cache  # the text is made anew for every network
-def _plain(function: object) -> str:
-    """A function's source without docstring and annotations, decorated."""
-    tree = ast.parse(inspect.getsource(function)).body[0]  # type: ignore[arg-type]
-    assert isinstance(tree, ast.FunctionDef)
-    tree.returns = None
-    for argument in tree.args.args:
-        argument.annotation = None
-    tree.body = tree.body[1:] if ast.get_docstring(tree) is not None else tree.body
-    return f"@_njit\n{ast.unparse(tree)}\n"
+def _texts() -> dict[str, str]:
+    """The text of each function that the loop is made of, by name."""
+    found = {}
+    for module in (numba_text, numba_arrivals):
+        text = inspect.getsource(module)
+        lines = text.splitlines()
+        for node in ast.parse(text).body:
+            if isinstance(node, ast.FunctionDef):  # `inspect` would look for its end word by word
+                found[node.name] = "\n".join(lines[node.lineno - 1 : node.end_lineno])
+    return found
