@@ -94,18 +94,21 @@ class File(Sink):
             return [path]
         return [path / f"{stream.name.replace('/', '.')}.{self.format}" for stream in streams]
 
+    def _open(self, tapes: dict[bytes, _Tape], streams: Sequence[Stream], paths: Sequence[Path]) -> None:
+        for stream, path in zip(streams, paths, strict=True):
+            writer = EventWriter(path, stream.schema(self.context.grid), self.compression)
+            tapes[stream.name.encode()] = _Tape(writer, self.context.grid, self.context.names(stream).keys)
+
     async def consume(self, inlet: Inlet) -> None:
         """Write until all inputs have ended, then complete the files."""
-        grid, clock = self.context.grid, self.context.clock
+        clock = self.context.clock
         paths = self.paths(self.context, inlet.streams, clock.now_ns())
         tapes: dict[bytes, _Tape] = {}
         try:
-            for stream, path in zip(inlet.streams, paths, strict=True):
-                try:
-                    writer = await asyncio.to_thread(EventWriter, path, stream.schema(grid), self.compression)
-                except OSError as error:
-                    raise ConnectError(str(error)) from None
-                tapes[stream.name.encode()] = _Tape(writer, grid, self.context.names(stream).keys)
+            try:  # all at once, for between two of them a busy graph may step many windows
+                await asyncio.to_thread(self._open, tapes, inlet.streams, paths)
+            except OSError as error:
+                raise ConnectError(str(error)) from None
             inlet.opened()
             while True:
                 try:
@@ -122,13 +125,13 @@ class File(Sink):
             self._own_up(tapes.values())
             raise
         except asyncio.CancelledError:
-            for tape in tapes.values():  # stopped at once: what is there is still written, on the loop
+            for tape in list(tapes.values()):  # stopped at once: what is there is still written, on the loop
                 with contextlib.suppress(OSError):
                     tape.close()
             self._own_up(tapes.values())
             raise
         finally:
-            for tape in tapes.values():
+            for tape in list(tapes.values()):  # a thread may still be opening
                 tape.writer.abandon()
 
     def _own_up(self, tapes: Iterable[_Tape]) -> None:
