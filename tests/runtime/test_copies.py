@@ -333,9 +333,11 @@ def test_what_a_copy_has_to_say_is_said_under_its_name() -> None:
 
 CHANNEL_BY_CHANNEL = {
     "encoder": "bsa burst clip constant_current_lif detrend filter_bank level_crossing lif_adex_current lif_current "
-    "lif_ex_current moving_window normalize one_hot phase poisson rate resample scale send_on_delta sigma_delta "
-    "signed_poisson spatio_temporal spike_latency spike_latency_lif step_forward threshold_based time_to_first_spike",
-    "decoder": "alarm exponential max_membrane rate reconstruct spike_count",
+    "lif_ex_current moving_window normalize one_hot phase poisson population rank_order rate resample scale "
+    "send_on_delta sigma_delta signed_poisson spatio_temporal spike_latency spike_latency_lif step_forward "
+    "threshold_based time_to_first_spike",
+    "decoder": "alarm argmax exponential first_spike linear max_membrane population_vector rate reconstruct "
+    "spike_count spikes_to_times",
 }
 
 

@@ -22,6 +22,7 @@ class SpikesToTimes(Framed):
     Source: SpikesToTimesDecoder of Norse 1.1 and jaxsnn.
     """
 
+    elementwise: ClassVar[bool] = True
     absent: ClassVar[float] = math.inf
 
     spike_count: int = Field(1, ge=1, description="how many spikes of each neuron")
@@ -36,12 +37,13 @@ class SpikesToTimes(Framed):
         """No spikes yet."""
         super().start(size)
         self.seen = np.zeros(size, np.int64)
-        self.times = np.full((self.spike_count, size), -1)
+        copies = self.context.copies
+        self.times = np.full((copies, self.spike_count, size // copies), -1)
 
     def clear(self) -> None:
         """No spikes in this frame yet."""
         self.seen[:] = 0
-        self.times[:] = -1
+        self.times.fill(-1)
 
     def gather(self, tick: Times, index: Indices, value: Values | None) -> Iterable[Answer]:
         """Keep the first ones."""
@@ -53,7 +55,8 @@ class SpikesToTimes(Framed):
         many = np.diff(heads, append=len(neuron))
         rank = np.arange(len(neuron)) - np.repeat(heads, many) + self.seen[neuron]
         keep = rank < self.spike_count
-        self.times[rank[keep], neuron[keep]] = at[keep] - self.part_tick
+        copy, own = np.divmod(neuron[keep], np.uint32(self.times.shape[2]))
+        self.times[copy, rank[keep], own] = at[keep] - self.part_tick
         self.seen[neuron[heads]] += many
         return ()
 

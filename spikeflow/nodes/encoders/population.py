@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from spikeflow.events import Kind, Stream, Times, Values, columns, empty, sample_batch, sort
+from spikeflow.events import Indices, Kind, Stream, Times, Values, columns, empty, sample_batch, sort
 from spikeflow.node import ALWAYS, Encoder
 from spikeflow.nodes.held import finite
 from spikeflow.units import Seconds
@@ -30,11 +30,13 @@ class Population(Encoder):
     The response is kernel(distance(x, centre) · scale). Channel c has the outputs c · centres to (c + 1) · centres - 1.
     It gives samples, not spikes: follow it with `poisson`, or feed it into a population as a current.
     With `scale: {track: 60 s}` the scale at a tick is the largest max(x) · exp(-age / 60 s) of all samples of all
-    channels up to that tick; until a value has been above zero, samples give nothing and are noted as no range.
+    channels (of one copy, where there are copies) up to that tick; until a value has been above zero, samples give
+    nothing and are noted as no range.
     Source: Norse 1.1, population_encode, which multiplies the distance by the scale once more; there the scale is the
     largest value of all by default, which a stream cannot know.
     """
 
+    elementwise: ClassVar[bool] = True
     gives: ClassVar[tuple[Kind, ...]] = ("samples",)
     trusted: ClassVar[bool] = True
 
@@ -59,9 +61,11 @@ class Population(Encoder):
 
     def start(self, size: int) -> None:
         """No sample has been seen."""
-        self.peak = 0.0
-        """The sample that the range comes from."""
-        self.peak_tick = 0
+        copies = self.context.copies
+        self._one = size // copies
+        self.peak = np.zeros(copies)
+        """The sample that the range of each copy comes from."""
+        self.peak_tick = np.zeros(copies, np.int64)
 
     def encode(self, samples: pa.RecordBatch) -> pa.RecordBatch:
         """Encode one window.
@@ -77,7 +81,8 @@ class Population(Encoder):
         t_ns, channel, value = columns(finite(samples, self.context.counters))
         scale: Any = self.scale
         if isinstance(scale, Tracked):
-            scale = self._range(self.context.grid.ticks(t_ns), value, self.context.grid.dt / scale.track)
+            rate = self.context.grid.dt / scale.track
+            scale = self._range(channel // np.uint32(self._one), self.context.grid.ticks(t_ns), value, rate)
             known = scale > 0.0
             if not known.all():
                 self.context.counters.note("no range", int((~known).sum()))
@@ -89,19 +94,30 @@ class Population(Encoder):
         found = sort(np.repeat(t_ns, self.centres), wide.ravel().astype(np.uint32), response.ravel())
         return sample_batch(found[0], found[1], found[2] if found[2] is not None else ())
 
-    def _range(self, tick: Times, value: Values, rate: float) -> Values:
-        """[n] what the range is at the tick of each sample; 0 where no value has been above zero."""
+    def _range(self, copy: Indices, tick: Times, value: Values, rate: float) -> Values:
+        """[n] what the range is at the tick of each sample; 0 where no value of its copy has been above zero."""
         if not len(tick):
             return np.zeros(0)
-        above = np.concatenate(([self.peak], np.maximum(value, 0.0).astype(np.float64)))
-        at = np.concatenate(([self.peak_tick], tick))
+        heard = np.unique(copy)
+        of = np.concatenate((heard, copy))  # each copy's samples behind the one that its range came from
+        order = np.argsort(of, kind="stable")
+        of = of[order]
+        above = np.concatenate((self.peak[heard], np.maximum(value, 0.0).astype(np.float64)))[order]
+        at = np.concatenate((self.peak_tick[heard], tick))[order]
         with np.errstate(divide="ignore"):
             grown = np.log(above) + at * rate  # so that all of them shrink alike: the largest one is the range
-        newest = np.where(grown >= np.maximum.accumulate(grown), np.arange(len(at)), 0)
-        peak = np.maximum.accumulate(newest)[np.searchsorted(tick, tick, "right")]  # all samples of a tick count
-        self.peak, self.peak_tick = float(above[peak[-1]]), int(at[peak[-1]])
-        found: Values = above[peak] * np.exp((at[peak] - tick) * rate)
-        return found
+        place = np.arange(len(at))
+        begins = np.flatnonzero(np.diff(of, prepend=of[0] + 1))
+        first = np.repeat(begins, np.diff(begins, append=len(of)))
+        rank = np.unique(grown, return_inverse=True)[1].reshape(-1) + first * len(of)  # those of a later copy are above
+        newest = np.maximum.accumulate(np.where(rank >= np.maximum.accumulate(rank), place, 0))
+        ends = np.flatnonzero((np.diff(of, append=of[-1] + 1) != 0) | (np.diff(at, append=-1) != 0))
+        peak = newest[ends[np.searchsorted(ends, place)]]  # all samples of a tick count
+        last = newest[np.append(begins[1:], len(of)) - 1]
+        self.peak[heard], self.peak_tick[heard] = above[last], at[last]
+        scale = np.empty(len(of))
+        scale[order] = above[peak] * np.exp((at[peak] - at) * rate)
+        return scale[len(heard) :]
 
 
 def responses(
