@@ -140,8 +140,8 @@ class Node(BaseModel):
         """What is wrong with the fields, given what arrives. Files are opened here; the origin is not known yet."""
         return ()
 
-    def check_copies(self, copies: int) -> Iterable[Problem]:
-        """Why there cannot be `copies` copies of the node, each with a state of its own."""
+    def check_copies(self, copies: int, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
+        """Why there cannot be `copies` copies of the node, each with a state of its own; `inputs` are those of one."""
         return ()
 
     def outlets(self, inputs: Sequence[Stream]) -> dict[str, Stream]:
@@ -407,7 +407,7 @@ class Neuron(Stepper):
     takes: ClassVar[tuple[Kind, ...]] = ("spikes", "samples")
     gives: ClassVar[tuple[Kind, ...]] = ("spikes",)
 
-    def check_copies(self, copies: int) -> Iterable[Problem]:
+    def check_copies(self, copies: int, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
         """Copies are stepped together, which a class has to know how to do."""
         if not self.elementwise:
             yield Problem((), f"{copies} copies of neurons that know of none", "let a population take its place")

@@ -15,6 +15,7 @@ from pydantic import Field
 from spikeflow.errors import Problem
 from spikeflow.events import Grid, Indices, Kind, Stream, Times, Values, build, empty, raw_columns
 from spikeflow.node import Decoder, Node
+from spikeflow.nodes.room import of_copies, too_large
 from spikeflow.units import Nanoseconds, format_ns
 
 Answer: TypeAlias = tuple[int, Indices, Values]
@@ -26,6 +27,9 @@ Chosen: TypeAlias = npt.NDArray[np.bool_]
 
 NEVER = 2**62
 """The tick of what has not happened."""
+_LESS = "answer less often, or count over less"
+_ADDED_A_SECOND = 2e9
+"""More numbers than a processor adds up in a second."""
 
 
 def not_whole(grid: Grid, **times: int | None) -> Iterator[Problem]:
@@ -203,6 +207,25 @@ class Framed(Parted):
 class Counted(Parted):
     """A decoder that answers every so often on what it has counted over the time just past."""
 
+    count_bytes: ClassVar[int] = 16
+    """What a count of a part takes, as it is and as it began."""
+
+    def check_copies(self, copies: int, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
+        """More counts than there is memory for, or, as a warning, than can be added up in time."""
+        over, every = self._times()
+        part = gcd(over, every)
+        count = copies * (over // part) * (1 if self._pooled() else inputs[0].size)
+        if part == over:
+            return
+        found = f"{format_ns(over)} in parts of {format_ns(part)} are {count} counts{of_copies(copies)}"
+        refused = list(too_large(count * self.count_bytes, ("every",), found, _LESS))
+        yield from refused
+        if not refused and count * 1e9 / every > _ADDED_A_SECOND:
+            found = (
+                f"every answer adds up {count} counts{of_copies(copies)}, which takes longer than {format_ns(every)}"
+            )
+            yield Problem(("every",), found, _LESS, warning=True)
+
     def start(self, size: int) -> None:
         """Nothing has been counted."""
         dt_ns = self.context.grid.dt_ns
@@ -299,6 +322,12 @@ class Readout(Counted):
         elif self.over is None:
             found = "spikes are counted over no time"
             yield Problem((), found, "write frame: 100 ms, or over: 100 ms and every: 10 ms")
+        yield from self.check_copies(1, inputs, grid)
+
+    def check_copies(self, copies: int, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
+        """More counts than there is memory for."""
+        if inputs[0].kind == "spikes" and self.over is not None:
+            yield from super().check_copies(copies, inputs, grid)
 
     def _times(self) -> tuple[int, int]:
         over = self.frame or self.over

@@ -35,6 +35,7 @@ class Argmax(Readout):
     """
 
     dated: ClassVar[bool] = True
+    count_bytes: ClassVar[int] = 32  # a count and its first tick, as they are and as they began
 
     margin: float = Field(
         0.0, ge=0, allow_inf_nan=False, description="by how much the winner must lead the second, in spikes or units"

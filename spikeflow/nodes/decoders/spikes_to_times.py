@@ -9,8 +9,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from spikeflow.events import Indices, Stream, Times, Values
+from spikeflow.errors import Problem
+from spikeflow.events import Grid, Indices, Stream, Times, Values
 from spikeflow.nodes.frames import Answer, Framed
+from spikeflow.nodes.room import of_copies, too_large
 
 
 class SpikesToTimes(Framed):
@@ -27,6 +29,16 @@ class SpikesToTimes(Framed):
 
     spike_count: int = Field(1, ge=1, description="how many spikes of each neuron")
     unit: Literal["s", "ticks"] = Field("s", description="seconds, or ticks")
+
+    def check(self, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
+        """A frame that is not whole ticks, more times than there is memory for."""
+        yield from super().check(inputs, grid)
+        yield from self.check_copies(1, inputs, grid)
+
+    def check_copies(self, copies: int, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
+        """More times than there is memory for."""
+        count = copies * inputs[0].size * self.spike_count
+        yield from too_large(16 * count, ("spike_count",), f"{count} times{of_copies(copies)}", "keep fewer spikes")
 
     def outlets(self, inputs: Sequence[Stream]) -> dict[str, Stream]:
         """`spike_count` times as many channels."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -10,10 +10,15 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from spikeflow.events import Indices, Kind, Stream, Times, Values, columns, empty, sample_batch, sort
+from spikeflow.errors import Problem
+from spikeflow.events import Grid, Indices, Kind, Stream, Times, Values, columns, empty, sample_batch, sort
 from spikeflow.node import ALWAYS, Encoder
 from spikeflow.nodes.held import finite
+from spikeflow.nodes.room import of_copies, too_large
 from spikeflow.units import Seconds
+
+_SAMPLE_BYTES = 32
+"""Less than what a sample takes while it is made: its time, channel and value, and the distance that it comes from."""
 
 
 class Tracked(BaseModel):
@@ -49,6 +54,16 @@ class Population(Encoder):
     )
     distance: Literal["squared", "absolute"] = Field("squared", description="(x - centre)², or |x - centre|")
     sigma: float = Field(1.0, gt=0, allow_inf_nan=False, description="the width of the kernel")
+
+    def check(self, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
+        """More centres than there is memory for."""
+        yield from self.check_copies(1, inputs, grid)
+
+    def check_copies(self, copies: int, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
+        """More centres than there is memory for."""
+        count = copies * inputs[0].size * self.centres
+        found = f"{count} samples for one of each channel{of_copies(copies)}"
+        yield from too_large(count * _SAMPLE_BYTES, ("centres",), found, "take fewer centres")
 
     def outlets(self, inputs: Sequence[Stream]) -> dict[str, Stream]:
         """`centres` channels for each of the input's, of the input's precision."""
