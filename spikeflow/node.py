@@ -198,6 +198,12 @@ class Node(BaseModel):
         name: str = self.__dict__.get("_name", type(self).__name__)
         return name
 
+    @property
+    def graph_name(self) -> str:
+        """The graph's name, as a graph file says it; for `check`."""
+        name: str = self.__dict__.get("_graph", "graph")
+        return name
+
     def bind(self, context: Context) -> None:
         """Enter a run: keep the context, start, and remember the initial state."""
         for name in [n for n in self.__dict__ if n not in type(self).__pydantic_fields__]:
