@@ -95,9 +95,9 @@ Topic = Annotated[
 
 def graph_problems(topic: str, graph: str, path: tuple[str | int, ...]) -> Iterator[Problem]:
     """A graph whose name cannot stand for `{name}` in a topic: brokers would take it for a wildcard."""
-    if any(place == "name" for _, place, _, _ in Formatter().parse(topic)) and unfit(graph):
-        found = f"the graph is called {graph!r}, which is nothing to publish to, and its {{name}} is in {topic!r}"
-        yield Problem(path, found, "give it another 'name', without + and #, or write the level out")
+    if any(place == "name" for _, place, _, _ in Formatter().parse(topic)) and (why := unfit(graph)):
+        found = f"{{name}} in {topic!r} is that of the graph, {graph!r}, which {why}"
+        yield Problem(path, found, "give the graph another 'name', or write the level out")
 
 
 def unfit(topic: str) -> str | None:

@@ -380,11 +380,11 @@ def test_a_graph_whose_name_is_a_wildcard_is_refused_where_a_topic_holds_it(name
             load({"name": name, "nodes": {"wave": source, "out": {**sink, **more}}})
         return str(caught.value).splitlines()
 
-    found = f'node "out": the graph is called {name!r}, which is nothing to publish to, and its {{name}} is in '
-    hint = " — give it another 'name', without + and #, or write the level out"
-    assert said() == [f"{found}'plant/{{name}}/{{stream}}'{hint}"]
+    is_one = f"is that of the graph, {name!r}, which holds a wildcard"
+    hint = "give the graph another 'name', or write the level out"
+    assert said() == [f"node \"out\": {{name}} in 'plant/{{name}}/{{stream}}' {is_one} — {hint}"]
     birth = {"topic": "up/{name}"}
-    assert said(topic="plant", birth=birth) == [f"{found}'up/{{name}}'{hint}"]
+    assert said(topic="plant", birth=birth) == [f"node \"out\": {{name}} in 'up/{{name}}' {is_one} — {hint}"]
     assert load({"name": name, "nodes": {"wave": source, "out": {**sink, "topic": "plant"}}}).name == name
     assert load({"name": "a-b.c d", "nodes": {"wave": source, "out": sink}})
 
@@ -394,7 +394,7 @@ def test_the_place_of_a_topic_with_such_a_name_is_said(tmp_path: Path) -> None:
         "spikeflow: 1\nnodes:\n  wave: {source: synthetic, signal: sine, length: 20 ms}\n"
         "  out: {sink: mqtt, input: wave, url: embedded, topic: 'plant/{name}'}\n"
     )
-    with pytest.raises(GraphError, match=r"a\+b.yaml:4:\d+: node \"out\": the graph is called 'a\+b'"):
+    with pytest.raises(GraphError, match=r"a\+b.yaml:4:\d+: node \"out\": \{name\} in .* 'a\+b'"):
         load(tmp_path / "a+b.yaml")
 
 
