@@ -125,7 +125,8 @@ def _events(cls: type[Decoder], array: Array) -> tuple[Stream, Array, Array, Arr
     value = array[tick, index]
     if (value == 1).all():
         return Stream("values", "spikes", size), tick, index, None
-    return Stream("values", "spikes", size, valued=True), tick, index, value.astype(np.float32)
+    with np.errstate(over="ignore"):  # too large to be finite, which counts as none
+        return Stream("values", "spikes", size, valued=True), tick, index, value.astype(np.float32)
 
 
 def _takes_frames(cls: type[Decoder], stream: Stream, given: Mapping[str, Any]) -> bool:

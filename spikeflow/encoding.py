@@ -152,7 +152,8 @@ def _stream(array: Array, cls: type[Node], grid: Grid) -> tuple[Stream, pa.Recor
         tick, index = np.nonzero(rows)
         stream = Stream("values", "spikes", rows.shape[1], valued=rows.dtype != np.bool_)
     value = None if stream.kind == "spikes" and not stream.valued else rows[tick, index]
-    return stream, build(stream.plain, tick * grid.dt_ns, index.astype(np.uint32), value)
+    with np.errstate(over="ignore"):  # a value of a spike that is too large to be finite, which counts as none
+        return stream, build(stream.plain, tick * grid.dt_ns, index.astype(np.uint32), value)
 
 
 def _made(cls: type[Node], kind: str | type[Encoder], parameters: dict[str, Any]) -> Encoder:

@@ -17,6 +17,8 @@ from spikeflow.nodes.held import finite
 from spikeflow.nodes.room import of_copies, too_large
 from spikeflow.units import Seconds
 
+_LARGEST = 3.4e38
+"""Centres are in float32, as they are in PyTorch."""
 _SAMPLE_BYTES = 32
 """Less than what a sample takes while it is made: its time, channel and value, and the distance that it comes from."""
 
@@ -35,8 +37,8 @@ class Population(Encoder):
     The response is kernel(distance(x, centre) · scale). Channel c has the outputs c · centres to (c + 1) · centres - 1.
     It gives samples, not spikes: follow it with `poisson`, or feed it into a population as a current.
     With `scale: {track: 60 s}` the scale at a tick is the largest max(x) · exp(-age / 60 s) of all samples of all
-    channels (of one copy, where there are copies) up to that tick; until a value has been above zero, samples give
-    nothing and are noted as no range.
+    channels (of one copy, where there are copies) up to that tick; until a value has been above zero, or where one is
+    beyond float32, samples give nothing and are noted as no range.
     Source: Norse 1.1, population_encode, which multiplies the distance by the scale once more; there the scale is the
     largest value of all by default, which a stream cannot know.
     """
@@ -46,7 +48,7 @@ class Population(Encoder):
     trusted: ClassVar[bool] = True
 
     centres: int = Field(ge=1, description="how many neurons share a channel")
-    scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Tracked = Field(
+    scale: Annotated[float, Field(gt=0, le=_LARGEST, allow_inf_nan=False)] | Tracked = Field(
         description="the largest centre, in units of the samples; `{track: 60 s}` follows the largest of them"
     )
     kernel: Literal["gaussian", "laplace"] = Field(
@@ -98,7 +100,7 @@ class Population(Encoder):
         if isinstance(scale, Tracked):
             rate = self.context.grid.dt / scale.track
             scale = self._range(channel // np.uint32(self._one), self.context.grid.ticks(t_ns), value, rate)
-            known = scale > 0.0
+            known = (scale > 0.0) & (scale <= _LARGEST)
             if not known.all():
                 self.context.counters.note("no range", int((~known).sum()))
                 t_ns, channel, value, scale = t_ns[known], channel[known], value[known], scale[known]
@@ -145,8 +147,8 @@ def responses(
 ) -> Values:
     """[n, centres] responses to [n] values, in the precision of the values; `scale` is one, or one for each."""
     kind = x.dtype.type
-    away: npt.NDArray[np.floating[Any]] = x[:, None] - evenly(scale, centres).astype(kind)
     with np.errstate(over="ignore"):
+        away: npt.NDArray[np.floating[Any]] = x[:, None] - evenly(scale, centres).astype(kind)
         away = away * away if distance == "squared" else np.abs(away)
         away = away * np.asarray(scale)[..., None].astype(kind)
         width = 2.0 * sigma * sigma if kernel == "gaussian" else sigma
