@@ -72,9 +72,10 @@ def samples_of(node: Node, answers: Sequence[Answer]) -> pa.RecordBatch:
 def added_up(rows: Floats) -> Floats:
     """[...] the sum of [n, ...] numbers, one after the other from the first on, whatever stands beside them."""
     flat = np.ascontiguousarray(rows).reshape(len(rows), -1)  # its layout decides in which order NumPy adds
-    if flat.shape[1] == 1:  # NumPy adds up a single column in pairs, and one of several from top to bottom
-        flat = np.add.accumulate(flat, axis=0)[-1:]
-    total: Floats = flat.sum(axis=0).reshape(rows.shape[1:])
+    with np.errstate(over="ignore", invalid="ignore"):
+        if flat.shape[1] == 1:  # NumPy adds up a single column in pairs, and one of several from top to bottom
+            flat = np.add.accumulate(flat, axis=0)[-1:]
+        total: Floats = flat.sum(axis=0).reshape(rows.shape[1:])
     return total
 
 

@@ -22,8 +22,9 @@ class PopulationVector(Readout):
     """The mean of the values that neurons prefer, each as often as it spiked: sum(w x) / sum(w).
 
     With `period`, values are angles, and it is the direction of sum(w exp(2 pi i x / period)). w is how often a neuron
-    spiked within `frame`, or in the last `over` every `every`; of samples the value that each channel holds, at each
-    tick that has some. A negative w counts as 0. Where all are 0, or directions cancel, there is no sample.
+    spiked within `frame`, or in the last `over` every `every`; of samples the value that each channel holds, at
+    each tick that has some. A negative w counts as 0. Where all are 0, sums overflow, or directions cancel, there
+    is no sample.
     Neurons g · centres to (g + 1) · centres - 1 stand for channel g, as the encoder `population` lays them out.
     Source: Georgopoulos, Schwartz & Kettner 1986; the centre of mass of a population code.
     """
@@ -101,8 +102,11 @@ class PopulationVector(Readout):
         with np.errstate(invalid="ignore", over="ignore"):
             if self.period is None:
                 known, mean = total > 0.0, added_up(group * self._preferred[:, None])
-                return known.reshape(shape), np.divide(mean, total, where=known, out=mean).reshape(shape)
-            east, north = (added_up(group * side[:, None]) for side in (self._east, self._north))
-            known = np.hypot(east, north) > _OPPOSED * total
-            angle = np.arctan2(north, east) * (self.period / (2.0 * np.pi))
-            return known.reshape(shape), (self._low + (angle - self._low) % self.period).reshape(shape)
+                found = np.divide(mean, total, where=known, out=mean)
+            else:
+                east, north = (added_up(group * side[:, None]) for side in (self._east, self._north))
+                known = np.hypot(east, north) > _OPPOSED * total
+                angle = np.arctan2(north, east) * (self.period / (2.0 * np.pi))
+                found = self._low + (angle - self._low) % self.period
+        known &= np.isfinite(total) & np.isfinite(found)
+        return known.reshape(shape), found.reshape(shape)

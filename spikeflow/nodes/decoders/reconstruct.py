@@ -11,8 +11,9 @@ import pyarrow as pa
 from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, WithJsonSchema
 
 from spikeflow.errors import ParameterError, Problem, first_of, nearest
-from spikeflow.events import Grid, Stream, columns, empty, sample_batch
+from spikeflow.events import Grid, Stream, empty, sample_batch
 from spikeflow.node import Decoder, Encoder
+from spikeflow.nodes.frames import finite
 from spikeflow.nodes.inverse import Arrived, Invertible
 from spikeflow.units import format_ns
 
@@ -69,8 +70,9 @@ class Reconstruct(Decoder):
     a recording, or from elsewhere, need `of`: the encoder, with the fields that it had. Each encoder says how near its
     reconstruction is; most know changes only, and begin at its `initial`, or at `first` where that is said, else at 0.
     Behind an encoder that forgets, whose spikes say how far the signal has come since, it has to forget with it.
-    A value holds until the channel's next one: `resample` gives it at every tick. `precision: float32` rounds it, which
-    more than 2^20 thresholds from zero is no longer little beside a threshold.
+    Spikes whose value is not finite count as none. A value holds until the channel's next one: `resample` gives it at
+    every tick. `precision: float32` rounds it, which more than 2^20 thresholds from zero is no longer little beside a
+    threshold.
     """
 
     elementwise: ClassVar[bool] = True
@@ -148,7 +150,8 @@ class Reconstruct(Decoder):
         if not spikes.num_rows and not self._encoder.rings:
             return empty(self.context.outlet.plain)
         grid = self.context.grid
-        t_ns, neuron, value = columns(spikes)
+        t_ns, neuron, value = finite(self, spikes)
+        value = np.ones(len(t_ns), np.float32) if value is None else value
         arrived = Arrived(self.context.window, grid, grid.ticks(t_ns), neuron, value)
         tick, channel, rebuilt = self._encoder.undo(arrived, self.rebuilt)
         kind = np.float64 if self.precision == "float64" else np.float32
