@@ -217,6 +217,8 @@ class Counted(Parted):
         part = gcd(over, every)
         count = copies * (over // part) * (1 if self._pooled() else inputs[0].size)
         if part == over:
+            found = f"{count} counts{of_copies(copies)}"
+            yield from too_large(count * self.count_bytes, (), found, "take fewer neurons")
             return
         found = f"{format_ns(over)} in parts of {format_ns(part)} are {count} counts{of_copies(copies)}"
         refused = list(too_large(count * self.count_bytes, ("every",), found, _LESS))
@@ -327,7 +329,7 @@ class Readout(Counted):
 
     def check_copies(self, copies: int, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
         """More counts than there is memory for."""
-        if inputs[0].kind == "spikes" and self.over is not None:
+        if inputs[0].kind == "spikes" and (self.frame or self.over) is not None:
             yield from super().check_copies(copies, inputs, grid)
 
     def _times(self) -> tuple[int, int]:
@@ -389,7 +391,8 @@ class Readout(Counted):
     def since(self, copies: Copies) -> npt.NDArray[np.int64]:
         """[m, size of one] the tick of the first spike that is counted, or of the sample held; NEVER without one."""
         since: npt.NDArray[np.int64] = self.held_tick if self._on_samples else self.first.min(axis=0)
-        return since.reshape(self._copies, -1)[copies]
+        since = since.reshape(self._copies, -1)
+        return since if len(copies) == self._copies else since[copies]
 
     def decode(self, spikes: pa.RecordBatch) -> pa.RecordBatch:
         """Decode one window.
@@ -414,8 +417,12 @@ class Readout(Counted):
             now, where = int(tick[low]), index[low:high]
             self.held[where] = value[low:high]  # of equal places the last one stays
             self.held_tick[where] = now
-            copies = self._every_copy if self._copies == 1 else np.unique(where // size).astype(np.intp)
-            if (answer := self._said(self.held.reshape(-1, size)[copies], copies, now)) is not None:
+            if self._copies == 1:
+                copies, held = self._every_copy, self.held[None]
+            else:
+                copies = np.unique(where // size).astype(np.intp)
+                held = self.held.reshape(-1, size)[copies]
+            if (answer := self._said(held, copies, now)) is not None:
                 found.append((now, *answer))
             low = high
         return samples_of(self, found)

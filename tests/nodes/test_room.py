@@ -68,6 +68,16 @@ def _one_gigabyte(monkeypatch: pytest.MonkeyPatch) -> None:
             1,
             f"36000 s in parts of 1 ms are 72000000 counts, which take 2.3 GB — {LESS}",
         ),
+        (
+            {**RATE, "over": "1 s"},
+            10**8,
+            "200000000 counts for 100000000 copies, which take 3.2 GB — this machine has 1 GB; take fewer neurons",
+        ),
+        (
+            {"decoder": "spike_count", "input": "sensor", "frame": "1 s"},
+            10**8,
+            "200000000 counts for 100000000 copies, which take 3.2 GB — this machine has 1 GB; take fewer neurons",
+        ),
     ],
 )
 def test_what_no_memory_holds_is_refused(node: dict[str, Any], copies: int, says: str) -> None:

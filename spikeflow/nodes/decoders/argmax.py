@@ -92,23 +92,27 @@ class Argmax(Readout):
     def weigh(self, weight: Floats, copies: Copies, tick: int) -> tuple[Chosen, Floats]:
         """[m, 3] the decisions at `tick`."""
         since, row = self.since(copies), np.arange(len(copies))
-        known = np.where(np.isnan(weight), -np.inf, weight)
-        best, before = known.argmax(axis=1), self.winner[copies]
+        known, before = np.where(np.isnan(weight), -np.inf, weight), self.winner[copies]
+        chosen = known.argmax(axis=1)
+        holds = np.zeros(len(copies), np.bool_)
         with np.errstate(over="ignore", invalid="ignore"):
-            holds = (before >= 0) & (self.hysteresis > 0.0) & (known[row, best] - known[row, before] < self.hysteresis)
-            chosen = np.where(holds, before, best)
+            if self.hysteresis > 0.0:
+                holds = (before >= 0) & (known[row, chosen] - known[row, before] < self.hysteresis)
+                chosen = np.where(holds, before, chosen)
             most = known[row, chosen]
             known[row, chosen] = -np.inf
             lead = most - known.max(axis=1)
-        anything = holds | (since < NEVER).any(axis=1)
+        anything = holds | (since.min(axis=1) < NEVER)
         winner = np.where(holds | (anything & (lead >= self.margin)), chosen, -1)
-        new = winner != self.given[copies]
+        if self._labels or self.changes:
+            new = winner != self.given[copies]
         if self._labels:
             self._say(tick, copies, np.where(new, winner, -1), lead)
         self.winner[copies] = self.given[copies] = winner
         came = since[row, winner]
-        values = np.stack([winner, lead, (tick - came) * self.context.grid.dt], axis=1)
-        told = np.stack([winner >= -1, anything & np.isfinite(lead), (winner >= 0) & (came < NEVER)], axis=1)
+        values, told = np.empty((len(copies), 3)), np.ones((len(copies), 3), np.bool_)
+        values[:, 0], values[:, 1], values[:, 2] = winner, lead, (tick - came) * self.context.grid.dt
+        told[:, 1], told[:, 2] = anything & np.isfinite(lead), (winner >= 0) & (came < NEVER)
         return told & new[:, None] if self.changes else told, values
 
     def _say(self, tick: int, copies: Copies, winner: Copies, lead: Floats) -> None:

@@ -12,6 +12,8 @@ from pydantic import Field
 from spikeflow.events import Indices, Stream, Times, Values
 from spikeflow.nodes.frames import Answer, Framed
 
+_FIRST = np.zeros(1, np.intp)
+
 
 class FirstSpike(Framed):
     """The neuron that spiked first in each frame, and how long after the frame's beginning.
@@ -45,11 +47,16 @@ class FirstSpike(Framed):
 
     def gather(self, tick: Times, index: Indices, value: Values | None) -> Iterable[Answer]:
         """Look at the first one of each copy."""
-        copy, neuron = np.divmod(index, self._one)
-        new = np.flatnonzero(self.neuron[copy] < 0)
-        copy, first = np.unique(copy[new], return_index=True)  # events are in order: the earliest, the lowest of them
-        first = new[first]
-        self.neuron[copy], self.tick[copy] = neuron[first], tick[first]
+        if len(self.neuron) == 1:
+            first = copy = _FIRST[: int(self.neuron[0] < 0)]
+        else:
+            of = index // self._one
+            new = np.flatnonzero(self.neuron[of] < 0)
+            copy, first = np.unique(
+                of[new].astype(np.intp), return_index=True
+            )  # events are in order: the earliest, and lowest
+            first = new[first]
+        self.neuron[copy], self.tick[copy] = index[first] % self._one, tick[first]
         if self.at == "spike":
             for now in np.unique(tick[first]).tolist():
                 yield now, *self._said(copy[tick[first] == now])
@@ -60,11 +67,12 @@ class FirstSpike(Framed):
 
     def _said(self, copies: npt.NDArray[Any]) -> tuple[Indices, Values]:
         """The channels of copies that have a value, and the values."""
-        neuron = self.neuron[copies]
-        values = np.stack([neuron, (self.tick[copies] - self.part_tick) * self.context.grid.dt], axis=1)
-        told = np.stack([neuron >= -1, neuron >= 0], axis=1)
-        channel = copies[:, None].astype(np.uint32) * np.uint32(2) + np.arange(2, dtype=np.uint32)
-        return channel[told], values[told]
+        values, told = np.empty((len(copies), 2)), np.ones((len(copies), 2), np.bool_)
+        values[:, 0] = self.neuron[copies]
+        values[:, 1] = (self.tick[copies] - self.part_tick) * self.context.grid.dt
+        np.greater_equal(values[:, 0], 0.0, out=told[:, 1])
+        row, channel = told.nonzero()
+        return (copies[row] * 2 + channel).astype(np.uint32), values[told]
 
     def answers_at(self, ticks: int) -> Sequence[int] | None:
         """The ticks at which it answers on so many ticks."""

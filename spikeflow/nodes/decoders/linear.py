@@ -60,7 +60,7 @@ class Linear(Readout):
 
     def weigh(self, weight: Floats, copies: Copies, tick: int) -> tuple[Chosen, Floats]:
         """[m, out] weighted sums, of all copies input by input."""
-        weight = np.nan_to_num(weight)
+        weight = np.where(np.isnan(weight), 0.0, weight)
         used = np.flatnonzero(weight.any(axis=0))
         sums = np.zeros((len(copies), self._columns.shape[1]))
         some = max(1, _AT_ONCE // sums.size)

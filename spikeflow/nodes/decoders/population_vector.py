@@ -97,7 +97,7 @@ class PopulationVector(Readout):
     def weigh(self, weight: Floats, copies: Copies, tick: int) -> tuple[Chosen, Floats]:
         """[m, groups] the values of the groups that have one."""
         shape = len(weight), -1
-        group = np.maximum(np.nan_to_num(weight), 0.0).reshape(-1, len(self._preferred)).T
+        group = np.fmax(weight, 0.0).reshape(-1, len(self._preferred)).T
         total = added_up(group)
         with np.errstate(invalid="ignore", over="ignore"):
             if self.period is None:
