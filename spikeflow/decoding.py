@@ -100,6 +100,8 @@ class _Still:
 
 
 def _numbers(values: npt.ArrayLike) -> Array:
+    if isinstance(values, np.ma.MaskedArray):
+        raise ParameterError("a masked array", "say what stands for what is masked, such as values.filled(np.nan)")
     try:
         found = np.asarray(values)
     except ValueError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Annotated
 
@@ -71,7 +72,7 @@ class PopulationVector(Readout):
             return found
         assert self.range is not None
         low, high = self.range
-        if not low < high:
+        if not low < high < math.inf or not math.isfinite(high - low):
             raise ParameterError(f"a range from {low:g} to {high:g}", "write [low, high]")
         round_trip = self.period is not None and abs((high - low) / self.period % 1.0 - 0.5) > 0.5 - 1e-9
         return np.linspace(low, high, count, endpoint=not round_trip)
