@@ -65,7 +65,7 @@ def decode(
     >>> encoder = {"threshold": 0.5}
     >>> spikes = spikeflow.encode("level_crossing", [[0.0], [0.4], [0.9], [1.6], [0.2]], **encoder)
     >>> spikeflow.decode("reconstruct", spikes, of={"encoder": "level_crossing", **encoder}).T
-    array([[ nan,  nan, 0.75, 1.75, 0.25]], dtype=float32)
+    array([[ nan,  nan, 0.75, 1.75, 0.25]])
     """
     cls = cast(type[Decoder], node_class("decoder", kind))
     array = _numbers(values)
