@@ -85,6 +85,9 @@ def node_class(role: str, kind: str | type, folder: Path | None = None) -> type[
     """
     if isinstance(kind, type):
         return _as_node(role, kind, kind.__name__)
+    if not isinstance(kind, str):
+        hint = f"give the name of one, such as {kinds(role)[0]!r}"
+        raise ParameterError(f"{kind!r} as the kind of {article(role)}", hint)
     if ":" in kind:
         return _as_node(role, _by_path(kind, folder), kind)
     if kind in _files(role):

@@ -50,6 +50,11 @@ class ChannelMap:
                 raise ParameterError(f"{key!r} is number {place} here and number {found} there", hint)
 
 
+def called(stream: Stream, names: Sequence[str], copy: int) -> str:
+    """What a copy is called in the log, such as ``machine 'press-4'``; by its number where it has no name yet."""
+    return f"{stream.key} {names[copy]!r}" if copy < len(names) else f"copy {copy}"
+
+
 def split_copies(batch: Batch, stream: Stream, schema: pa.Schema) -> dict[int, Batch]:
     """The events of each copy that has any, with indices counted within the copy."""
     if not batch.count:

@@ -39,13 +39,14 @@ def decode(
             kind takes either, whole numbers are spikes and floats are samples.
         dt: length of a tick: seconds, or a text such as ``"1 ms"``.
         frame: length of a frame, for kinds that have frames; unless given, all ticks are one frame.
-        parameters: the other keys of the kind, times as seconds or texts with their unit.
+        parameters: the other keys of the kind, times as seconds or texts with their unit. `of` of `reconstruct` is an
+            encoder, or a mapping as in a graph file.
 
     Returns:
         [answers, *shape] in time order, where shape is that of what the kind gives, such as [neurons]; without the
         first axis where all ticks are one frame. NaN where there is no sample, infinity for `spikes_to_times`. A kind
-        that gives changes only, as `alarm` does, answers at each tick with what lasts. Ticks behind the last whole
-        frame do not count.
+        that gives changes only, as `alarm` and `reconstruct` do, answers at each tick with what lasts. Ticks behind the
+        last whole frame do not count.
 
     Raises:
         ParameterError: something does not fit, with what would.
@@ -58,6 +59,13 @@ def decode(
     [[1.0, 0.0], [2.0, 1.0]]
     >>> spikeflow.decode("spikes_to_times", spikes, spike_count=2, unit="ticks").tolist()
     [[0.0, 2.0], [2.0, inf]]
+
+    There and back, where each value that is known holds until the next one:
+
+    >>> encoder = {"threshold": 0.5}
+    >>> spikes = spikeflow.encode("level_crossing", [[0.0], [0.4], [0.9], [1.6], [0.2]], **encoder)
+    >>> spikeflow.decode("reconstruct", spikes, of={"encoder": "level_crossing", **encoder}).T
+    array([[ nan,  nan, 0.75, 1.75, 0.25]])
     """
     cls = cast(type[Decoder], node_class("decoder", kind))
     array = _numbers(values)
@@ -92,6 +100,8 @@ class _Still:
 
 
 def _numbers(values: npt.ArrayLike) -> Array:
+    if isinstance(values, np.ma.MaskedArray):
+        raise ParameterError("a masked array", "say what stands for what is masked, such as values.filled(np.nan)")
     try:
         found = np.asarray(values)
     except ValueError:
@@ -117,7 +127,8 @@ def _events(cls: type[Decoder], array: Array) -> tuple[Stream, Array, Array, Arr
     value = array[tick, index]
     if (value == 1).all():
         return Stream("values", "spikes", size), tick, index, None
-    return Stream("values", "spikes", size, valued=True), tick, index, value.astype(np.float32)
+    with np.errstate(over="ignore"):  # too large to be finite, which counts as none
+        return Stream("values", "spikes", size, valued=True), tick, index, value.astype(np.float32)
 
 
 def _takes_frames(cls: type[Decoder], stream: Stream, given: Mapping[str, Any]) -> bool:
@@ -137,7 +148,7 @@ def _made(cls: type[Decoder], kind: str | type[Decoder], fields: Mapping[str, An
             known = [key for key in cls.model_fields if key not in _GRAPHS_ONLY]
             raise cls.refused(key, fields[key]) or ParameterError(f"{name} has no {key!r}", nearest(key, known))
     try:
-        return cls(**fields)
+        return cls.model_validate(dict(fields), context={"node_class": node_class})
     except ValidationError as error:
         raise first_of(error) from None
 

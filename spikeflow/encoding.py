@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from spikeflow.catalog import node_class
 from spikeflow.errors import ParameterError, first_of, many, nearest
 from spikeflow.events import Batch, Grid, Stream, Window, build, raw_columns
+from spikeflow.machine import gigabytes, memory
 from spikeflow.node import Context, Encoder, Node
 from spikeflow.units import Seconds, format_ns, whole_ns
 
@@ -64,6 +65,8 @@ def encode(
     cls = node_class("encoder", kind)
     dt_ns = whole_ns(dt, "dt")
     array = _given(values)
+    if not isinstance(seed, int | np.integer) or isinstance(seed, bool):
+        raise ParameterError(f"seed is {seed!r}", "give a whole number")
     fields = cls.model_fields
     frame_ns = None if frame is None else whole_ns(frame, "frame")
     if frame_ns is not None and "frame" not in fields:
@@ -96,6 +99,10 @@ def _encoded(node: Encoder, stream: Stream, record: pa.RecordBatch, grid: Grid, 
             raise ParameterError(found, problem.hint)
         warnings.warn(f"{found} — {problem.hint}", stacklevel=3)
     outlet = node.outlets([stream])[""]
+    need = float(grid.window_ticks) * outlet.size * (8 if outlet.double else 4)
+    if need > memory():
+        found = f"{many(grid.window_ticks, 'tick')} of {outlet.size} in an array, which takes {gigabytes(need)}"
+        raise ParameterError(found, f"this machine has {gigabytes(memory())}; encode fewer at a time")
     node.bind(Context(name, grid, _Still(), (stream,), {"": outlet}, seed=seed))
     window = Window.at(grid, 0, grid.window_ticks, last=True)
     [batch] = node.step(window, [Batch.of(window, stream.schema(grid), record)])
@@ -116,6 +123,8 @@ def _encoded(node: Encoder, stream: Stream, record: pa.RecordBatch, grid: Grid, 
 
 
 def _given(values: npt.ArrayLike) -> Array:
+    if isinstance(values, np.ma.MaskedArray):
+        raise ParameterError("a masked array", "say what stands for what is masked, such as values.filled(np.nan)")
     try:
         array = np.asarray(values)
     except ValueError:
@@ -134,7 +143,7 @@ def _ticks(array: Array, ticks: int | None, frame_ns: int | None, dt_ns: int) ->
         if frame_ns is not None and frame_ns % dt_ns:
             raise ParameterError(f"a frame of {format_ns(frame_ns)}", f"give a multiple of dt, {format_ns(dt_ns)}")
         return max(rows, 1, 0 if frame_ns is None or array.ndim == 2 else frame_ns // dt_ns)
-    if not isinstance(ticks, int | np.integer):
+    if not isinstance(ticks, int | np.integer) or isinstance(ticks, bool):
         raise ParameterError(f"ticks is {ticks!r}", "give a whole number")
     if ticks < max(1, rows):
         raise ParameterError(f"{many(ticks, 'tick')} for {many(rows, 'row')} of values", "give as many ticks, or more")
@@ -152,7 +161,8 @@ def _stream(array: Array, cls: type[Node], grid: Grid) -> tuple[Stream, pa.Recor
         tick, index = np.nonzero(rows)
         stream = Stream("values", "spikes", rows.shape[1], valued=rows.dtype != np.bool_)
     value = None if stream.kind == "spikes" and not stream.valued else rows[tick, index]
-    return stream, build(stream.plain, tick * grid.dt_ns, index.astype(np.uint32), value)
+    with np.errstate(over="ignore"):  # a value of a spike that is too large to be finite, which counts as none
+        return stream, build(stream.plain, tick * grid.dt_ns, index.astype(np.uint32), value)
 
 
 def _made(cls: type[Node], kind: str | type[Encoder], parameters: dict[str, Any]) -> Encoder:

@@ -109,7 +109,8 @@ def first_of(error: ValidationError, path: str = "") -> ParameterError:
     """The first thing that is wrong with fields given from Python, in our words; `path` says whose they are."""
     first = error.errors()[0]
     if first["type"] == "missing":
-        return ParameterError(f"{path}{first['loc'][0]} is missing", "give it too")
+        name = ".".join(map(str, dict.fromkeys((first["loc"][0], first["loc"][-1]))))
+        return ParameterError(f"{path}{name} is missing", "give it too")
     path += "".join(f"{part}: " for part in first["loc"][:1])
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, ParameterError):

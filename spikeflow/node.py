@@ -140,8 +140,8 @@ class Node(BaseModel):
         """What is wrong with the fields, given what arrives. Files are opened here; the origin is not known yet."""
         return ()
 
-    def check_copies(self, copies: int) -> Iterable[Problem]:
-        """Why there cannot be `copies` copies of the node, each with a state of its own."""
+    def check_copies(self, copies: int, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
+        """Why there cannot be `copies` copies of the node, each with a state of its own; `inputs` are those of one."""
         return ()
 
     def outlets(self, inputs: Sequence[Stream]) -> dict[str, Stream]:
@@ -196,6 +196,12 @@ class Node(BaseModel):
     def node_name(self) -> str:
         """The node's name in its graph."""
         name: str = self.__dict__.get("_name", type(self).__name__)
+        return name
+
+    @property
+    def graph_name(self) -> str:
+        """The graph's name, as a graph file says it; for `check`."""
+        name: str = self.__dict__.get("_graph", "graph")
         return name
 
     def bind(self, context: Context) -> None:
@@ -407,7 +413,7 @@ class Neuron(Stepper):
     takes: ClassVar[tuple[Kind, ...]] = ("spikes", "samples")
     gives: ClassVar[tuple[Kind, ...]] = ("spikes",)
 
-    def check_copies(self, copies: int) -> Iterable[Problem]:
+    def check_copies(self, copies: int, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
         """Copies are stepped together, which a class has to know how to do."""
         if not self.elementwise:
             yield Problem((), f"{copies} copies of neurons that know of none", "let a population take its place")

@@ -180,10 +180,10 @@ def bare_seconds(time: Any, what: str) -> float:
         ParameterError: no number, or none that is finite.
     """
     try:
-        seconds = float(time)
-    except (TypeError, ValueError):
+        seconds = nan if isinstance(time, bool) else float(time)
+    except (TypeError, ValueError, OverflowError):
         seconds = nan
-    if not isfinite(seconds):
+    if not abs(seconds) <= float(_LONGEST):
         raise ParameterError(f"{what} of {time}", "give seconds, or a text such as '1 ms'")
     return seconds
 

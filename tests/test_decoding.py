@@ -171,3 +171,12 @@ def test_what_does_not_fit_is_said_with_what_would(call: Any, says: str) -> None
     with pytest.raises(ParameterError) as caught:
         call()
     assert says in str(caught.value)
+
+
+def test_values_that_are_too_large_for_a_spike_count_as_none() -> None:
+    with np.errstate(over="raise"):
+        assert spikeflow.decode("spike_count", [[1e300, 2.0], [3.0, -1e300]]).tolist() == [3.0, 2.0]
+        assert spikeflow.encode("spike_latency", [[1e300, 2.0], [3.0, -1e300]]).tolist() == [
+            [False, True],
+            [True, False],
+        ]

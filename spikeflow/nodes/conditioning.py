@@ -27,6 +27,8 @@ class Conditioner(Encoder):
 
     gives: ClassVar[tuple[Kind, ...]] = ("samples",)
     trusted: ClassVar[bool] = True
+    most: ClassVar[float] = np.inf
+    """Samples that are larger, either way, are noted as out of range and count as no samples."""
 
     def outlets(self, inputs: Sequence[Stream]) -> dict[str, Stream]:
         """Samples like those of the input."""
@@ -43,7 +45,7 @@ class Conditioner(Encoder):
         """
         if not samples.num_rows:
             return empty(self.context.outlet.plain)
-        t_ns, channel, value = finite_samples(self, samples)
+        t_ns, channel, value = finite_samples(self, samples, self.most)
         with np.errstate(over="ignore", invalid="ignore"):
             found = self.condition(t_ns, channel, value)
             return sample_batch(t_ns, channel, found if self.context.outlet.double else found.astype(np.float32))

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from spikeflow.events import GRADED_SPIKES, Grid, Indices, Times, columns, empty, sort, spike_batch
 from spikeflow.node import Node
-from spikeflow.nodes.held import finite, previous_values
+from spikeflow.nodes.held import finite, previous_values, within
 
 Doubles: TypeAlias = npt.NDArray[np.float64]
 Places: TypeAlias = npt.NDArray[np.intp]
@@ -25,13 +25,19 @@ Step: TypeAlias = Callable[..., tuple[Any, ...]]
 MOST_STEPS = 2.0**40
 """Far above this, the rounding of float64 comes near a threshold."""
 
+MOST_CARRIED = 1e150
+"""Beyond it squares are not finite in float64, and what a state takes from them stays so for ever."""
+
 _NARROW = 48
 _EXACT = 2.0**24  # whole numbers up to this one have a float32 of their own
 
 
-def finite_samples(node: Node, samples: pa.RecordBatch) -> tuple[Times, Indices, Doubles]:
-    """The samples that are numbers, in float64; the others are noted and count as no samples."""
-    t_ns, channel, value = columns(finite(samples, node.context.counters))
+def finite_samples(node: Node, samples: pa.RecordBatch, most: float = np.inf) -> tuple[Times, Indices, Doubles]:
+    """The samples that are numbers no larger than `most`, in float64; others are noted and count as no samples."""
+    samples = finite(samples, node.context.counters)
+    if most < np.inf:
+        samples = within(samples, most, node.context.counters)
+    t_ns, channel, value = columns(samples)
     return t_ns, channel, value.astype(np.float64)
 
 

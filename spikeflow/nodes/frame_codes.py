@@ -34,12 +34,17 @@ class FrameCode(FramedEncoder):
 
     @abstractmethod
     def code(self, value: Doubles, channel: Indices) -> Code:
-        """The spikes of a frame in which these channels hold these values."""
+        """The spikes of a frame in which these channels hold these values; of one period, where a frame has several."""
+
+    @property
+    def periods(self) -> tuple[int, int]:
+        """How many ticks a period has, and how many periods, all the same, a frame."""
+        return self.frame_ticks, 1
 
     def start(self, size: int) -> None:
         """No frame has begun."""
         self.begin_frames(size)
-        self._code: Code | None = None  # of the frame that is on, in order; made of its latch
+        self._code: Code | None = None  # of a period of the frame that is on, in order; made of its latch
 
     def load(self, state: State) -> None:
         """Put a saved state back."""
@@ -61,6 +66,7 @@ class FrameCode(FramedEncoder):
                 pass
             return empty(outlet.plain)
         found: list[Code] = []
+        length, periods = self.periods
         for part, held in self.latched(samples):
             if part.begins or self._code is None:
                 channel = np.flatnonzero(~np.isnan(held)).astype(np.uint32)
@@ -68,7 +74,12 @@ class FrameCode(FramedEncoder):
                 order = np.lexsort((neuron, tick))
                 self._code = tick[order], neuron[order], value[order]
             tick, neuron, value = self._code
-            due = slice(*np.searchsorted(tick, (part.low - part.first, part.high - part.first)).tolist())
+            low, high = part.low - part.first, part.high - part.first
+            if periods > 1 and len(tick):
+                number = np.arange(low // length, min(periods, -(-high // length)))  # in the window, not in the frame
+                tick = (number[:, None] * length + tick).ravel()
+                neuron, value = np.tile(neuron, len(number)), np.tile(value, len(number))
+            due = slice(*np.searchsorted(tick, (low, high)).tolist())
             if due.start < due.stop:
                 found.append((tick[due] + part.first, neuron[due], value[due]))
         if not found:

@@ -15,14 +15,21 @@ from pydantic import Field
 from spikeflow.errors import Problem
 from spikeflow.events import Grid, Indices, Kind, Stream, Times, Values, build, empty, raw_columns
 from spikeflow.node import Decoder, Node
+from spikeflow.nodes.room import of_copies, too_large
 from spikeflow.units import Nanoseconds, format_ns
 
 Answer: TypeAlias = tuple[int, Indices, Values]
 """The tick of an answer, and its channels with their values."""
 Floats: TypeAlias = npt.NDArray[np.float64]
 
+Copies: TypeAlias = npt.NDArray[np.intp]
+Chosen: TypeAlias = npt.NDArray[np.bool_]
+
 NEVER = 2**62
 """The tick of what has not happened."""
+_LESS = "answer less often, or count over less"
+_ADDED_A_SECOND = 2e9
+"""More numbers than a processor adds up in a second."""
 
 
 def not_whole(grid: Grid, **times: int | None) -> Iterator[Problem]:
@@ -60,6 +67,16 @@ def samples_of(node: Node, answers: Sequence[Answer]) -> pa.RecordBatch:
         value = np.concatenate([value for _, _, value in answers])
     with np.errstate(over="ignore"):
         return build(schema, grid.origin_ns + at * grid.dt_ns, channel, value)
+
+
+def added_up(rows: Floats) -> Floats:
+    """[...] the sum of [n, ...] numbers, one after the other from the first on, whatever stands beside them."""
+    flat = np.ascontiguousarray(rows).reshape(len(rows), -1)  # its layout decides in which order NumPy adds
+    with np.errstate(over="ignore", invalid="ignore"):
+        if flat.shape[1] == 1:  # NumPy adds up a single column in pairs, and one of several from top to bottom
+            flat = np.add.accumulate(flat, axis=0)[-1:]
+        total: Floats = flat.sum(axis=0).reshape(rows.shape[1:])
+    return total
 
 
 class Parted(Decoder):
@@ -191,6 +208,27 @@ class Framed(Parted):
 class Counted(Parted):
     """A decoder that answers every so often on what it has counted over the time just past."""
 
+    count_bytes: ClassVar[int] = 16
+    """What a count of a part takes, as it is and as it began."""
+
+    def check_copies(self, copies: int, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
+        """More counts than there is memory for, or, as a warning, than can be added up in time."""
+        over, every = self._times()
+        part = gcd(over, every)
+        count = copies * (over // part) * (1 if self._pooled() else inputs[0].size)
+        if part == over:
+            found = f"{count} counts{of_copies(copies)}"
+            yield from too_large(count * self.count_bytes, (), found, "take fewer neurons")
+            return
+        found = f"{format_ns(over)} in parts of {format_ns(part)} are {count} counts{of_copies(copies)}"
+        refused = list(too_large(count * self.count_bytes, ("every",), found, _LESS))
+        yield from refused
+        if not refused and count * 1e9 / every > _ADDED_A_SECOND:
+            found = (
+                f"every answer adds up {count} counts{of_copies(copies)}, which takes longer than {format_ns(every)}"
+            )
+            yield Problem(("every",), found, _LESS, warning=True)
+
     def start(self, size: int) -> None:
         """Nothing has been counted."""
         dt_ns = self.context.grid.dt_ns
@@ -231,9 +269,7 @@ class Counted(Parted):
         """What there is to say, where an answer is due."""
         if (self.number + 1) % self._answers_every:
             return None
-        if self._channels == 1:  # NumPy adds up a single column in pairs, and one of several from top to bottom
-            return self.read(np.add.accumulate(self.counted, axis=0)[-1])
-        return self.read(self.counted.sum(axis=0))
+        return self.read(added_up(self.counted))
 
     def enter(self, number: int) -> None:
         """Begin a part, in the place of the oldest one."""
@@ -255,9 +291,10 @@ class Readout(Counted):
     """A decoder that weighs neurons by how often they spiked, or channels by the value that each holds.
 
     Spikes are counted over frames, or over a time that slides; samples are taken as they come, at each tick that has
-    some.
+    some. All copies are weighed at once; of samples those that have some at the tick.
     """
 
+    elementwise: ClassVar[bool] = True
     takes: ClassVar[tuple[Kind, ...]] = ("spikes", "samples")
     dated: ClassVar[bool] = False
     """Whether `since` is kept."""
@@ -288,6 +325,12 @@ class Readout(Counted):
         elif self.over is None:
             found = "spikes are counted over no time"
             yield Problem((), found, "write frame: 100 ms, or over: 100 ms and every: 10 ms")
+        yield from self.check_copies(1, inputs, grid)
+
+    def check_copies(self, copies: int, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
+        """More counts than there is memory for."""
+        if inputs[0].kind == "spikes" and (self.frame or self.over) is not None:
+            yield from super().check_copies(copies, inputs, grid)
 
     def _times(self) -> tuple[int, int]:
         over = self.frame or self.over
@@ -298,6 +341,9 @@ class Readout(Counted):
     def start(self, size: int) -> None:
         """Nothing has been counted, and no channel holds a value."""
         super().start(size)
+        self._copies = self.context.copies
+        self._every_copy = np.arange(self._copies)
+        self._given = self.context.outlet.size // self._copies  # channels that a copy gives
         self._on_samples = self.context.inputs[0].kind == "samples"
         if self._on_samples:
             self.held = np.full(size, np.nan)
@@ -306,12 +352,29 @@ class Readout(Counted):
             self.first = np.full(self.counted.shape, NEVER)
 
     @abstractmethod
-    def weigh(self, weight: Floats, tick: int) -> tuple[Indices, Values] | None:
-        """What is said at `tick` of [size] counts, or of [size] values, NaN where a channel has had none."""
+    def weigh(self, weight: Floats, copies: Copies, tick: int) -> tuple[Chosen, Floats]:
+        """What is said of copies at `tick`.
+
+        Args:
+            weight: [m, size of one copy] counts, or values, NaN where a channel has had none.
+            copies: [m] which copies they are, ascending.
+            tick: the tick of the answer.
+
+        Returns:
+            [m, channels of one copy] which channels have a sample, and their values.
+        """
 
     def read(self, counts: Floats) -> tuple[Indices, Values] | None:
         """What is said of counts."""
-        return self.weigh(counts, self.part_tick + self._part_ticks)
+        return self._said(counts.reshape(self._copies, -1), self._every_copy, self.part_tick + self._part_ticks)
+
+    def _said(self, weight: Floats, copies: Copies, tick: int) -> tuple[Indices, Values] | None:
+        """The answers of copies, with their channels counted over all copies; None where there is none."""
+        chosen, value = self.weigh(weight, copies, tick)
+        row, channel = np.nonzero(chosen)
+        if not len(row):
+            return None
+        return (copies[row] * self._given + channel).astype(np.uint32), value[row, channel]
 
     def gather(self, tick: Times, index: Indices, value: Values | None) -> Iterable[Answer]:
         """Count."""
@@ -325,9 +388,11 @@ class Readout(Counted):
         if self.dated:
             self.first[row] = NEVER
 
-    def since(self) -> npt.NDArray[np.int64]:
-        """[size] the tick of the first spike that is counted, or of the sample that is held; NEVER without one."""
-        return self.held_tick if self._on_samples else self.first.min(axis=0)
+    def since(self, copies: Copies) -> npt.NDArray[np.int64]:
+        """[m, size of one] the tick of the first spike that is counted, or of the sample held; NEVER without one."""
+        since: npt.NDArray[np.int64] = self.held_tick if self._on_samples else self.first.min(axis=0)
+        since = since.reshape(self._copies, -1)
+        return since if len(copies) == self._copies else since[copies]
 
     def decode(self, spikes: pa.RecordBatch) -> pa.RecordBatch:
         """Decode one window.
@@ -346,12 +411,18 @@ class Readout(Counted):
         tick = self.context.grid.ticks(t_ns)
         edges = np.flatnonzero(np.diff(tick, append=-1)) + 1
         found: list[Answer] = []
+        size = np.uint32(len(self.held) // self._copies)
         low = 0
         for high in edges.tolist():
             now, where = int(tick[low]), index[low:high]
             self.held[where] = value[low:high]  # of equal places the last one stays
             self.held_tick[where] = now
-            if (answer := self.weigh(self.held, now)) is not None:
+            if self._copies == 1:
+                copies, held = self._every_copy, self.held[None]
+            else:
+                copies = np.unique(where // size).astype(np.intp)
+                held = self.held.reshape(-1, size)[copies]
+            if (answer := self._said(held, copies, now)) is not None:
                 found.append((now, *answer))
             low = high
         return samples_of(self, found)

@@ -25,7 +25,7 @@ def finite(samples: pa.RecordBatch, counters: Counters) -> pa.RecordBatch:
 def within(samples: pa.RecordBatch, most: float, counters: Counters) -> pa.RecordBatch:
     """The samples whose size is no more than `most`; the others are noted as out of range, and count as none."""
     t_ns, channel, value = raw_columns(samples)
-    if value is None or (fits := np.abs(value) <= most).all():
+    if value is None or float(np.finfo(value.dtype).max) <= most or (fits := np.abs(value) <= most).all():
         return samples
     counters.note("out of range", int(len(fits) - np.count_nonzero(fits)))
     return build(samples.schema, t_ns[fits], channel[fits], value[fits])

@@ -22,6 +22,7 @@ from spikeflow.nodes.mqtt_addresses import BrokerUrls, MqttUrl
 from spikeflow.nodes.mqtt_link import Link
 from spikeflow.nodes.mqtt_notices import Health, Notice, Notices, Said
 from spikeflow.nodes.mqtt_tls import Tls
+from spikeflow.nodes.mqtt_topics import graph_problems
 from spikeflow.secret import SecretText
 from spikeflow.units import Seconds
 
@@ -84,8 +85,8 @@ class Connected(BaseModel):
     )
     health: Health | None = Field(None, description="where to say how the node and its connection are, and how often")
 
-    def address_problems(self) -> Iterable[Problem]:
-        """What is wrong with how the broker is to be reached."""
+    def address_problems(self, graph: str = "graph") -> Iterable[Problem]:
+        """What is wrong with how the broker is to be reached, in a graph with a name."""
         secure = [url for url in self.url if url.tls]
         if self.url[0].embedded and (self.username or self.password):
             yield Problem(("username",), "the embedded broker asks for no name", "leave it out", warning=True)
@@ -108,6 +109,9 @@ class Connected(BaseModel):
         if self.will is not None and self.health is not None:
             hint = "keep one: with 'health', its topic says offline"
             yield Problem(("will",), "a connection has one will, and 'health' needs it", hint)
+        for name in ("will", "birth", "closing", "health"):
+            if (said := getattr(self, name)) is not None:
+                yield from graph_problems(said.topic, graph, (name, "topic"))
 
     async def probe(self, context: Context) -> str:
         """Connect to each broker, and leave it."""

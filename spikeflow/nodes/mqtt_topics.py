@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from string import Formatter
 from typing import Annotated, Any
+from unicodedata import category
 
 from pydantic import BeforeValidator, WithJsonSchema
 
-from spikeflow.errors import ParameterError
+from spikeflow.errors import ParameterError, Problem
+
+_LONGEST = 65_535  # bytes of a topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +91,29 @@ Topic = Annotated[
     BeforeValidator(parse_topic),
     WithJsonSchema({"type": "string", "examples": ["plant/{machine}/vibration"]}),
 ]
+
+
+def graph_problems(topic: str, graph: str, path: tuple[str | int, ...]) -> Iterator[Problem]:
+    """A graph whose name cannot stand for `{name}` in a topic: brokers would take it for a wildcard."""
+    if any(place == "name" for _, place, _, _ in Formatter().parse(topic)) and (why := unfit(graph)):
+        found = f"{{name}} in {topic!r} is that of the graph, {graph!r}, which {why}"
+        yield Problem(path, found, "give the graph another 'name', or write the level out")
+
+
+def unfit(topic: str) -> str | None:
+    """Why brokers do not take messages under a topic; many close the connection on one, again and again."""
+    if not topic:
+        return "is empty"
+    if any(sign in topic for sign in "+#"):
+        return "holds a wildcard"
+    if not topic.isprintable() and any(_forbidden(sign) for sign in topic):
+        return "holds a sign that is no text"
+    if len(topic) > _LONGEST // 4 and len(topic.encode()) > _LONGEST:
+        return f"is longer than {_LONGEST} bytes"
+    return None
+
+
+def _forbidden(sign: str) -> bool:
+    """Whether a sign is a control character, half of one, or none at all."""
+    code = ord(sign)
+    return category(sign) in ("Cc", "Cs") or code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF

@@ -169,7 +169,7 @@ class Population(Neuron):
             ):
                 yield replace(problem, path=(*path, *problem.path))
 
-    def check_copies(self, copies: int) -> Iterable[Problem]:
+    def check_copies(self, copies: int, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
         """Learning: the copies share their weights."""
         for index, projection in enumerate(self.inputs):
             if self._rule(index) is not None:

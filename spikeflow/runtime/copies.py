@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from spikeflow.copies import split_copies
+from spikeflow.copies import called, split_copies
 from spikeflow.events import Batch, Times, Values, Window, sort
 from spikeflow.node import Context, Node, State, Stepper
 
@@ -48,9 +48,7 @@ class Copied(Stepper):
     def _say(self, copy: int, level: str, text: str) -> None:
         """Put a line of a copy in the run's log, under its name."""
         stream = next(iter(self.context.outlets.values()))
-        names = self.context.names(stream).keys
-        name = f"{stream.key} {names[copy]!r}" if copy < len(names) else f"copy {copy}"
-        self.context.log(level, f"{name}: {text}")
+        self.context.log(level, f"{called(stream, self.context.names(stream).keys, copy)}: {text}")
 
     @property
     def nodes(self) -> Sequence[Stepper]:

@@ -311,7 +311,9 @@ class Checker:
         self._problems(draft, self._guarded(draft, "check", lambda: list(node.check(inputs, self.grid))) or ())
         if draft.copies > 1 and not draft.faulty:
             copies = draft.copies
-            self._problems(draft, self._guarded(draft, "check", lambda: list(node.check_copies(copies))) or ())
+            self._problems(
+                draft, self._guarded(draft, "check", lambda: list(node.check_copies(copies, inputs, self.grid))) or ()
+            )
             if draft.forget is not None and replicated(self.drafts, draft.forget.node):
                 hint = "forget every so often, or on a node that there is one of"
                 self._fault(draft, draft.forget.item, f"{copies} copies that forget one by one", hint)

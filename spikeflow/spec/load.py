@@ -84,7 +84,7 @@ class _Builder:
     def __init__(self, root: Item, folder: Path, stem: str, report: Report) -> None:
         self.root, self.folder, self.stem, self.report = root, folder, stem, report
         self.drafts: dict[str, Draft] = {}
-        self.seed = 0
+        self.seed, self.name = 0, stem
 
     def graph(self, changes: Mapping[str, Any], env: Mapping[str, str]) -> GraphSpec:
         """The checked graph."""
@@ -99,14 +99,15 @@ class _Builder:
         root = override(root, changes, report)
         self.root = root = Substitution(root, env, report).graph(root)
         header = self._header()
-        self.seed = header.seed if header is not None else 0
+        if header is not None:
+            self.seed, self.name = header.seed, header.name or self.stem
         dt_ns, window_ns = self._time(header)
         self._nodes()
         loops, edges = Checker(self.drafts, dt_ns, window_ns, report).run()
         self._stop()
         assert header is not None and dt_ns is not None and window_ns is not None
         return GraphSpec(
-            name=header.name or self.stem,
+            name=self.name,
             dt_ns=dt_ns,
             window_ns=window_ns,
             seed=header.seed,
@@ -215,7 +216,7 @@ class _Builder:
             draft.node = self._node(draft, draft.cls)
         if draft.node is not None:
             # a population delays what it sends to itself, and draws its parameters, before anything runs
-            draft.node.__dict__["_name"], draft.node.__dict__["_seed"] = name, self.seed
+            draft.node.__dict__.update(_name=name, _seed=self.seed, _graph=self.name)
         draft.faulty |= draft.node is None
         return draft
 

@@ -76,7 +76,7 @@ def placed(node: Node, feeds: Sequence[Stream], name: str, grid: Grid) -> Place:
     inputs = tuple((by_name | own)[source] for source in sources)
     seen = [stream.one for stream in inputs] if isinstance(node, Stepper) else inputs
     wrong = [problem for problem in node.check(seen, grid) if not problem.warning]
-    wrong += node.check_copies(copies) if copies > 1 else ()
+    wrong += node.check_copies(copies, seen, grid) if copies > 1 else ()
     if wrong:
         at = ".".join(map(str, wrong[0].path))
         raise ParameterError(f"{at}: {wrong[0].found}" if at else wrong[0].found, wrong[0].hint)

@@ -339,7 +339,7 @@ def _check_forget(use: _Use) -> None:
 def _check_copies(use: _Use) -> None:
     """Three copies, the first on what arrives, the second on something else, the third on what begins half-way."""
     copies = 3
-    if any(True for _ in use.make().check_copies(copies)):
+    if any(True for _ in use.make().check_copies(copies, [stream for stream, _ in use.arriving], use.grid)):
         return
     half = use.grid.time(use.ticks // 2)
     given: list[list[pa.RecordBatch]] = []

@@ -331,11 +331,30 @@ def test_what_a_copy_has_to_say_is_said_under_its_name() -> None:
     assert [text.partition(":")[0] for text in said] == ["machine '0'", "machine '1'"]
 
 
+class Talking(Balance):
+    """Says how many spikes came in a window; one node a copy."""
+
+    def decode(self, spikes: pa.RecordBatch) -> pa.RecordBatch:
+        if spikes.num_rows:
+            self.context.log("info", f"heard {spikes.num_rows}")
+        return super().decode(spikes)
+
+
+def test_a_node_of_which_there_is_one_a_copy_speaks_under_the_name_of_its_copy() -> None:
+    source = {"source": "synthetic", "signal": "poisson", "size": 2, "rate": "1 kHz", "copies": 2, "length": "20 ms"}
+    said: list[str] = []
+    nodes = {"machines": {**source, "replicate": "machine"}, "talk": {"decoder": Talking, "input": "machines"}}
+    spikeflow.run_blocking(spikeflow.load({"nodes": nodes}), log=lambda node, level, text: said.append(text))
+    assert {text.partition(" heard")[0] for text in said} == {"machine '0':", "machine '1':"}
+
+
 CHANNEL_BY_CHANNEL = {
     "encoder": "bsa burst clip constant_current_lif detrend filter_bank level_crossing lif_adex_current lif_current "
-    "lif_ex_current moving_window normalize one_hot phase poisson rate resample scale send_on_delta sigma_delta "
-    "signed_poisson spatio_temporal spike_latency spike_latency_lif step_forward threshold_based time_to_first_spike",
-    "decoder": "alarm exponential max_membrane rate reconstruct spike_count",
+    "lif_ex_current moving_window normalize one_hot phase poisson population rank_order rate resample scale "
+    "send_on_delta sigma_delta signed_poisson spatio_temporal spike_latency spike_latency_lif step_forward "
+    "threshold_based time_to_first_spike",
+    "decoder": "alarm argmax exponential first_spike linear max_membrane population_vector rate reconstruct "
+    "spike_count spikes_to_times",
 }
 
 

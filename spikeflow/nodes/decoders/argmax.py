@@ -9,13 +9,16 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
+from spikeflow.copies import called
 from spikeflow.errors import ParameterError, Problem, instead, shown, why
-from spikeflow.events import Grid, Indices, Stream, Values
-from spikeflow.nodes.frames import NEVER, Floats, Readout
+from spikeflow.events import Grid, Stream
+from spikeflow.nodes.frames import NEVER, Chosen, Copies, Floats, Readout
 from spikeflow.nodes.paths import GraphPath
 
 _SAYS_EVERY = 1.0
-"""Seconds between two lines in the log, at least."""
+"""Seconds between two lines of a copy in the log, at least."""
+_SAYS_AT_MOST = 10
+"""Lines in such a time, at most, of all copies."""
 
 
 class Argmax(Readout):
@@ -32,6 +35,7 @@ class Argmax(Readout):
     """
 
     dated: ClassVar[bool] = True
+    count_bytes: ClassVar[int] = 32  # a count and its first tick, as they are and as they began
 
     margin: float = Field(
         0.0, ge=0, allow_inf_nan=False, description="by how much the winner must lead the second, in spikes or units"
@@ -41,7 +45,9 @@ class Argmax(Readout):
     )
     changes: bool = Field(False, description="whether a decision is given only where it is another than the one before")
     labels: list[str] | GraphPath | None = Field(
-        None, description="names of the neurons, in a list or a file with one a line: the log says the winner's name"
+        None,
+        description="names of the neurons, in a list or a file with one a line: the log says the name of a new winner, "
+        "for each copy once a second at most, and for all of them ten times",
     )
 
     def check(self, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
@@ -78,36 +84,49 @@ class Argmax(Readout):
     def start(self, size: int) -> None:
         """No winner yet."""
         super().start(size)
-        self.winner, self.given = -1, -2
+        self.winner = np.full(self._copies, -1)
+        self.given = np.full(self._copies, -2)
         self._labels = self._names()
-        self._free_tick = 0
+        self._free = np.zeros(self._copies, np.int64)  # from which tick a copy may say something
 
-    def weigh(self, weight: Floats, tick: int) -> tuple[Indices, Values] | None:
-        """The decision at `tick`."""
-        since = self.since()
-        known = np.where(np.isnan(weight), -np.inf, weight)
-        best = int(known.argmax())
-        holds = self.winner >= 0 and self.hysteresis > 0.0 and known[best] - known[self.winner] < self.hysteresis
-        chosen = self.winner if holds else best
-        lead = known[chosen] - max(known[:chosen].max(initial=-np.inf), known[chosen + 1 :].max(initial=-np.inf))
-        anything = holds or bool((since < NEVER).any())
-        self.winner = chosen if holds or (anything and lead >= self.margin) else -1
-        if self.changes and self.winner == self.given:
-            return None
-        if self._labels and self.winner not in (-1, self.given):
-            self._say(tick, float(lead))
-        self.given = self.winner
-        values = np.array([self.winner, np.nan, np.nan])
-        if anything:
-            values[1] = lead
-        if self.winner >= 0 and since[self.winner] < NEVER:
-            values[2] = (tick - since[self.winner]) * self.context.grid.dt
-        channel = np.flatnonzero(np.isfinite(values)).astype(np.uint32)
-        return channel, values[channel]
+    def weigh(self, weight: Floats, copies: Copies, tick: int) -> tuple[Chosen, Floats]:
+        """[m, 3] the decisions at `tick`."""
+        since, row = self.since(copies), np.arange(len(copies))
+        known, before = np.where(np.isnan(weight), -np.inf, weight), self.winner[copies]
+        chosen = known.argmax(axis=1)
+        holds = np.zeros(len(copies), np.bool_)
+        with np.errstate(over="ignore", invalid="ignore"):
+            if self.hysteresis > 0.0:
+                holds = (before >= 0) & (known[row, chosen] - known[row, before] < self.hysteresis)
+                chosen = np.where(holds, before, chosen)
+            most = known[row, chosen]
+            known[row, chosen] = -np.inf
+            lead = most - known.max(axis=1)
+        anything = holds | (since.min(axis=1) < NEVER)
+        winner = np.where(holds | (anything & (lead >= self.margin)), chosen, -1)
+        if self._labels or self.changes:
+            new = winner != self.given[copies]
+        if self._labels:
+            self._say(tick, copies, np.where(new, winner, -1), lead)
+        self.winner[copies] = self.given[copies] = winner
+        came = since[row, winner]
+        values, told = np.empty((len(copies), 3)), np.ones((len(copies), 3), np.bool_)
+        values[:, 0], values[:, 1], values[:, 2] = winner, lead, (tick - came) * self.context.grid.dt
+        told[:, 1], told[:, 2] = anything & np.isfinite(lead), (winner >= 0) & (came < NEVER)
+        return told & new[:, None] if self.changes else told, values
 
-    def _say(self, tick: int, lead: float) -> None:
-        """Name the winner in the log, at a pace that can be read."""
-        if tick >= self._free_tick:
-            dt = self.context.grid.dt
-            self._free_tick = tick + int(_SAYS_EVERY / dt)
-            self.context.log("info", f"{self._labels[self.winner]} at {tick * dt:.3f} s, ahead by {lead:.4g}")
+    def _say(self, tick: int, copies: Copies, winner: Copies, lead: Floats) -> None:
+        """Name new winners in the log, at a pace that can be read: those first who have said nothing for longest."""
+        dt = self.context.grid.dt
+        second = int(_SAYS_EVERY / dt)
+        free = self._free[copies]
+        row = np.flatnonzero((winner >= 0) & (free <= tick))
+        row = row[np.argsort(free[row], kind="stable")]
+        stream = self.context.outlet
+        names = self.context.names(stream).keys
+        for place in row[: max(0, _SAYS_AT_MOST - int((self._free > tick).sum()))].tolist():
+            copy = int(copies[place])
+            self._free[copy] = tick + second
+            who = f"{called(stream, names, copy)}: " if stream.key or stream.copies > 1 else ""
+            text = f"{self._labels[winner[place]]} at {tick * dt:.3f} s, ahead by {lead[place]:.4g}"
+            self.context.log("info", who + text)

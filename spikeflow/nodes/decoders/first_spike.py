@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from spikeflow.events import Indices, Stream, Times, Values
 from spikeflow.nodes.frames import Answer, Framed
 
-_BOTH = np.arange(2, dtype=np.uint32)
+_FIRST = np.zeros(1, np.intp)
 
 
 class FirstSpike(Framed):
@@ -21,6 +22,8 @@ class FirstSpike(Framed):
     the tick of the spike, which has no sample in a frame without spikes. Of several at an instant the lowest counts.
     Source: time to first spike, Thorpe, Delorme & Van Rullen 2001.
     """
+
+    elementwise: ClassVar[bool] = True
 
     at: Literal["end", "spike"] = Field(
         "end",
@@ -34,28 +37,42 @@ class FirstSpike(Framed):
     def start(self, size: int) -> None:
         """No spike yet."""
         super().start(size)
-        self.clear()
+        copies = self.context.copies
+        self._one = np.uint32(size // copies)
+        self.neuron, self.tick = np.full(copies, -1), np.zeros(copies, np.int64)
 
     def clear(self) -> None:
         """No spike in this frame yet."""
-        self.neuron, self.tick = -1, 0
+        self.neuron[:], self.tick[:] = -1, 0
 
     def gather(self, tick: Times, index: Indices, value: Values | None) -> Iterable[Answer]:
-        """Look at the first one."""
-        if self.neuron >= 0:
-            return
-        self.neuron, self.tick = int(index[0]), int(tick[0])
+        """Look at the first one of each copy."""
+        if len(self.neuron) == 1:
+            first = copy = _FIRST[: int(self.neuron[0] < 0)]
+        else:
+            of = index // self._one
+            new = np.flatnonzero(self.neuron[of] < 0)
+            copy, first = np.unique(
+                of[new].astype(np.intp), return_index=True
+            )  # events are in order: the earliest, and lowest
+            first = new[first]
+        self.neuron[copy], self.tick[copy] = index[first] % self._one, tick[first]
         if self.at == "spike":
-            yield self.tick, *self._said()
+            for now in np.unique(tick[first]).tolist():
+                yield now, *self._said(copy[tick[first] == now])
 
     def answer(self) -> tuple[Indices, Values] | None:
         """What the frame came to."""
-        return None if self.at == "spike" else self._said()
+        return None if self.at == "spike" else self._said(np.arange(len(self.neuron)))
 
-    def _said(self) -> tuple[Indices, Values]:
-        if self.neuron < 0:
-            return _BOTH[:1], np.array([-1.0])
-        return _BOTH, np.array([self.neuron, (self.tick - self.part_tick) * self.context.grid.dt])
+    def _said(self, copies: npt.NDArray[Any]) -> tuple[Indices, Values]:
+        """The channels of copies that have a value, and the values."""
+        values, told = np.empty((len(copies), 2)), np.ones((len(copies), 2), np.bool_)
+        values[:, 0] = self.neuron[copies]
+        values[:, 1] = (self.tick[copies] - self.part_tick) * self.context.grid.dt
+        np.greater_equal(values[:, 0], 0.0, out=told[:, 1])
+        row, channel = told.nonzero()
+        return (copies[row] * 2 + channel).astype(np.uint32), values[told]
 
     def answers_at(self, ticks: int) -> Sequence[int] | None:
         """The ticks at which it answers on so many ticks."""

@@ -8,9 +8,12 @@ import numpy as np
 from pydantic import Field
 
 from spikeflow.errors import ParameterError, Problem
-from spikeflow.events import Grid, Indices, Stream, Values
-from spikeflow.nodes.frames import Floats, Readout
+from spikeflow.events import Grid, Stream
+from spikeflow.nodes.frames import Chosen, Copies, Floats, Readout, added_up
 from spikeflow.nodes.number_files import Numbers, numbers
+
+_AT_ONCE = 1_000_000
+"""Products that are made at once, at most, where one input has no more."""
 
 
 class Linear(Readout):
@@ -54,14 +57,20 @@ class Linear(Readout):
         super().start(size)
         self._columns = np.ascontiguousarray(numbers(self.weights).T)
         self._added = np.broadcast_to(numbers(self.bias), self._columns.shape[1:])
-        self._outputs = np.arange(self._columns.shape[1], dtype=np.uint32)
 
-    def weigh(self, weight: Floats, tick: int) -> tuple[Indices, Values]:
-        """[out] weighted sums."""
-        used = np.flatnonzero(np.nan_to_num(weight))
+    def weigh(self, weight: Floats, copies: Copies, tick: int) -> tuple[Chosen, Floats]:
+        """[m, out] weighted sums, of all copies input by input."""
+        weight = np.where(np.isnan(weight), 0.0, weight)
+        used = np.flatnonzero(weight.any(axis=0))
+        sums = np.zeros((len(copies), self._columns.shape[1]))
+        some = max(1, _AT_ONCE // sums.size)
         with np.errstate(over="ignore", invalid="ignore"):
-            sums = (self._columns[used] * weight[used, None]).sum(axis=0)  # row by row: the same on every machine
-            return self._outputs, sums + self._added
+            for low in range(0, len(used), some):
+                part = used[low : low + some]
+                products = weight.T[part, :, None] * self._columns[part, None, :]
+                sums = added_up(np.concatenate((sums[None], products)))
+            sums = sums + self._added
+        return np.ones(sums.shape, np.bool_), sums
 
 
 def _misfits(weights: Floats, size: int) -> Iterator[Problem]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Annotated
 
@@ -9,8 +10,8 @@ import numpy as np
 from pydantic import Field
 
 from spikeflow.errors import ParameterError, Problem
-from spikeflow.events import Grid, Indices, Stream, Values
-from spikeflow.nodes.frames import Floats, Readout
+from spikeflow.events import Grid, Stream
+from spikeflow.nodes.frames import Chosen, Copies, Floats, Readout, added_up
 from spikeflow.nodes.number_files import Numbers, numbers
 
 _Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -22,8 +23,9 @@ class PopulationVector(Readout):
     """The mean of the values that neurons prefer, each as often as it spiked: sum(w x) / sum(w).
 
     With `period`, values are angles, and it is the direction of sum(w exp(2 pi i x / period)). w is how often a neuron
-    spiked within `frame`, or in the last `over` every `every`; of samples the value that each channel holds, at each
-    tick that has some. A negative w counts as 0. Where all are 0, or directions cancel, there is no sample.
+    spiked within `frame`, or in the last `over` every `every`; of samples the value that each channel holds, at
+    each tick that has some. A negative w counts as 0. Where all are 0, sums overflow, or directions cancel, there
+    is no sample.
     Neurons g · centres to (g + 1) · centres - 1 stand for channel g, as the encoder `population` lays them out.
     Source: Georgopoulos, Schwartz & Kettner 1986; the centre of mass of a population code.
     """
@@ -70,7 +72,7 @@ class PopulationVector(Readout):
             return found
         assert self.range is not None
         low, high = self.range
-        if not low < high:
+        if not low < high < math.inf or not math.isfinite(high - low):
             raise ParameterError(f"a range from {low:g} to {high:g}", "write [low, high]")
         round_trip = self.period is not None and abs((high - low) / self.period % 1.0 - 0.5) > 0.5 - 1e-9
         return np.linspace(low, high, count, endpoint=not round_trip)
@@ -86,22 +88,26 @@ class PopulationVector(Readout):
     def start(self, size: int) -> None:
         """Read the preferred values."""
         super().start(size)
-        values = self._values(size)
+        values = self._values(size // self._copies)
         self._low = self.range[0] if self.range is not None else 0.0
         self._preferred = values
         if self.period is not None:
             angle = values * (2.0 * np.pi / self.period)
             self._east, self._north = np.cos(angle), np.sin(angle)
 
-    def weigh(self, weight: Floats, tick: int) -> tuple[Indices, Values]:
-        """The values of the groups that have one."""
-        group = np.maximum(np.nan_to_num(weight), 0.0).reshape(-1, len(self._preferred))
-        total = group.sum(axis=1)
-        if self.period is None:
-            channel = np.flatnonzero(total > 0.0)
-            group, total = group[channel], total[channel]
-            return channel.astype(np.uint32), (group * self._preferred).sum(axis=1) / total
-        east, north = (group * self._east).sum(axis=1), (group * self._north).sum(axis=1)
-        channel = np.flatnonzero(np.hypot(east, north) > _OPPOSED * total)
-        angle = np.arctan2(north[channel], east[channel]) * (self.period / (2.0 * np.pi))
-        return channel.astype(np.uint32), self._low + (angle - self._low) % self.period
+    def weigh(self, weight: Floats, copies: Copies, tick: int) -> tuple[Chosen, Floats]:
+        """[m, groups] the values of the groups that have one."""
+        shape = len(weight), -1
+        group = np.fmax(weight, 0.0).reshape(-1, len(self._preferred)).T
+        total = added_up(group)
+        with np.errstate(invalid="ignore", over="ignore"):
+            if self.period is None:
+                known, mean = total > 0.0, added_up(group * self._preferred[:, None])
+                found = np.divide(mean, total, where=known, out=mean)
+            else:
+                east, north = (added_up(group * side[:, None]) for side in (self._east, self._north))
+                known = np.hypot(east, north) > _OPPOSED * total
+                angle = np.arctan2(north, east) * (self.period / (2.0 * np.pi))
+                found = self._low + (angle - self._low) % self.period
+        known &= np.isfinite(total) & np.isfinite(found)
+        return known.reshape(shape), found.reshape(shape)

@@ -34,8 +34,9 @@ class Rate(Counted):
     )
 
     def check(self, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
-        """Times that are not whole ticks."""
+        """Times that are not whole ticks, more counts than there is memory for."""
         yield from not_whole(grid, over=self.over, every=self.every)
+        yield from self.check_copies(1, inputs, grid)
 
     def outlets(self, inputs: Sequence[Stream]) -> dict[str, Stream]:
         """Samples of the input's shape, or of one channel."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, WithJsonSchema
 
-from spikeflow.errors import ParameterError, Problem
-from spikeflow.events import Grid, Stream, columns, empty, sample_batch
+from spikeflow.errors import ParameterError, Problem, first_of, nearest
+from spikeflow.events import Grid, Stream, empty, sample_batch
 from spikeflow.node import Decoder, Encoder
+from spikeflow.nodes.frames import finite
 from spikeflow.nodes.inverse import Arrived, Invertible
 from spikeflow.units import format_ns
 
@@ -20,18 +22,38 @@ _SAID = "{encoder: level_crossing, threshold: 0.05}"
 
 def _encoder(given: Any, info: ValidationInfo) -> Any:
     """The encoder that a mapping with its kind and its fields stands for."""
-    if not isinstance(given, Mapping):
+    if given is None or isinstance(given, Encoder):
         return given
+    if not isinstance(given, Mapping):
+        raise ParameterError(f"{_called(given)} as an encoder", f"write {_SAID}")
     if "encoder" not in given:
         raise ParameterError("an encoder without its kind", f"write {_SAID}")
     context, cls = info.context or {}, given["encoder"]
     if not isinstance(cls, type):
         if "node_class" not in context:
-            raise ParameterError(f"the encoder {cls!r} by its name", "from Python, give an encoder itself")
-        cls = context["node_class"]("encoder", cls, context["folder"])
+            hint = "from Python, give an encoder itself; `decode` knows their names"
+            raise ParameterError(f"the encoder {cls!r} by its name", hint)
+        if not isinstance(cls, str):
+            raise ParameterError(f"{_called(cls)} as the kind of an encoder", f"write {_SAID}")
+        cls = context["node_class"]("encoder", cls, context.get("folder"))
     if not issubclass(cls, Encoder):
         raise ParameterError(f"{cls.__name__} as an encoder", f"write {_SAID}")
-    return cls.model_validate({key: value for key, value in given.items() if key != "encoder"}, context=info.context)
+    fields = {key: value for key, value in given.items() if key != "encoder"}
+    kind = given["encoder"] if isinstance(given["encoder"], str) else cls.__name__
+    known = [name for name in cls.model_fields if name not in ("inputs", "on_error")]
+    for key, value in fields.items():
+        if key not in known:
+            raise cls.refused(key, value) or ParameterError(f"{kind} has no {key!r}", nearest(key, known))
+    try:
+        return cls.model_validate(fields, context=info.context)
+    except ValidationError as error:
+        if context.get("units") == "required":
+            raise  # a graph file has a place for each key
+        raise first_of(error) from None
+
+
+def _called(given: Any) -> str:
+    return given.__name__ if isinstance(given, type) else "nothing" if given is None else repr(given)
 
 
 def _same(encoder: Encoder) -> str:
@@ -48,12 +70,14 @@ class Reconstruct(Decoder):
     a recording, or from elsewhere, need `of`: the encoder, with the fields that it had. Each encoder says how near its
     reconstruction is; most know changes only, and begin at its `initial`, or at `first` where that is said, else at 0.
     Behind an encoder that forgets, whose spikes say how far the signal has come since, it has to forget with it.
-    A value holds until the channel's next one: `resample` gives it at every tick. `precision: float32` rounds it, which
-    more than 2^20 thresholds from zero is no longer little beside a threshold.
+    Spikes whose value is not finite count as none. A value holds until the channel's next one: `resample` gives it at
+    every tick. `precision: float32` rounds it, which more than 2^20 thresholds from zero is no longer little beside a
+    threshold.
     """
 
     elementwise: ClassVar[bool] = True
     trusted: ClassVar[bool] = True
+    lasts: ClassVar[bool] = True
 
     of: Annotated[
         Encoder | None,
@@ -85,6 +109,10 @@ class Reconstruct(Decoder):
             if stream.size % encoder.neurons:
                 found = f"{stream.name!r} has {stream.size} neurons, and the encoder {encoder.neurons} a channel"
                 yield Problem(("inputs", 0), found, "name the encoder that made these spikes")
+            if self.of is not None:
+                made_of = Stream("", "samples", max(1, stream.size // encoder.neurons))
+                for problem in self.of.check([made_of], grid):
+                    yield replace(problem, path=("of", *problem.path))
             try:
                 encoder.undoing(1, self.first, grid)
             except ParameterError as error:
@@ -106,6 +134,10 @@ class Reconstruct(Decoder):
         self._encoder = encoder
         self.rebuilt = encoder.undoing(self.context.outlet.size, self.first, self.context.grid)
 
+    def answers_at(self, ticks: int) -> Sequence[int]:
+        """Every tick: a value holds until the next one."""
+        return range(ticks)
+
     def decode(self, spikes: pa.RecordBatch) -> pa.RecordBatch:
         """Decode one window.
 
@@ -118,7 +150,8 @@ class Reconstruct(Decoder):
         if not spikes.num_rows and not self._encoder.rings:
             return empty(self.context.outlet.plain)
         grid = self.context.grid
-        t_ns, neuron, value = columns(spikes)
+        t_ns, neuron, value = finite(self, spikes)
+        value = np.ones(len(t_ns), np.float32) if value is None else value
         arrived = Arrived(self.context.window, grid, grid.ticks(t_ns), neuron, value)
         tick, channel, rebuilt = self._encoder.undo(arrived, self.rebuilt)
         kind = np.float64 if self.precision == "float64" else np.float32

@@ -33,8 +33,9 @@ class SpikeCount(Counted):
     )
 
     def check(self, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
-        """A frame that is not whole ticks."""
+        """A frame that is not whole ticks, more counts than there is memory for."""
         yield from not_whole(grid, frame=self.frame)
+        yield from self.check_copies(1, inputs, grid)
 
     def outlets(self, inputs: Sequence[Stream]) -> dict[str, Stream]:
         """Samples of the input's shape, or of one channel."""

@@ -9,8 +9,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from spikeflow.events import Indices, Stream, Times, Values
+from spikeflow.errors import Problem
+from spikeflow.events import Grid, Indices, Stream, Times, Values
 from spikeflow.nodes.frames import Answer, Framed
+from spikeflow.nodes.room import of_copies, too_large
 
 
 class SpikesToTimes(Framed):
@@ -22,10 +24,21 @@ class SpikesToTimes(Framed):
     Source: SpikesToTimesDecoder of Norse 1.1 and jaxsnn.
     """
 
+    elementwise: ClassVar[bool] = True
     absent: ClassVar[float] = math.inf
 
     spike_count: int = Field(1, ge=1, description="how many spikes of each neuron")
     unit: Literal["s", "ticks"] = Field("s", description="seconds, or ticks")
+
+    def check(self, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
+        """A frame that is not whole ticks, more times than there is memory for."""
+        yield from super().check(inputs, grid)
+        yield from self.check_copies(1, inputs, grid)
+
+    def check_copies(self, copies: int, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
+        """More times than there is memory for."""
+        count = copies * inputs[0].size * self.spike_count
+        yield from too_large(16 * count, ("spike_count",), f"{count} times{of_copies(copies)}", "keep fewer spikes")
 
     def outlets(self, inputs: Sequence[Stream]) -> dict[str, Stream]:
         """`spike_count` times as many channels."""
@@ -36,12 +49,13 @@ class SpikesToTimes(Framed):
         """No spikes yet."""
         super().start(size)
         self.seen = np.zeros(size, np.int64)
-        self.times = np.full((self.spike_count, size), -1)
+        copies = self.context.copies
+        self.times = np.full((copies, self.spike_count, size // copies), -1)
 
     def clear(self) -> None:
         """No spikes in this frame yet."""
         self.seen[:] = 0
-        self.times[:] = -1
+        self.times.fill(-1)
 
     def gather(self, tick: Times, index: Indices, value: Values | None) -> Iterable[Answer]:
         """Keep the first ones."""
@@ -53,7 +67,8 @@ class SpikesToTimes(Framed):
         many = np.diff(heads, append=len(neuron))
         rank = np.arange(len(neuron)) - np.repeat(heads, many) + self.seen[neuron]
         keep = rank < self.spike_count
-        self.times[rank[keep], neuron[keep]] = at[keep] - self.part_tick
+        copy, own = np.divmod(neuron[keep], np.uint32(self.times.shape[2]))
+        self.times[copy, rank[keep], own] = at[keep] - self.part_tick
         self.seen[neuron[heads]] += many
         return ()
 

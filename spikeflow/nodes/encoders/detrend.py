@@ -9,7 +9,7 @@ from pydantic import Field
 
 from spikeflow.events import Indices, Times
 from spikeflow.nodes.conditioning import Conditioner, elapsed
-from spikeflow.nodes.folds import Doubles, fold
+from spikeflow.nodes.folds import MOST_CARRIED, Doubles, fold
 from spikeflow.units import Seconds
 
 
@@ -19,10 +19,11 @@ class Detrend(Conditioner):
     A sample that is s seconds old has the weight exp(-s / over). `by: mean`: x - Σ w·x / Σ w, this sample among them,
     so that the first one gives 0. `by: line`: x - a, where a + b·s is the weighted least-squares line through all
     samples; a ramp gives 0, from its first sample on. The weights go by the samples' own times: gaps fade as they
-    should, and rates may change.
+    should, and rates may change. Samples beyond 1e150 count as no samples.
     """
 
     elementwise: ClassVar[bool] = True
+    most: ClassVar[float] = MOST_CARRIED
 
     over: Annotated[Seconds, Field(gt=0, allow_inf_nan=False)] = Field(
         description="the time constant: what lasts much longer is removed"

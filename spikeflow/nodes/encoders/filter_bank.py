@@ -14,8 +14,8 @@ from scipy import signal
 from spikeflow.errors import ParameterError, Problem
 from spikeflow.events import Grid, Indices, Kind, Stream, Times, empty, sample_batch, sort
 from spikeflow.node import Encoder
-from spikeflow.nodes.folds import Doubles, finite_samples, groups
-from spikeflow.nodes.held import finite, held_values
+from spikeflow.nodes.folds import MOST_CARRIED, Doubles, finite_samples, groups
+from spikeflow.nodes.held import finite, held_values, within
 from spikeflow.units import Hertz
 
 
@@ -26,7 +26,7 @@ class FilterBank(Encoder):
     SciPy's design, as second-order sections whose state is carried on; a band that begins at 0 Hz is a low-pass.
     Without `rate` the filters run at the ticks, on the value that a channel holds (1 / dt is their rate), and give a
     sample at every tick from the channel's first one on. With `rate` every sample counts as the next one at that rate,
-    whatever its time, and gives one for each band. Samples that are not finite count as no samples.
+    whatever its time, and gives one for each band. Samples that are not finite, or beyond 1e150, count as none.
     It gives samples, not spikes: follow it with `level_crossing`, `rate` or another encoder.
     Source: scipy.signal.butter, bessel, cheby1 and sosfilt; for mel, O'Shaughnessy, "Speech communication", 1987.
     """
@@ -148,7 +148,9 @@ class FilterBank(Encoder):
         """[m] times, [m] channels and [m, bands] values."""
         grid, all_channels = self.context.grid, np.arange(len(self.held))
         times, channels, values = [], [], []
-        for first, held in held_values(finite(samples, self.context.counters), self.context.window, grid, self.held):
+        counters = self.context.counters
+        samples = within(finite(samples, counters), MOST_CARRIED, counters)
+        for first, held in held_values(samples, self.context.window, grid, self.held):
             known = ~np.isnan(held)
             found = self._filtered(np.where(known, held, 0.0), all_channels)  # nothing, into filters at rest
             row, column = np.nonzero(known)
@@ -159,7 +161,7 @@ class FilterBank(Encoder):
 
     def _at_rate(self, samples: pa.RecordBatch) -> tuple[Times, Indices, Doubles]:
         """[n] times, [n] channels and [n, bands] values."""
-        t_ns, channel, value = finite_samples(self, samples)
+        t_ns, channel, value = finite_samples(self, samples, MOST_CARRIED)
         order, edges = groups(channel)
         lengths = np.diff(edges)
         found = np.empty((len(value), len(self._filters)))

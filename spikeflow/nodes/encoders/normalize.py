@@ -9,7 +9,7 @@ from pydantic import Field
 
 from spikeflow.events import Indices, Times
 from spikeflow.nodes.conditioning import Conditioner, elapsed
-from spikeflow.nodes.folds import Doubles, fold
+from spikeflow.nodes.folds import MOST_CARRIED, Doubles, fold
 from spikeflow.units import Seconds
 
 
@@ -19,10 +19,12 @@ class Normalize(Conditioner):
     A sample that is s seconds old has the weight w = exp(-s / over): mean = Σ w·x / Σ w and
     deviation² = Σ w·(x - mean)² / Σ w, this sample among them. While the deviation is 0, as at the first sample, the
     result is 0; a deviation below `least` counts as `least`. The weights go by the samples' own times.
+    Samples beyond 1e150, whose squares are not finite, count as no samples.
     Source: for the update, West, "Updating mean and variance estimates: an improved method", CACM 1979.
     """
 
     elementwise: ClassVar[bool] = True
+    most: ClassVar[float] = MOST_CARRIED
 
     over: Annotated[Seconds, Field(gt=0, allow_inf_nan=False)] = Field(
         description="the time constant: how long mean and deviation remember"

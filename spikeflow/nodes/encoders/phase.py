@@ -36,12 +36,14 @@ class Phase(RangedCode):
             found = f"frame is {format_ns(self.frame)}, and a period takes {self.bits} ticks"
             yield Problem(("frame",), found, f"write {format_ns(self.bits * grid.dt_ns)} or more, or fewer bits")
 
+    @property
+    def periods(self) -> tuple[int, int]:
+        """A tick for each bit, and as many periods as fit."""
+        return self.bits, self.frame_ticks // self.bits
+
     def unit_code(self, value: Doubles, channel: Indices) -> Code:
-        """The set bits of each channel, once a period."""
+        """The set bits of each channel."""
         number = np.minimum(np.floor(value * (1 << self.bits)), (1 << self.bits) - 1).astype(np.int64)
         phase = np.arange(self.bits)
         row, column = np.nonzero(number[:, None] >> (self.bits - 1 - phase) & 1)
-        periods = np.arange(self.frame_ticks // self.bits)[:, None] * self.bits
-        weight = (2.0 ** -(1.0 + column)).astype(np.float32)
-        again = len(periods)
-        return (periods + column).ravel(), np.tile(channel[row], again), np.tile(weight, again)
+        return column, channel[row], (2.0 ** -(1.0 + column)).astype(np.float32)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from spikeflow.errors import Problem
@@ -24,6 +25,7 @@ class RankOrder(FrameCode):
     Source: Thorpe and Gautrais, "Rank order coding", Computational Neuroscience 1998.
     """
 
+    elementwise: ClassVar[bool] = True
     valued: ClassVar[bool] = True
 
     spacing: Annotated[Nanoseconds, Field(gt=0)] | None = Field(
@@ -45,8 +47,21 @@ class RankOrder(FrameCode):
     def code(self, value: Doubles, channel: Indices) -> Code:
         """One spike for each channel whose rank fits."""
         step = 1 if self.spacing is None else self.spacing // self.context.grid.dt_ns
-        rank = np.unique(-value, return_inverse=True)[1].reshape(-1)
+        rank = _ranks(-value, channel // np.uint32(len(self.held) // self.context.copies))
         most = -(-self.frame_ticks // step)
         spikes = np.flatnonzero(rank < (most if self.most is None else min(most, self.most)))
         rank = rank[spikes]
         return rank * step, channel[spikes], (self.modulation**rank).astype(np.float32)
+
+
+def _ranks(value: Doubles, copy: Indices) -> npt.NDArray[np.int64]:
+    """[n] how many smaller values there are of the same copy, equal ones counted once; copies ascend."""
+    order = np.lexsort((value, copy))
+    value, copy = value[order], copy[order]
+    begins, steps = np.ones((2, len(order)), np.bool_)
+    begins[1:] = copy[1:] != copy[:-1]
+    steps[1:] = begins[1:] | (value[1:] != value[:-1])
+    rank = np.cumsum(steps)
+    found = np.empty(len(order), np.int64)
+    found[order] = rank - np.repeat(rank[begins], np.diff(np.flatnonzero(begins), append=len(order)))
+    return found

@@ -122,7 +122,8 @@ class Resample(Encoder):
         if self.by == "mean":
             total, seen = np.zeros((count + 1, size)), np.zeros((count + 1, size))
             total[0], seen[0] = self.sum, self.count
-            np.add.at(total, (place, channel), value)  # in order: the same sum however the stream is cut
+            with np.errstate(over="ignore", invalid="ignore"):
+                np.add.at(total, (place, channel), value)  # in order: the same sum however the stream is cut
             np.add.at(seen, (place, channel), 1.0)
             newest = np.full((count + 1, size), np.nan)
             newest[0] = self.held

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from string import Formatter
 from typing import ClassVar, Literal
-from unicodedata import category
 
 import numpy as np
 from pydantic import Field
@@ -19,11 +18,11 @@ from spikeflow.nodes.messages import Message, Messages
 from spikeflow.nodes.mqtt_client import Connected
 from spikeflow.nodes.mqtt_delivery import Delivery
 from spikeflow.nodes.mqtt_outbox import Outbox, Sendable
+from spikeflow.nodes.mqtt_topics import graph_problems, unfit
 from spikeflow.nodes.payload import Each
 from spikeflow.nodes.payloads import Payload, default
 
 _PLACES = ("name", "stream", "channel")
-_LONGEST = 65_535  # bytes of a topic
 _NAMED_AT_MOST = 100
 
 
@@ -62,7 +61,7 @@ class Mqtt(Connected, Sink):
 
     def check(self, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
         """A topic that cannot be published to."""
-        yield from self.address_problems()
+        yield from self.address_problems(self.graph_name)
         if self.outbox is not None:
             yield from self.outbox.problems()
             if self.qos == 0:
@@ -96,6 +95,7 @@ class Mqtt(Connected, Sink):
                 yield replace(problem, path=("payload", *problem.path))
             if self.each == "change" and stream.kind == "spikes" and not stream.valued:
                 yield Problem(("each",), f"the spikes of {stream.name!r} have no value that changes", "each: event")
+        yield from graph_problems(self.topic, self.graph_name, ("topic",))
         if unfit("".join(text + "x" * (place is not None) for text, place, _, _ in parts)):
             hint = "a topic without + and #; they are for listening"
             yield Problem(("topic",), f"nothing can be published to {self.topic!r}", hint)
@@ -183,22 +183,3 @@ class Mqtt(Connected, Sink):
         if self.first_connect == "wait":
             inlet.opened()
         await Delivery(self.context, link, messages, self.qos, self.retain, self.outbox).run(inlet)
-
-
-def unfit(topic: str) -> str | None:
-    """Why brokers do not take messages under a topic; many close the connection on one, again and again."""
-    if not topic:
-        return "is empty"
-    if any(sign in topic for sign in "+#"):
-        return "holds a wildcard"
-    if not topic.isprintable() and any(_forbidden(sign) for sign in topic):
-        return "holds a sign that is no text"
-    if len(topic) > _LONGEST // 4 and len(topic.encode()) > _LONGEST:
-        return f"is longer than {_LONGEST} bytes"
-    return None
-
-
-def _forbidden(sign: str) -> bool:
-    """Whether a sign is a control character, half of one, or none at all."""
-    code = ord(sign)
-    return category(sign) in ("Cc", "Cs") or code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF

@@ -86,7 +86,7 @@ class Mqtt(Connected, Rejecting, Source):
 
     def check(self, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
         """Times that are wanted and not found, or found and not wanted."""
-        yield from self.address_problems()
+        yield from self.address_problems(self.graph_name)
         if self.replicate is not None and self.replicate not in self.topic.names:
             hint = nearest(self.replicate, self.topic.names) if self.topic.names else "write plant/{machine}/vibration"
             yield Problem(("replicate",), f"no {{{self.replicate}}} in the topic {self.topic.text!r}", hint)

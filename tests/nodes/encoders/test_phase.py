@@ -37,6 +37,12 @@ def test_a_frame_repeats_its_period_as_often_as_that_fits() -> None:
     assert [tick for tick, _ in spikes(0.5, bits=4, frame="10 ms")] == [0, 4]
 
 
+def test_a_frame_costs_what_its_windows_hold_however_many_ticks_it_has() -> None:
+    node = Phase(frame="1000 h", bits=3)
+    rows = run_node(node, np.array([[1.0]]), ticks=7).rows()
+    assert [(tick, weight) for tick, _, weight in rows] == [(tick, 2.0 ** -(1 + tick % 3)) for tick in range(7)]
+
+
 @given(value=st.floats(0, 1, width=32), bits=st.integers(1, 8))
 def test_the_weights_of_a_period_add_up_to_the_value(value: float, bits: int) -> None:
     total = sum(weight for _, weight in spikes(value, bits=bits, frame=f"{bits} ms"))

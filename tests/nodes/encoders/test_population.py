@@ -91,3 +91,16 @@ def test_channels_become_a_shape_with_one_axis_more() -> None:
 def test_a_scale_of_zero_or_none_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"centres|scale"):
         Population(**fields)
+
+
+def test_values_and_ranges_beyond_float32_give_nothing_that_is_no_number() -> None:
+    with pytest.raises(ValueError, match="scale"):
+        Population(centres=3, scale=1e39)
+    value = np.array([[1e300, -1e300], [1.0, 2.0]])
+    for kind in (np.float64, np.float32):
+        with np.errstate(over="ignore"):
+            array = value.astype(kind)
+        ran = run_node(Population(centres=3, scale=2.0), array, ticks=2)
+        assert np.isfinite(columns(ran.events)[2]).all()
+    ran = run_node(Population(centres=3, scale={"track": "1 s"}), value, ticks=2)
+    assert ran.counters.noted == {"no range": 4}

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import aiomqtt
@@ -13,6 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from spikeflow import load
+from spikeflow.errors import GraphError
 from spikeflow.events import Batch, Grid, Stream, Window, sample_batch, spike_batch
 from spikeflow.node import Context
 from spikeflow.nodes.broker import embedded_broker
@@ -365,6 +368,34 @@ def test_a_key_in_the_topic_is_one_that_all_inputs_have() -> None:
         "{name} is also the key of the copies of 'rate' — call the key otherwise with 'replicate'"
     ]
     assert said("a/{stream}", name) == []
+
+
+@pytest.mark.parametrize("name", ["a+b", "#"])
+def test_a_graph_whose_name_is_a_wildcard_is_refused_where_a_topic_holds_it(name: str) -> None:
+    source = {"source": "synthetic", "signal": "sine", "length": "20 ms"}
+    sink = {"sink": "mqtt", "input": "wave", "url": "embedded", "topic": "plant/{name}/{stream}"}
+
+    def said(**more: Any) -> list[str]:
+        with pytest.raises(GraphError) as caught:
+            load({"name": name, "nodes": {"wave": source, "out": {**sink, **more}}})
+        return str(caught.value).splitlines()
+
+    is_one = f"is that of the graph, {name!r}, which holds a wildcard"
+    hint = "give the graph another 'name', or write the level out"
+    assert said() == [f"node \"out\": {{name}} in 'plant/{{name}}/{{stream}}' {is_one} — {hint}"]
+    birth = {"topic": "up/{name}"}
+    assert said(topic="plant", birth=birth) == [f"node \"out\": {{name}} in 'up/{{name}}' {is_one} — {hint}"]
+    assert load({"name": name, "nodes": {"wave": source, "out": {**sink, "topic": "plant"}}}).name == name
+    assert load({"name": "a-b.c d", "nodes": {"wave": source, "out": sink}})
+
+
+def test_the_place_of_a_topic_with_such_a_name_is_said(tmp_path: Path) -> None:
+    (tmp_path / "a+b.yaml").write_text(
+        "spikeflow: 1\nnodes:\n  wave: {source: synthetic, signal: sine, length: 20 ms}\n"
+        "  out: {sink: mqtt, input: wave, url: embedded, topic: 'plant/{name}'}\n"
+    )
+    with pytest.raises(GraphError, match=r"a\+b.yaml:4:\d+: node \"out\": \{name\} in .* 'a\+b'"):
+        load(tmp_path / "a+b.yaml")
 
 
 def test_the_sink_keeps_the_rules_of_sinks(mosquitto: Mosquitto) -> None:
