@@ -26,6 +26,7 @@ class JsonLines:
         self.engine, self.stream = engine, stream
         self.error: OSError | None = None
         self._figures = Figures(engine)
+        self._under_way: asyncio.Future[None] | None = None
 
     async def run(self) -> None:
         """Write a line a second, until it is cancelled or nobody reads."""
@@ -42,12 +43,16 @@ class JsonLines:
         await self._write({"t": round(time.time(), 3), "report": said})
 
     async def _write(self, facts: dict[str, Any]) -> None:
-        if self.error is not None:
-            return
+        line = orjson.dumps(facts, default=str) + b"\n"
         try:
-            await asyncio.to_thread(self._put, orjson.dumps(facts, default=str) + b"\n")
+            if self._under_way is not None:  # who waited for it was cancelled, and the last line is to be the last one
+                await self._under_way
+            if self.error is None:
+                self._under_way = asyncio.ensure_future(asyncio.to_thread(self._put, line))
+                await asyncio.shield(self._under_way)
+                self._under_way = None
         except OSError as error:
-            self.error = error
+            self.error, self._under_way = error, None
             self.engine.stop()
 
     def _put(self, line: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import threading
 from typing import Any
 
 import numpy as np
@@ -124,6 +125,31 @@ async def test_lines_end_with_the_report() -> None:
     await lines.close(report.exit_code)
     (last,) = stream.getvalue().splitlines()
     assert json.loads(last)["report"]["nodes"]["hidden"]["windows"] == 200
+
+
+async def test_the_report_is_the_last_line_even_behind_one_that_is_still_on_its_way() -> None:
+    began, goes_on = threading.Event(), threading.Event()
+
+    class Held(io.BytesIO):
+        def write(self, data: Any) -> int:
+            if not began.is_set():
+                began.set()
+                goes_on.wait(20)
+            return super().write(data)
+
+    engine, stream = Engine(graph()), Held()
+    lines = JsonLines(engine, stream)
+    report = await engine.run()
+    told = asyncio.create_task(lines._write({"t": 1.0}))
+    await asyncio.to_thread(began.wait)
+    told.cancel()
+    await asyncio.gather(told, return_exceptions=True)
+    last = asyncio.create_task(lines.close(report.exit_code))
+    for _ in range(9):  # had it been written in another thread at once, it would have been by now
+        await asyncio.to_thread(lambda: None)
+    goes_on.set()
+    await last
+    assert ["report" in json.loads(line) for line in stream.getvalue().splitlines()] == [False, True]
 
 
 async def test_a_stream_that_takes_no_more_lines_ends_the_run() -> None:
