@@ -29,6 +29,7 @@ from .cuda_networks import (
 )
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(COMPILER is None, reason="there is no g++ for Linux here"),
     pytest.mark.timeout(400),  # the first test waits for the compiler, which makes a kernel of every mutant
 ]
