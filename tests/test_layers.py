@@ -104,6 +104,6 @@ def test_a_node_knows_no_other_node(name: str) -> None:
 
 
 def test_the_process_that_draws_knows_nothing_of_the_engine() -> None:
-    for name in ("monitor.terminal", "monitor.draw", "monitor.frames"):
+    for name in ("monitor.terminal", "monitor.draw", "monitor.frames", "monitor.app"):
         assert {one for one in own(name) if not one.startswith("monitor.")} <= {"wire"}
         assert not {"monitor.feed", "monitor.raster", "monitor.figures"} & set(own(name))

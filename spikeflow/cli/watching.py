@@ -1,7 +1,8 @@
-"""`spikeflow ps` and `spikeflow tap`: which graphs run, and what flows on their edges."""
+"""`spikeflow ps`, `tap` and `top`: which graphs run, what flows on their edges, and a view of one."""
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import time
 from collections.abc import Iterator
@@ -107,14 +108,19 @@ def show_top(run: str | None, view: str | None, once: bool, json: bool, debug: b
 def _top(run: str | None, view: str | None, once: bool, json: bool) -> int:
     from rich.console import Console
 
-    from spikeflow.monitor.draw import Lines, Picture
+    from spikeflow.monitor.draw import Lines, Look, Picture
     from spikeflow.monitor.frames import Frame
-    from spikeflow.monitor.top import Top
+    from spikeflow.monitor.top import Watched
     from spikeflow.monitor.top import once as look_once
 
+    seen_by_people = sys.stdout.isatty() and not (json or once)
+    if seen_by_people and importlib.util.find_spec("textual") is None:
+        raise ParameterError("top needs textual", "pip install 'spikeflow[monitor]', or say --once")
+    if seen_by_people and not sys.stderr.isatty():  # Textual draws there
+        raise ParameterError("top: standard error is no terminal", "leave it one, or say --once")
     path = one_run(run)
     console = Console(highlight=False)
-    if json or once or not sys.stdout.isatty():
+    if not seen_by_people:
         facts = look_once(path)
         if json:
             sys.stdout.write(orjson.dumps(facts).decode() + "\n")
@@ -126,8 +132,14 @@ def _top(run: str | None, view: str | None, once: bool, json: bool) -> int:
             width = console.width if sys.stdout.isatty() else 120
             console.print(Lines([picture.header(width), *picture.table(width, 1000)], width))
         return OK
-    Top(path, view, console).show()
-    return OK
+    from spikeflow.monitor.app import TopApp
+
+    watched = Watched(path, view)
+    watched.begin()
+    app = TopApp(watched, Look.of(console))
+    app.run()
+    console.print(f"{watched.graph}: {'left; the run goes on' if app.left else 'the run has ended'}", highlight=False)
+    return app.return_code or OK
 
 
 def numbers(text: str) -> list[int]:

@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import islice, pairwise
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,9 @@ _SHADES = " .:-=+*#%@"
 _BARS = " ▁▂▃▄▅▆▇█"
 _ASCII_BARS = " ._-=+*%#"
 _KEPT = 512
+_RECENT = 10
+"""Columns whose mean rate the title says."""
+MOST_FAULTS = 2
 _SUMMARY_LINES = 12
 _SILENT_S = 10.0
 _MISHAPS = {"errors": "failures", "missed": "windows missed", "restarts": "restarts"}
@@ -51,7 +55,7 @@ class Look:
     def of(console: Console) -> Look:
         """What `console` can show."""
         blocks = console.encoding.lower().startswith("utf")
-        return Look(console.color_system is not None and blocks, blocks)
+        return Look(console.color_system is not None and not console.no_color and blocks, blocks)
 
 
 class Lines:
@@ -69,14 +73,28 @@ class Lines:
 
 
 class Picture:
-    """What the terminal shows; a rich renderable that fills the console's width and height."""
+    """What the terminal shows; a rich renderable that fills the console's width and height.
 
-    def __init__(self) -> None:
+    Args:
+        kept: columns of the raster to keep.
+
+    Attributes:
+        columns: [rows] spikes of each column of the raster.
+        rates: spikes a second of a neuron, on average, in each column (Hz).
+        curve: a decoder's answer at each column.
+        taken: columns so far, of which the oldest are given up.
+        back: how many columns ago the right edge of the raster is.
+    """
+
+    def __init__(self, kept: int = _KEPT) -> None:
         self.hello: Mapping[str, Any] = {"graph": "", "view": None, "size": 0, "rows": 0, "column_s": 0.1}
         self.facts: Mapping[str, Any] = {"elapsed": 0.0, "progress": None, "events_per_s": 0, "lag_ms": 0, "nodes": {}}
         self.lines: deque[str] = deque(maxlen=50)
-        self.columns: deque[npt.NDArray[Any]] = deque(maxlen=_KEPT)
-        self.curve: deque[float | None] = deque(maxlen=_KEPT)
+        self.columns: deque[npt.NDArray[Any]] = deque(maxlen=kept)
+        self.rates: deque[float] = deque(maxlen=kept)
+        self.curve: deque[float | None] = deque(maxlen=kept)
+        self.back = 0
+        self.taken = 0
         self._scale = 0.0
         self._sizes = np.ones(1, np.int64)
 
@@ -90,6 +108,9 @@ class Picture:
         self.facts = frame.facts
         self.lines.extend(frame.facts.get("log", ()))
         self.columns.extend(frame.counts)
+        self.taken += len(frame.counts)
+        share = max(1, self.hello["size"]) * self.hello["column_s"]
+        self.rates.extend((frame.counts.sum(axis=1, dtype=np.int64) / share).tolist() if frame.counts.size else ())
         for value in frame.facts["curve"]:
             last = self.curve[-1] if self.curve else None
             self.curve.append(last if value is None else value)
@@ -101,26 +122,31 @@ class Picture:
 
     def summary(self, width: int, look: Look) -> Lines:
         """What stays on the terminal after the run: the last figures, and the last of the raster."""
-        lines = [self.header(width), *self.table(width, 1000)]
-        lines += [[Segment(_fit(fault, width), _BAD)] for fault in _faults(self.facts["nodes"])]
+        lines = [self.header(width), *self.table(width, 1000), *self.faults(width)]
         if self.columns:
             lines += self.raster(width, _SUMMARY_LINES, look)
         return Lines(lines, width)
 
     def draw(self, width: int, height: int, look: Look) -> list[Line]:
         """Exactly `height` lines: a header, the nodes, what went wrong with them, the raster, the log."""
-        faults = list(_faults(self.facts["nodes"]))[:2]
-        logged = min(len(self.lines), 2 if height < 30 else 5)
+        faults, log = self.faults(width)[:MOST_FAULTS], self.log(width, height)
         least = 7 if self.hello["view"] else 0
-        room = height - 1 - logged - len(faults) - least
-        lines = [self.header(width), *self.table(width, max(2, room))]
-        lines += [[Segment(_fit(fault, width), _BAD)] for fault in faults]
-        left = height - len(lines) - logged
+        room = height - 1 - len(log) - len(faults) - least
+        lines = [self.header(width), *self.table(width, max(2, room)), *faults]
+        left = height - len(lines) - len(log)
         if self.hello["view"] and left >= 4:
             lines += self.raster(width, left, look)
-        lines += [[] for _ in range(height - logged - len(lines))]
-        lines += [[Segment(_fit(line, width), _DIM)] for line in list(self.lines)[-logged:] if logged]
-        return lines[:height]
+        lines += [[] for _ in range(height - len(log) - len(lines))]
+        return (lines + log)[:height]
+
+    def faults(self, width: int) -> list[Line]:
+        """What was lost or went wrong, a line a node."""
+        return [[Segment(_fit(fault, width), _BAD)] for fault in _faults(self.facts["nodes"])]
+
+    def log(self, width: int, height: int) -> list[Line]:
+        """The last lines of the log, as many as a terminal of `height` lines has room for."""
+        logged = min(len(self.lines), 2 if height < 30 else 5)
+        return [[Segment(_fit(line, width), _DIM)] for line in list(self.lines)[-logged:] if logged]
 
     # The header.
 
@@ -184,11 +210,14 @@ class Picture:
     # The raster.
 
     def raster(self, width: int, height: int, look: Look) -> list[Line]:
-        """`height` lines: a title with the scale, the heat of the spikes, a curve where there is one, the time."""
+        """`height` lines: a title with the scale, the heat of the spikes, their rate, a decoder's answer, the time."""
         hello = self.hello
-        curve = hello.get("decoder") is not None and height >= 6
-        rows = height - 2 - curve
-        gutter = max(len(str(hello["size"] - 1)), min(8, len(str(hello["decoder"])) if curve else 0)) + 2
+        decoder = hello.get("decoder")
+        bars: list[tuple[str, Sequence[float | None]]] = [] if height < 7 else [("Hz", self.rates)]
+        if decoder is not None and height >= 6:
+            bars.append((str(decoder), self.curve))
+        rows = height - 2 - len(bars)
+        gutter = max(len(str(hello["size"] - 1)), *(min(8, len(name)) for name, _ in bars), 2) + 2
         across = max(1, width - gutter - 1)
         levels, peak = self._levels(across, 2 * rows if look.colour else rows)
         lines = [self._title(width, peak, look)]
@@ -200,19 +229,21 @@ class Picture:
                 lines.append([label, Segment(shades)])
             else:
                 lines.append([label, *_heat(levels[2 * row], levels[2 * row + 1])])
-        if curve:
-            lines.append(self._curve(gutter, across, look))
+        lines += [_strip(name, self._shown(values, across), gutter, across, look) for name, values in bars]
         lines.append(self._time_axis(gutter, across))
         return lines
+
+    def _shown(self, values: Sequence[float | None], across: int) -> list[float]:
+        """The part of the values that stands under the raster."""
+        end = max(0, len(values) - self.back)
+        return [value or 0.0 for value in islice(values, max(0, end - across), end)]
 
     def _levels(self, across: int, pixels: int) -> tuple[Levels, float]:
         """[pixels, across] levels of heat, newest column right, neuron 0 at the bottom; and the rate of the hottest."""
         rows = len(self._sizes)
         image = np.zeros((rows, across))
-        for back, column in enumerate(reversed(self.columns)):
-            if back >= across:
-                break
-            image[:, across - 1 - back] = column
+        for ago, column in enumerate(islice(reversed(self.columns), self.back, self.back + across)):
+            image[:, across - 1 - ago] = column
         edges = np.arange(pixels + 1) * rows // pixels
         low, high = edges[:-1], np.maximum(edges[1:], edges[:-1] + 1)
         total = np.vstack([np.zeros((1, across)), np.cumsum(image, axis=0)])
@@ -229,10 +260,14 @@ class Picture:
     def _title(self, width: int, peak: float, look: Look) -> Line:
         hello = self.hello
         left = f"{hello['view']}"
-        about = f" · {hello['size']} neurons · {seconds(hello['column_s'])} a column"
-        latest = next((value for value in reversed(self.curve) if value is not None), None)
+        about = f" · {hello['size']} neurons"
+        shown = self._shown(self.rates, _RECENT)
+        if shown:
+            about += f" · {short(fmean(shown))} Hz"
+        latest = next((value for value in islice(reversed(self.curve), self.back, None) if value is not None), None)
         if hello.get("decoder") is not None and latest is not None:
             about += f" · {hello['decoder']} {short(latest)}"
+        about += f" · {seconds(hello['column_s'])} a column"
         right = f" {short(peak)} Hz"
         scale = [Segment("0 " + _SHADES)]
         if look.colour:
@@ -240,24 +275,17 @@ class Picture:
         room = width - sum(len(s.text) for s in scale) - len(right) - len(left) - 1
         return [Segment(left, _HEAD), Segment(_fit(about, room).ljust(room) + " ", _DIM), *scale, Segment(right)]
 
-    def _curve(self, gutter: int, across: int, look: Look) -> Line:
-        values = [0.0 if value is None else value for value in list(self.curve)[-across:]]
-        low, high = min([0.0, *values]), max([0.0, *values])
-        bars = _BARS if look.blocks else _ASCII_BARS
-        span = (high - low) or 1.0
-        text = "".join(bars[round((value - low) / span * (len(bars) - 1))] for value in values)
-        name = _fit(str(self.hello["decoder"]), gutter - 2)
-        return [Segment(f"{name:>{gutter - 2}} │", _DIM), Segment(text.rjust(across), _CURVE)]
-
     def _time_axis(self, gutter: int, across: int) -> Line:
         """Times before now, under the columns."""
         axis = list(" " * (gutter + across))
         column_s = self.hello["column_s"]
         step = _nice(column_s * 14)
-        axis[-3:] = "now"
+        ago = self.back * column_s
+        edge = f"-{seconds(ago)}" if self.back else "now"
+        axis[-len(edge) :] = edge
         back = step
         while (end := gutter + across - round(back / column_s)) > gutter + 4:
-            text = f"-{seconds(back)}"
+            text = f"-{seconds(back + ago)}"
             if all(cell == " " for cell in axis[end - len(text) : end + 1]):
                 axis[end - len(text) : end] = text
             back += step
@@ -300,6 +328,15 @@ def _fit(text: str, width: int) -> str:
     if len(text) <= width:
         return text
     return text[: max(0, width - 1)] + "…" if width > 0 else ""
+
+
+def _strip(name: str, values: Sequence[float], gutter: int, across: int, look: Look) -> Line:
+    """Numbers as bars of one line, from the least (or zero) to the greatest."""
+    low, high = min([0.0, *values]), max([0.0, *values])
+    bars = _BARS if look.blocks else _ASCII_BARS
+    span = (high - low) or 1.0
+    text = "".join(bars[round((value - low) / span * (len(bars) - 1))] for value in values)
+    return [Segment(f"{_fit(name, gutter - 2):>{gutter - 2}} │", _DIM), Segment(text.rjust(across), _CURVE)]
 
 
 def _faults(nodes: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:

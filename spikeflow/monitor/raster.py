@@ -23,9 +23,12 @@ class Raster:
         size: neurons.
         rows: rows that they share.
         column_ticks: ticks of a column.
+
+    Args:
+        first: the first column that counts.
     """
 
-    def __init__(self, size: int, column_ticks: int, most_rows: int = MOST_ROWS) -> None:
+    def __init__(self, size: int, column_ticks: int, most_rows: int = MOST_ROWS, first: int = 0) -> None:
         self.size = size
         self.rows = min(size, most_rows)
         self.column_ticks = column_ticks
@@ -33,7 +36,7 @@ class Raster:
         self._row_of = (np.arange(size, dtype=np.int64) * self.rows // size).astype(np.uint16)
         self._pending: list[Batch] = []
         self._waiting = 0
-        self._first = 0  # the next column to be taken
+        self._first = first  # the next column to be taken
         self._end_tick = 0
 
     def watch(self, batch: Batch) -> None:

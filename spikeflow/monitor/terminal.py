@@ -101,6 +101,8 @@ class Paper:
         if len(line) < _FEW:  # a line of the raster is as wide as it shall be, and costly to measure
             line = Segment.adjust_line_length(line, width, pad=False)
         shown = ((s.text if self._look.blocks else in_ascii(s.text), s.style) for s in line)
+        if not self._look.colour:
+            shown = ((text, style.without_color if style else None) for text, style in shown)
         text = "".join(style.render(text, color_system=self._system) if style else text for text, style in shown)
         return text + "\x1b[K" if sum(len(s.text) for s in line) < width else text
 

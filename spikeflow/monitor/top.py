@@ -1,36 +1,28 @@
-"""`spikeflow top`: the terminal view of a run that is on already, fed through its control endpoint."""
+"""A run that is on, looked at from outside: its figures, and one stream of its spikes, as a picture that grows."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import select
-import sys
-import termios
 import threading
 import time
-import tty
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from rich.console import Console
 
 from spikeflow.errors import ConnectError, ParameterError, nearest
-from spikeflow.events import raw_columns
+from spikeflow.events import Batch, Grid, Window, raw_columns
 from spikeflow.monitor.draw import Picture
 from spikeflow.monitor.frames import Frame
-from spikeflow.monitor.page.history import Budget, Part, Spikes
-from spikeflow.monitor.raster import MOST_ROWS
-from spikeflow.monitor.terminal import Paper
+from spikeflow.monitor.raster import MOST_ROWS, Curve, Raster
 from spikeflow.runtime.runs import Attached
 
 COLUMN_S = 0.1
+KEPT = 6000
+"""Columns to go back to: ten minutes."""
 _FIGURES_S = 0.2
-_BUDGET = 64 * 1024 * 1024
-_KEYS = "q leaves · space pauses · n and p choose whose spikes are shown"
 
 
 def rated(figures: dict[str, Any], before: dict[str, Any] | None) -> dict[str, Any]:
@@ -65,62 +57,93 @@ def once(path: Path, seconds: float = 1.0) -> dict[str, Any]:
     return {"t": figures["t"], "run": path.stem, "graph": graph, **rated(figures, before)}
 
 
-class Top:
-    """The view of one run; looks at one stream of spikes at a time."""
+class Watched:
+    """A run that is looked at; one stream of spikes at a time. What comes is read in a thread of its own.
 
-    def __init__(self, path: Path, view: str | None, console: Console) -> None:
+    Args:
+        path: the socket of the run.
+        view: whose spikes to show first; the last population's unless said.
+
+    Attributes:
+        graph: the name of the graph.
+        outlets: what carries spikes.
+        view: whose spikes are shown; None where there are none at all.
+        picture: what there is to see.
+        ended: whether the run has told all that it ever will.
+
+    Raises:
+        ConnectError: the run does not answer.
+        ParameterError: no spikes flow from `view`.
+    """
+
+    def __init__(self, path: Path, view: str | None = None) -> None:
         self._run = Attached(path)
-        self._console = console
-        self._info = self._run.ask("info")
-        flowing = {name: outlet for name, outlet in self._info["outlets"].items() if outlet["flows"]}
+        info = self._run.ask("info")
+        self.graph: str = info["graph"]
+        self._grid = Grid(info["origin_ns"], info["dt_ns"], max(1, info["window_ns"] // info["dt_ns"]))
+        self._column = max(1, round(COLUMN_S * 1e9 / info["dt_ns"]))
+        flowing = {name: outlet for name, outlet in info["outlets"].items() if outlet["flows"]}
         self._sizes = {name: outlet["size"] for name, outlet in flowing.items() if outlet["kind"] == "spikes"}
+        self.outlets: Sequence[str] = list(self._sizes)
         if view is not None and view not in self._sizes:
             raise ParameterError(f"--view {view}: no spikes flow there", nearest(view, self._sizes))
-        neurons = [name for name in self._sizes if self._info["nodes"][name.partition(".")[0]]["role"] == "neuron"]
-        self._view = view or next(reversed(neurons or list(self._sizes)), None)
+        roles = {name: info["nodes"][name.partition(".")[0]]["role"] for name in flowing}
+        neurons = [name for name in self._sizes if roles[name] == "neuron"]
+        decoders = [name for name, role in roles.items() if role == "decoder" and flowing[name]["kind"] == "samples"]
+        self._decoder = next(reversed(decoders), None) if self._sizes else None
         self._lock = threading.Lock()
-        self._tapped = 0
-        self._ended = False
-        self._paused = False
+        self._taps: dict[int, str] = {}
+        self._schemas: dict[int, pa.Schema] = {}
         self._before: dict[str, Any] | None = None
         self._facts: dict[str, Any] = rated(self._run.ask("figures"), None)
-        self._new_lines: list[str] = [_KEYS]
-        self._show()
-
-    def _show(self) -> None:
-        """Begin a picture of the stream that is chosen."""
+        self._new_lines: list[str] = []
+        self.ended = False
+        self.view: str | None = None
         self.picture = Picture()
-        column = max(1, round(COLUMN_S * 1e9 / self._info["dt_ns"]))
-        size = self._sizes.get(self._view or "", 0)
-        self._column, self._rows, self._next = column, min(size, MOST_ROWS), -1
-        hello = {"graph": self._info["graph"], "view": self._view, "decoder": None, "size": size, "rows": self._rows}
-        self.picture.take(Frame("hello", hello | {"column_s": column * self._info["dt_ns"] / 1e9}))
-        self._spikes = Spikes(max(1, size), self._info["dt_ns"] / 1e9, Budget(_BUDGET))
-        self._schema: pa.Schema | None = None
-        if self._tapped:
-            self._run.send("cancel", of=self._tapped)
-        if self._view is not None:
-            self._tapped = self._run.send("tap", outlet=self._view, together=COLUMN_S)
+        self.choose(view or next(reversed(neurons or list(self._sizes)), None))
 
-    def choose(self, step: int) -> None:
-        """Look at the stream of spikes that comes after, or before."""
-        names = list(self._sizes)
-        if len(names) > 1 and self._view is not None:
-            with self._lock:
-                self._view = names[(names.index(self._view) + step) % len(names)]
-                self._show()
+    def choose(self, view: str | None) -> None:
+        """Begin a picture of this stream's spikes."""
+        with self._lock:
+            self.view = view
+            size = self._sizes.get(view or "", 0)
+            hello = {"graph": self.graph, "view": view, "decoder": self._decoder, "size": size}
+            hello |= {"rows": min(size, MOST_ROWS), "column_s": self._column * self._grid.dt_ns / 1e9}
+            self.picture, self.picture.lines = Picture(KEPT), self.picture.lines
+            self.picture.take(Frame("hello", hello))
+            self._raster: Raster | None = None
+            self._curve = Curve(self._column)
+            chosen = [name for name in (view, self._decoder) if name is not None]
+            with contextlib.suppress(ConnectError):  # it has just ended, and the thread that reads says so
+                for number in self._taps:
+                    self._run.send("cancel", of=number)
+                self._taps = {self._run.send("tap", outlet=name, together=COLUMN_S): name for name in chosen}
+        self.look()
+
+    def begin(self) -> None:
+        """Ask for figures, and read all that comes until the run ends."""
+        self._run.send("figures", every=_FIGURES_S)
+        threading.Thread(target=self._read, name="frames", daemon=True).start()
+
+    def look(self) -> None:
+        """Put what is new into the picture."""
+        with self._lock:
+            first, counts = self._raster.take() if self._raster is not None else (0, np.zeros((0, 0), np.uint16))
+            curve = self._curve.take(first, len(counts))
+            lines, self._new_lines = self._new_lines, []
+            self.picture.take(Frame("look", self._facts | {"log": lines, "curve": curve}, counts))
 
     # What the run tells.
 
-    def read(self) -> None:
-        """Take all that comes, until the run ends; for a thread."""
+    def _read(self) -> None:
         try:
             for facts, raw in self._run.frames():
                 with self._lock:
                     self._take(facts, raw)
         except (ConnectError, ParameterError, OSError, ValueError) as error:
-            self._new_lines.append(str(error))
-        self._ended = True
+            with self._lock:
+                self._new_lines.append(str(error))
+        self.ended = True
 
     def _take(self, facts: dict[str, Any], raw: bytes) -> None:
         kind = facts.get("kind")
@@ -128,76 +151,25 @@ class Top:
             lines = [f"{line['node']}: {line['text']}" for line in facts["log"]]
             self._facts, self._before = rated(facts, self._before), facts
             self._new_lines += lines
-        elif facts.get("id") != self._tapped:
+        elif facts.get("id") not in self._taps:
             return  # of a stream that was chosen before
         elif kind == "stream":
-            self._schema = pa.ipc.read_schema(pa.py_buffer(raw))
+            self._schemas[facts["id"]] = pa.ipc.read_schema(pa.py_buffer(raw))
         elif kind == "batch":
-            tick, neuron = np.zeros(0, np.int64), np.zeros(0, np.uint32)
-            if raw and self._schema is not None:
-                t_ns, neuron, _ = raw_columns(pa.ipc.read_record_batch(pa.py_buffer(raw), self._schema))
-                tick = (t_ns - self._info["origin_ns"]) // self._info["dt_ns"]
-            if self._next < 0:  # what came before is not known
-                self._next = -(-facts["first"] // self._column)
-            self._spikes.add(tick, neuron, facts["end"])
+            self._note(facts, raw)
 
-    def frame(self) -> Frame:
-        """What is new."""
-        with self._lock:
-            stop = self._spikes.end // self._column
-            counts = np.zeros((0, self._rows), np.uint16)
-            if self._rows and 0 <= self._next < stop:
-                first = max(self._next, stop - 512)
-                part = Part(0, self._spikes.size, self._rows, self._column, first, stop - first)
-                counts, self._next = self._spikes.counts(part), stop
-            lines, self._new_lines = self._new_lines, []
-            return Frame("look", self._facts | {"log": lines, "curve": [None] * len(counts)}, counts)
-
-    # Showing.
-
-    def show(self) -> None:
-        """Draw until the run ends or a key says so."""
-        self._run.send("figures", every=_FIGURES_S)
-        threading.Thread(target=self.read, name="frames", daemon=True).start()
-        with _keys() as keys, Paper(self._console) as paper:
-            while not self._ended:
-                began = time.monotonic()
-                frame = self.frame()
-                if not self._paused:
-                    self.picture.take(frame)
-                    paper.paint(self.picture)
-                rest = max(COLUMN_S - (time.monotonic() - began), 3 * (time.monotonic() - began))
-                if not self._heed(keys(rest)):
-                    break
-        said = "the run has ended" if self._ended else "left; the run goes on"
-        self._console.print(f"{self._info['graph']}: {said}", highlight=False)
-
-    def _heed(self, key: str) -> bool:
-        """Do what a key says; False where that is to leave."""
-        if key in ("q", "\x03", "\x1b"):
-            return False
-        if key == " ":
-            self._paused = not self._paused
-        elif key in ("n", "p"):
-            self.choose(1 if key == "n" else -1)
-        return True
-
-
-def _nothing(rest: float) -> str:
-    time.sleep(rest)
-    return ""
-
-
-@contextlib.contextmanager
-def _keys() -> Iterator[Any]:
-    """A function that waits so many seconds for a key, and gives it as it is pressed; none where no terminal is."""
-    number = sys.stdin.fileno()
-    if not os.isatty(number):
-        yield _nothing
-        return
-    before = termios.tcgetattr(number)
-    tty.setcbreak(number)
-    try:
-        yield lambda rest: os.read(number, 1).decode("latin-1") if select.select([number], [], [], rest)[0] else ""
-    finally:
-        termios.tcsetattr(number, termios.TCSADRAIN, before)
+    def _note(self, facts: dict[str, Any], raw: bytes) -> None:
+        """Count the events of a tap."""
+        schema = self._schemas[facts["id"]]
+        window = Window.at(self._grid, facts["first"], max(1, facts["end"] - facts["first"]))
+        if raw:
+            batch = Batch(window, schema, *raw_columns(pa.ipc.read_record_batch(pa.py_buffer(raw), schema)))
+        else:
+            batch = Batch(window, schema, np.zeros(0, np.int64), np.zeros(0, np.uint32), None)
+        name = self._taps[facts["id"]]
+        if name == self._decoder:
+            self._curve.watch(batch)
+            return
+        if self._raster is None:  # what came before is not known
+            self._raster = Raster(self._sizes[name], self._column, first=-(-facts["first"] // self._column))
+        self._raster.watch(batch)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -143,3 +144,26 @@ def test_numbers_are_short(number: int, said: str) -> None:
 @pytest.mark.parametrize(("elapsed", "said"), [(0.4, "0:00"), (83, "1:23"), (3725, "1:02:05")])
 def test_the_clock_counts_minutes_and_hours(elapsed: float, said: str) -> None:
     assert clock(elapsed) == said
+
+
+def test_a_picture_that_goes_back_shows_what_was() -> None:
+    then, now = picture(100), picture(120)
+    now.back = 20
+    before, after = (text(one, 80, 24, Look(colour=False)).splitlines() for one in (then, now))
+    assert after[7:-1] == before[7:-1]  # the title speaks of what is shown, too
+    assert (before[-1].split()[-1], after[-1].split()[-2:]) == ("now", ["-2", "s"])
+
+
+def test_rates_are_spikes_a_second_of_a_neuron() -> None:
+    found = Picture()
+    found.take(hello(size=512))
+    counts = np.zeros((2, 256), np.uint16)
+    counts[1] = 1
+    found.take(Frame("look", figures(), counts))
+    assert list(found.rates) == [0.0, 5.0]
+    assert "512 neurons · 2.5 Hz" in text(found, 80, 24, Look())
+
+
+def test_a_terminal_that_wants_no_colours_gets_shades() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, color_system="truecolor", no_color=True)
+    assert not Look.of(console).colour

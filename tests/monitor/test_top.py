@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -63,3 +65,30 @@ def test_a_node_without_spikes_is_refused_with_those_that_have_some(run: Running
     with Terminal(("-m", "spikeflow", "top", "--view", "hiden")) as terminal:
         assert terminal.end() == 2
         assert "did you mean 'hidden'?" in terminal.text
+
+
+def test_without_textual_it_says_what_to_install(run: Running, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['textual'] = None\n")
+    with Terminal(("-m", "spikeflow", "top"), PYTHONPATH=str(tmp_path)) as terminal:
+        assert terminal.end() == 2
+        assert "error: top needs textual — pip install 'spikeflow[monitor]', or say --once" in terminal.text
+    command = [sys.executable, "-m", "spikeflow", "top", "--once"]
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    assert subprocess.run(command, check=False, capture_output=True, timeout=60, env=env).returncode == 0
+
+
+def test_neither_run_nor_the_process_that_draws_imports_textual() -> None:
+    modules = "spikeflow.cli.running, spikeflow.cli.watching, spikeflow.monitor.feed, spikeflow.monitor.terminal"
+    found = f"import sys, {modules}; print('textual' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", found], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_a_run_that_ends_ends_the_view(tmp_path: Path) -> None:
+    (tmp_path / "short.yaml").write_text(GRAPH)
+    with own_folder(), Running(tmp_path, "short.yaml", "--json") as short:
+        short.shows(lambda nodes: nodes["hidden"]["events_out"] > 0)
+        with Terminal(("-m", "spikeflow", "top")) as terminal:
+            terminal.until("hidden · 30 neurons")
+            short.process.send_signal(signal.SIGINT)
+            assert terminal.end() == 0
+            assert "short: the run has ended" in terminal.text
