@@ -141,7 +141,8 @@ def top(
 ) -> None:
     """Show a running graph on this terminal: its nodes, and a raster of one node's spikes.
 
-    Keys: q leaves, space pauses, n and p choose whose spikes are shown, ← and → go back and on. The run does not notice.
+    Keys: q leaves, space pauses, n and p choose whose spikes are shown, ← and → go back and on. The run does not
+    notice.
     """
     from spikeflow.cli.watching import show_top
 
