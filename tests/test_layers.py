@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "spikeflow"
 
 LAYERS = (
-    ("errors", "units", "noise", "machine", "wire"),
+    ("errors", "units", "noise", "machine", "wire", "layers"),
     ("family", "secret"),
     ("events",),
     ("copies",),

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from spikeflow import wire
 from spikeflow.events import raw_columns
+from spikeflow.layers import layers
 from spikeflow.monitor.page.history import Budget, Samples, Spikes
 from spikeflow.monitor.page.latencies import Histogram
 
@@ -124,7 +125,10 @@ class Following:
     def _begin(self, facts: dict[str, Any]) -> None:
         """A connection stands: ask for everything. What was there before belongs to the same run."""
         known = bool(self.info)
-        self.info, self.connected = facts, True
+        edges = [(edge["from"].partition(".")[0], edge["to"]) for edge in facts["edges"]]
+        drawing = layers(list(facts["nodes"]), edges)
+        self.info = facts | {"drawing": {"columns": drawing.columns, "back": sorted(drawing.back)}}
+        self.connected = True
         dt_s = facts["dt_ns"] / 1e9
         for name, outlet in facts["outlets"].items():
             if "." in name and not outlet["flows"]:

@@ -15,46 +15,6 @@ function draw(tag, attributes = {}, ...children) {
 
 const nodeOf = (stream) => stream.split(".")[0];
 
-// Which layer each node is in: one behind the last of those it hears; what comes from behind closes a loop.
-export function layers(names, edges) {
-  const heard = new Map(names.map((name) => [name, []]));
-  for (const { from, to } of edges) if (nodeOf(from) !== to) heard.get(to).push(nodeOf(from));
-  const back = new Set(), state = new Map(), layer = new Map();
-  const visit = (name) => {
-    state.set(name, "open");
-    let found = 0;
-    for (const before of heard.get(name)) {
-      if (state.get(before) === "open") back.add(`${before}>${name}`);
-      else {
-        if (!state.has(before)) visit(before);
-        if (!back.has(`${before}>${name}`)) found = Math.max(found, layer.get(before) + 1);
-      }
-    }
-    state.set(name, "done");
-    layer.set(name, found);
-  };
-  for (const name of names) if (!state.has(name)) visit(name);
-  const columns = [];
-  for (const name of names) (columns[layer.get(name)] ??= []).push(name);
-  const place = new Map();
-  const note = () => columns.forEach((column) => column.forEach((name, k) => place.set(name, k - (column.length - 1) / 2)));
-  note();
-  for (let sweep = 0; sweep < 4; sweep++) { // each node towards the middle of those it hears, or is heard by
-    for (const column of sweep % 2 ? [...columns].reverse() : columns) {
-      const pull = (name) => {
-        const near = sweep % 2
-          ? edges.filter((edge) => nodeOf(edge.from) === name && edge.to !== name).map((edge) => edge.to)
-          : heard.get(name);
-        return near.length ? near.reduce((sum, other) => sum + place.get(other), 0) / near.length : place.get(name);
-      };
-      const wish = new Map(column.map((name) => [name, pull(name)]));
-      column.sort((a, b) => wish.get(a) - wish.get(b));
-    }
-    note();
-  }
-  return { columns, place, layer, back };
-}
-
 export class Graph {
   constructor(home, chosen) {
     this.home = home;
@@ -64,7 +24,13 @@ export class Graph {
 
   build(info) {
     const names = Object.keys(info.nodes);
-    const { columns, place, layer, back } = layers(names, info.edges);
+    const { columns } = info.drawing;
+    const back = new Set(info.drawing.back.map(([from, to]) => `${from}>${to}`));
+    const layer = new Map(), place = new Map(); // in its layer, how many nodes below the middle
+    columns.forEach((column, k) => column.forEach((name, j) => {
+      layer.set(name, k);
+      place.set(name, j - (column.length - 1) / 2);
+    }));
     const most = Math.max(...columns.map((column) => column.length));
     const loops = info.edges.filter((edge) => nodeOf(edge.from) === edge.to || back.has(`${nodeOf(edge.from)}>${edge.to}`));
     const outer = loops.filter((edge) => nodeOf(edge.from) !== edge.to).length;
