@@ -32,7 +32,8 @@ def test_it_is_the_edge_back_that_closes_a_loop_whatever_the_order_of_the_file()
 
 def test_a_loop_that_nothing_drives_begins_with_its_first_node() -> None:
     found = layers(["a", "b"], [("b", "a"), ("a", "b")])
-    assert (found.columns, found.back) == ((("a",), ("b",)), {("b", "a")})
+    assert found.columns == (("a",), ("b",))
+    assert found.back == {("b", "a")}
 
 
 def test_nodes_stand_beside_those_they_hear_rather_than_across() -> None:

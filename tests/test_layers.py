@@ -23,7 +23,7 @@ LAYERS = (
     ("catalog",),
     ("spec", "simulation", "encoding", "decoding"),
     ("runtime",),
-    ("session", "testing"),
+    ("session", "testing", "plot"),
     ("monitor",),
     ("cli",),
     ("__init__", "__main__"),

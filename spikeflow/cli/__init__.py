@@ -176,6 +176,34 @@ def tap(
 
 
 @app.command()
+def plot(
+    what: Annotated[str, typer.Argument(metavar="raster|rates|traces|graph", help="What to draw.", show_default=False)],
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILES", help="Files of events, folders of them, or the graph.", show_default=False),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", metavar="FILE", help="The picture: .png, .svg or .pdf.", show_default=False),
+    ],
+    neurons: Annotated[str | None, typer.Option(metavar="0:16|1,5,7", help="Only these neurons or channels.")] = None,
+    over: Annotated[str | None, typer.Option(metavar="TIME", help="rates: how long a bin is, such as 50ms.")] = None,
+    from_: Annotated[str | None, typer.Option("--from", metavar="TIME", help="From when on, such as 2s.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Until when.")] = None,
+    set_: Set = None,
+    debug: Debug = False,
+) -> None:
+    """Draw spikes, rates or samples from the files that `sink: file` has written, or a graph.
+
+    Times count from the start of the run. Python has the same as `spikeflow.plot`.
+    """
+    from spikeflow.cli.plotting import Picture, plot_files
+
+    wish = Picture(what, tuple(files), output, neurons, over, from_, until, tuple(set_ or ()))
+    raise typer.Exit(plot_files(wish, debug))
+
+
+@app.command()
 def doctor(json: Json = False) -> None:
     """Say what this machine offers, and what is missing."""
     from spikeflow.cli.doctor import print_findings

@@ -40,7 +40,8 @@ class Header:
         valued: whether there is a column `value`.
         double: whether the values are float64.
         relative: whether `t` is whole nanoseconds from the origin, rather than an instant.
-        size, shape, copies, key, names, synapses, origin_ns, length_ns: from the metadata, as far as they are there.
+        size, shape, copies, key, names, synapses, origin_ns, length_ns, dt_ns, stream: from the metadata, as far as
+            they are there.
         first_ns: `t` of the first event (ns); None in an empty file.
         whole: False where the end of the file is missing, as after a crash; what is there can be read.
         types: types of the columns to read (CSV only).
@@ -61,6 +62,8 @@ class Header:
     key: str = ""
     names: tuple[str, ...] = ()
     synapses: bool = False
+    dt_ns: int | None = None
+    stream: str = ""
 
     @property
     def index(self) -> str:
@@ -148,6 +151,8 @@ def _arrow_header(path: Path) -> Header:
         length_ns=_whole(known.get("length")),
         first_ns=_first(path),
         whole=whole,
+        dt_ns=_whole(known.get("dt", "").removesuffix("ns")),
+        stream=known.get("stream", ""),
     )
 
 
@@ -298,10 +303,10 @@ def _times(column: pa.Array) -> Times:
     return found
 
 
-def read_events(path: Path, header: Header, stream: Stream) -> Iterator[Part]:
+def read_events(path: Path, header: Header, stream: Stream, *, gaps: bool = False) -> Iterator[Part]:
     """The events of a file, in parts of at most `ROWS` rows, with times that count from 1970.
 
-    Rows with an empty field, or a value that is not finite, are left out and counted.
+    Rows with an empty field, or a value that is not finite, are left out and counted; with `gaps` the latter are kept.
 
     Raises:
         EventError: rows out of order, or an index past the stream's size; names the file and the row.
@@ -312,7 +317,7 @@ def read_events(path: Path, header: Header, stream: Stream) -> Iterator[Part]:
         for raw in _raw(path, header.types):
             for start in range(0, raw.num_rows, ROWS):
                 batch = raw.slice(start, ROWS)
-                part, latest = _part(path, header, stream, batch, row, latest)
+                part, latest = _part(path, header, stream, batch, row, latest, gaps)
                 row += batch.num_rows
                 yield part
     except (pa.ArrowException, OSError) as error:
@@ -320,7 +325,13 @@ def read_events(path: Path, header: Header, stream: Stream) -> Iterator[Part]:
 
 
 def _part(
-    path: Path, header: Header, stream: Stream, batch: pa.RecordBatch, row: int, latest: tuple[int, int] | None
+    path: Path,
+    header: Header,
+    stream: Stream,
+    batch: pa.RecordBatch,
+    row: int,
+    latest: tuple[int, int] | None,
+    gaps: bool,
 ) -> tuple[Part, tuple[int, int] | None]:
     names = ["t", header.index, *(["value"] if header.valued else [])]
     batch = batch.select(names)
@@ -340,7 +351,7 @@ def _part(
         with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is rejected as that
             value = batch.column(2).to_numpy(zero_copy_only=False).astype(wanted)
         finite = np.isfinite(value)
-        if not finite.all():
+        if not gaps and not finite.all():
             rejected["not finite"] = int((~finite).sum())
             t_ns, index, value, rows = t_ns[finite], index[finite], value[finite], rows[finite]
     if len(t_ns):
