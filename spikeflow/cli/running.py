@@ -125,11 +125,15 @@ def _keeper(wish: Wish, spec: GraphSpec) -> Keeper | None:
 async def _with_page(engine: Engine, keeper: Keeper, shown: Coroutine[Any, Any, int]) -> int:
     """Run with the page beside it, which ends with the run."""
     kept = asyncio.create_task(keeper.run(engine, _log.warning), name="spikeflow: monitor")
+    began = asyncio.create_task(keeper.has_begun.wait(), name="spikeflow: monitor begins")
     try:
+        # before the graph is wired, which may compile for a while and lets nothing else run meanwhile
+        await asyncio.wait((kept, began), return_when=asyncio.FIRST_COMPLETED)
         return await shown
     finally:
         kept.cancel()
-        await asyncio.gather(kept, return_exceptions=True)
+        began.cancel()
+        await asyncio.gather(kept, began, return_exceptions=True)
         await keeper.close()
 
 

@@ -57,6 +57,7 @@ class Keeper:
     debug: bool = False
     token: str | None = field(default=None, repr=False)
     process: asyncio.subprocess.Process | None = None
+    has_begun: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         missing = [name for name in ("aiohttp", "prometheus_client") if importlib.util.find_spec(name) is None]
@@ -101,6 +102,7 @@ class Keeper:
         while True:
             began = time.monotonic()
             self.process = process = await self._begin()
+            self.has_begun.set()
             told = asyncio.create_task(self._tell(process, engine, say), name="spikeflow: monitor's run")
             try:
                 code = await process.wait()
