@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import time
@@ -67,7 +68,7 @@ def test_a_page_that_is_killed_comes_back_and_one_that_is_stopped_holds_nobody_u
         second = _page(run)
         assert second.pid != first.pid
         second.suspend()
-        before = run.lines[-1]["nodes"]["hidden"]["windows"]
+        before = run.shows(bool)["hidden"]["windows"]
         seen = run.shows(lambda nodes: nodes["hidden"]["windows"] > before + 150)
         assert "missed" not in seen["hidden"]
         second.resume()
@@ -150,3 +151,41 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ParameterError, match="pip install"):
         Keeper(("127.0.0.1", 0))
+
+
+COMPILES = '''
+import os
+
+from spikeflow import Encoder, columns, spike_batch
+
+
+class Slow(Encoder):
+    """Takes as long to be made as somebody else wants, and holds up everything in its process meanwhile."""
+
+    def start(self, size):
+        if os.path.exists("wait"):
+            with open("wait") as pipe:
+                pipe.read()
+            os.unlink("wait")
+
+    def encode(self, samples):
+        t_ns, channel, value = columns(samples)
+        return spike_batch(t_ns, channel)
+'''
+
+
+def test_the_page_answers_while_the_run_still_compiles(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(COMPILES)
+    os.mkfifo(tmp_path / "wait")
+    (tmp_path / "one.yaml").write_text(
+        'spikeflow: 1\nnodes:\n  wave: {source: synthetic, signal: sine}\n  slow: {encoder: "slow:Slow", input: wave}\n'
+    )
+    with Running(tmp_path, "one.yaml", "--json", "--monitor", "127.0.0.1:0") as run:
+        url = run.says("monitor: http").removeprefix("monitor: ")
+        with (tmp_path / "wait").open("w"):  # opens once the node is being made
+            assert _status(f"{url}healthz") == 200
+            assert _status(url) == 200
+            assert _status(f"{url}readyz") == 503
+        run.shows(lambda nodes: _status(f"{url}readyz") == 200)
+        run.process.send_signal(signal.SIGINT)
+        assert run.end() == 0
