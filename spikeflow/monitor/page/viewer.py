@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ import orjson
 from aiohttp import WSMessage, WSMsgType, web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from spikeflow.monitor.page.following import Following
+from spikeflow.monitor.page.following import MOST_CHANNELS, Following, Looked
 from spikeflow.monitor.page.history import COARSE_COLUMNS, Part, Samples, Spikes, nice
 
 FRAMES_PER_S = 20
@@ -29,7 +30,7 @@ _LENGTH = struct.Struct("<I")
 
 
 class Panel(BaseModel):
-    """A raster or some lines, as wide as the viewer's pixels."""
+    """A raster or some lines, as wide as the viewer's pixels; of samples the first channels unless it says which."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -38,6 +39,7 @@ class Panel(BaseModel):
     rows: int = Field(64, ge=1, le=MOST_ROWS)
     low: int = Field(0, ge=0)
     high: int | None = Field(None, ge=1)
+    channels: tuple[Annotated[int, Field(ge=0)], ...] = Field((), max_length=MOST_CHANNELS)
 
 
 class Trace(BaseModel):
@@ -46,7 +48,7 @@ class Trace(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     outlet: str = Field(max_length=300)
-    neurons: tuple[int, ...] = Field(min_length=1, max_length=8)
+    neurons: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1, max_length=MOST_CHANNELS)
     width: int = Field(ge=1, le=MOST_WIDTH)
 
 
@@ -61,6 +63,10 @@ class View(BaseModel):
     end: int | None = None
     panels: tuple[Panel, ...] = Field((), max_length=64)
     traces: tuple[Trace, ...] = Field((), max_length=8)
+
+
+Look = tuple[str, tuple[int, ...]]
+"""An outlet, and which of its neurons or channels, in order."""
 
 
 @dataclass(slots=True)
@@ -91,7 +97,7 @@ class Viewer:
     lost: int = 0
     _view: View | None = None
     _sent: dict[str, Sent] = field(default_factory=dict)
-    _looks: dict[Trace, str] = field(default_factory=dict)
+    _looks: dict[Look, str] = field(default_factory=dict)
     _unread: int = 0
     _number: int = 0
     _bad: int = 0
@@ -133,11 +139,13 @@ class Viewer:
 
     def _show(self, view: View) -> None:
         self._view, self._sent = view, {}
-        wanted = set(view.traces)
-        for trace in set(self._looks) - wanted:
-            self.following.look_away(self._looks.pop(trace))
-        for trace in wanted - set(self._looks):
-            self._looks[trace] = self.following.look(trace.outlet, sorted(set(trace.neurons)))
+        asked = [(one.outlet, one.neurons) for one in view.traces]
+        asked += [(one.id, one.channels) for one in view.panels if one.channels and one.id in self.following.samples]
+        wanted = {_look(outlet, indices) for outlet, indices in asked}
+        for look in set(self._looks) - wanted:
+            self.following.look_away(self._looks.pop(look))
+        for outlet, indices in wanted - set(self._looks):
+            self._looks[outlet, indices] = self.following.look(outlet, indices)
 
     # What it gets.
 
@@ -174,12 +182,14 @@ class Viewer:
                 if (stream := following.spikes.get(panel.id)) is not None:
                     await self._raster(view, panel, stream, parts, raws)
                 elif (samples := following.samples.get(panel.id)) is not None:
-                    self._lines(view, panel.id, panel.width, samples, parts, raws)
-            for trace, name in self._looks.items():
-                look = following.looks.get(name)
-                if look is not None:
-                    self._lines(view, trace.outlet, trace.width, look.samples, parts, raws)
-                    self._marks(trace, parts, look.refused)
+                    look = self._looked(panel.id, panel.channels)
+                    self._lines(view, "lines", panel.id, panel.width, look.samples if look else samples, parts, raws)
+            for trace in view.traces:
+                look = self._looked(trace.outlet, trace.neurons)
+                if look is not None and self._lines(
+                    view, f"trace {trace.neurons}", trace.outlet, trace.width, look.samples, parts, raws
+                ):
+                    self._mark(trace, parts[-1], look.refused)
         if not parts and "figures" not in facts:
             return None
         facts["parts"] = parts
@@ -188,6 +198,10 @@ class Viewer:
         text = orjson.dumps(facts, option=orjson.OPT_NON_STR_KEYS)
         text += b" " * (-(len(text) + _LENGTH.size) % 4)
         return b"".join((_LENGTH.pack(len(text)), text, *raws))
+
+    def _looked(self, outlet: str, indices: Sequence[int]) -> Looked | None:
+        """What was asked for besides what everybody gets."""
+        return self.following.looks.get(self._looks.get(_look(outlet, indices), ""))
 
     def _strip(self) -> dict[str, Any]:
         """How many spikes there were in the last ten minutes, for who scrubs back."""
@@ -256,17 +270,19 @@ class Viewer:
     def _lines(
         self,
         view: View,
+        what: str,
         name: str,
         width: int,
         samples: Samples,
         parts: list[dict[str, Any]],
         raws: list[bytes],
-    ) -> None:
-        sent = self._sent.setdefault(f"lines {name}", Sent(nice(view.span / width)))
+    ) -> bool:
+        """Add what is new of some samples; False where nothing is."""
+        sent = self._sent.setdefault(f"{what} {name}", Sent(nice(view.span / width)))
         column = sent.column
         found = self._range(view, samples.end, sent)
         if found is None:
-            return
+            return False
         first, stop, whole = found
         values: npt.NDArray[np.float32] = samples.columns(column, first, stop - first)
         raw = values.tobytes()
@@ -283,12 +299,10 @@ class Viewer:
             }
         )
         raws.append(raw)
+        return True
 
-    def _marks(self, trace: Trace, parts: list[dict[str, Any]], refused: str) -> None:
+    def _mark(self, trace: Trace, part: dict[str, Any], refused: str) -> None:
         """Say of the lines of a trace that they are one, and when its neurons spiked."""
-        if not parts or parts[-1]["type"] != "lines" or parts[-1]["id"] != trace.outlet:
-            return
-        part = parts[-1]
         part |= {"trace": True, "refused": refused, "marks": []}
         stream = self.following.spikes.get(trace.outlet.partition(".")[0])
         if stream is None:
@@ -299,6 +313,10 @@ class Viewer:
         keep = np.isin(neuron, chosen)
         places = np.searchsorted(chosen, neuron[keep])
         part["marks"] = list(zip(places.tolist(), tick[keep].tolist(), strict=True))[-MOST_MARKS:]
+
+
+def _look(outlet: str, indices: Sequence[int]) -> Look:
+    return outlet, tuple(sorted(set(indices)))
 
 
 def _aligned(raw: bytes) -> bytes:

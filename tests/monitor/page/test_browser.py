@@ -32,6 +32,7 @@ nodes:
   dots: {source: "pattern:Pattern", which: dots, go: go}
   crowd: {source: "pattern:Pattern", which: crowd, go: go}
   wave: {source: synthetic, signal: sine, frequency: 1 Hz, rate: 100 Hz, length: 600 s}
+  many: {source: synthetic, signal: sine, frequency: 1 Hz, rate: 50 Hz, size: 20, length: 600 s}
   noise: {encoder: poisson, input: wave, f_max: 200 Hz}
   cell:
     neuron: lif
@@ -182,7 +183,7 @@ def test_it_moves_and_shows_inputs_rates_and_answers(page: Page) -> None:
 
 
 def test_the_graph_is_drawn_with_its_loop_and_a_node_opens_its_parameters_and_a_trace(page: Page) -> None:
-    expect(page.locator("#graph .node")).to_have_count(6)
+    expect(page.locator("#graph .node")).to_have_count(7)
     expect(page.locator("#graph .edge")).to_have_count(4)
     expect(page.locator("#graph .edge.loop")).to_have_count(1)
     _wait(page, "[...document.querySelectorAll('#graph .flow')].some((one) => /^[1-9]/.test(one.textContent))")
@@ -219,6 +220,33 @@ def test_a_part_that_is_dragged_open_is_shown_finer_and_0_goes_back(page: Page) 
     assert shown == sum(400 <= tick < 900 and neuron < 7 for tick, neuron in DOTS)
     page.keyboard.press("0")
     _wait(page, "spikeflow.view.end === null && spikeflow.panels.get('dots').high === 10")
+
+
+def test_of_many_channels_some_can_be_chosen_or_the_next_ones_paged_to(page: Page) -> None:
+    panel = page.locator('[data-id="many"]')
+    keys, field = panel.locator(".keys span"), panel.locator("input")
+    expect(panel).to_contain_text("20 channels")
+    shown = "[...document.querySelectorAll('[data-id=many] .keys span')].map((key) => key.textContent.split(':')[0])"
+    for press, channels, text in (
+        (".next", range(8, 16), "8-15"),
+        (".next", range(16, 20), "16-19"),
+        (".next", range(8), "0-7"),
+        (".before", range(16, 20), "16-19"),
+        (".before", range(8, 16), "8-15"),
+    ):
+        panel.locator(press).click()
+        expect(field).to_have_value(text)
+        _wait(page, f"String({shown}) === '{','.join(map(str, channels))}'")
+    field.fill("3, 12-13, 40")
+    field.press("Enter")
+    expect(field).to_have_value("3,12-13")
+    expect(keys).to_have_count(3)
+    _wait(page, "spikeflow.panels.get('many').data.length === 3 && spikeflow.panels.get('many').data[2][2].count > 3")
+    _wait(page, "Number.isFinite(spikeflow.panels.get('many').data[1][2].data.find(Number.isFinite))")
+    field.fill("nothing")
+    field.press("Enter")
+    expect(field).to_have_value("3,12-13")
+    expect(page.locator('[data-id="wave"] input')).to_have_count(0)
 
 
 def test_pause_and_scrubbing_leave_the_run_alone(page: Page) -> None:

@@ -103,3 +103,25 @@ async def test_a_view_of_what_is_not_there_shows_what_is(more: dict[str, Any]) -
             while "gate" not in found:
                 _, found = await _frame(socket)
             assert found["gate"].size < 1 << 20
+
+
+async def test_a_viewer_gets_the_channels_and_the_neurons_that_it_asks_for_each_by_itself() -> None:
+    async with looked_at(graph(50), stays=True) as (_, path, _run), page(path) as (url, following, client):
+        await until(lambda: following.connected)
+        Gate.go.set()
+        async with client.ws_connect(f"{url}/frames", max_msg_size=0) as socket:
+            panels = [{"id": "rate", "width": 100, "channels": [0]}]
+            traces = [{"outlet": "hidden.v", "neurons": list(n), "width": 100} for n in ((1, 2), (5,))]
+            await socket.send_str(_view(panels=panels, traces=traces))
+            seen: set[tuple[str, tuple[int, ...]]] = set()
+            while len(seen) < 3:
+                facts, _ = await _frame(socket)
+                seen |= {(part["id"], tuple(part["channels"])) for part in facts["parts"]}
+            assert seen == {("rate", (0,)), ("hidden.v", (1, 2)), ("hidden.v", (5,))}
+            assert len(following.looks) == 3
+            await socket.send_str(_view(panels=[{"id": "rate", "width": 100}]))
+            await until(lambda: not following.looks)
+            await socket.send_str(_view(panels=[{"id": "rate", "width": 100, "channels": [-1]}]))
+            await socket.send_str(_view(panels=[{"id": "rate", "width": 100, "channels": list(range(9))}]))
+            facts, _ = await _frame(socket)
+            assert not following.looks

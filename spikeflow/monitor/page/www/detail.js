@@ -1,6 +1,6 @@
 // What stands beside the plots: the chosen node, the connections, the log.
 
-import { element, short, time } from "./words.js";
+import { element, numbers, short, time } from "./words.js";
 
 const row = (name, value, bad = false) =>
   element("tr", {}, element("th", { scope: "row" }, name), element("td", { className: bad ? "bad" : "" }, value));
@@ -34,12 +34,12 @@ export class Detail {
   form(name, states, info) {
     const choice = element("select", { ariaLabel: "State variable" }, ...states.map((state) => element("option", { value: state }, state.slice(name.length + 1))));
     const size = info.outlets[states[0]].size;
-    const neurons = element("input", { type: "text", ariaLabel: "Neurons", value: size > 3 ? "0,1,2" : [...Array(size).keys()].join(","), title: "Up to eight neurons, such as 0,5,7" });
+    const neurons = element("input", { type: "text", ariaLabel: "Neurons", value: size > 3 ? "0,1,2" : [...Array(size).keys()].join(","), title: "Up to eight neurons, such as 0,5,7 or 8-15" });
     const form = element("form", {}, choice, neurons, element("button", { type: "submit" }, "Trace"));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      const chosen = neurons.value.split(",").map(Number).filter((n) => Number.isInteger(n) && n >= 0 && n < size).slice(0, 8);
-      if (chosen.length) this.trace(choice.value, [...new Set(chosen)].sort((a, b) => a - b));
+      const chosen = numbers(neurons.value, size);
+      if (chosen.length) this.trace(choice.value, chosen);
     });
     return form;
   }

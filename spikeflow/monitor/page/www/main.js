@@ -27,7 +27,7 @@ function ask() {
     number: state.number,
     span: view.span,
     end: view.end,
-    panels: [...panels.values()].map((panel) => (panel.wish ? panel.wish(wide) : { id: panel.id, width: wide })),
+    panels: [...panels.values()].map((panel) => panel.wish(wide)),
     traces: [...traces.values()].map((trace) => ({ outlet: trace.id, neurons: trace.neurons, width: wide })),
   });
   $("pause").setAttribute("aria-pressed", String(view.end !== null));
@@ -102,8 +102,8 @@ function build(info) {
   flowing.sort(([a], [b]) => order.indexOf(a.split(".")[0]) - order.indexOf(b.split(".")[0]));
   for (const [id, { kind, size }] of flowing) {
     const { role, kind: of } = info.nodes[id.split(".")[0]];
-    const shown = size > 8 ? `${size} channels, the first 8 drawn` : `${size} ${size === 1 ? "channel" : "channels"}`;
-    panels.set(id, kind === "spikes" ? new Raster(id, size, state.dt, zoomed, role === "neuron" ? 230 : 130) : new Lines(id, id, `${role} · ${of} · ${shown}`));
+    const shown = `${size} ${size === 1 ? "channel" : "channels"}`;
+    panels.set(id, kind === "spikes" ? new Raster(id, size, state.dt, zoomed, role === "neuron" ? 230 : 130) : new Lines(id, id, `${role} · ${of} · ${shown}`, { size, chosen: ask }));
   }
   $("rows").replaceChildren(...[...panels.values()].map((panel) => panel.node));
   $("detail").replaceChildren(element("h2", {}, "Node"), element("p", { className: "hint" }, "Choose a node in the graph."));

@@ -1,10 +1,10 @@
 // Plots: rasters with their rates, and lines; each keeps the columns that it shows.
 
 import * as colours from "./colours.js";
-import { element, nice, short } from "./words.js";
+import { element, nice, numbers, ranges, short } from "./words.js";
 
 export const gutter = () => (innerWidth < 600 ? 40 : 58);
-const RIGHT = 2;
+const RIGHT = 2, MOST_LINES = 8;
 
 function prepared(canvas) {
   const ratio = Math.min(2, devicePixelRatio || 1);
@@ -311,12 +311,15 @@ export class Raster extends Plot {
 }
 
 export class Lines extends Plot {
-  constructor(id, title, about, { neurons = null, threshold = null, close = null } = {}) {
+  constructor(id, title, about, { neurons = null, threshold = null, close = null, size = 0, chosen = null } = {}) {
     super(id, title, about);
     this.neurons = neurons;
     this.threshold = threshold;
     this.keys = element("span", { className: "keys" });
     this.head.append(this.keys);
+    this.size = size;
+    this.wanted = null; // the first ones
+    if (size > MOST_LINES) this.head.append(this.chooser(chosen));
     if (close) {
       this.head.append(element("button", { className: "close", title: "Close this trace", ariaLabel: `Close ${title}`, onclick: close }, "✕"));
     }
@@ -334,7 +337,7 @@ export class Lines extends Plot {
     if (part.refused) this.about.textContent = part.refused;
     if (part.whole || !this.data) this.data = channels.map(() => [0, 1, 2].map(() => new Columns(1, Float32Array)));
     if (part.whole) this.marks = [];
-    if (channels.length !== this.channels.length) this.drawKeys(channels);
+    if (String(channels) !== String(this.channels)) this.drawKeys(channels);
     this.channels = channels;
     this.column = part.column;
     const most = Math.ceil(this.most_columns / part.column) + 8;
@@ -343,6 +346,30 @@ export class Lines extends Plot {
       this.data[k][j].put(part, part.values.subarray(at, at + part.columns), most);
     }));
     if (part.marks) this.marks = this.marks.concat(part.marks).slice(-4000);
+  }
+
+  // Which of many channels are drawn: some by name, or the next eight, or those before.
+  chooser(chosen) {
+    const field = element("input", { type: "text", size: 12, value: `0-${MOST_LINES - 1}`, ariaLabel: `Channels of ${this.id}`, title: "Up to eight channels, such as 0-7 or 3,12" });
+    const choose = (channels) => {
+      if (channels.length) {
+        this.wanted = channels.every((one, k) => one === k) && channels.length === MOST_LINES ? null : channels;
+        chosen();
+      }
+      field.value = ranges(this.wanted ?? upTo(0));
+    };
+    const upTo = (low) => Array.from({ length: Math.min(MOST_LINES, this.size - low) }, (_, k) => low + k);
+    const page = (step) => {
+      const now = this.wanted ?? upTo(0), first = step > 0 ? now.at(-1) + 1 : now[0] - MOST_LINES;
+      choose(upTo(first >= this.size ? 0 : first < 0 && now[0] === 0 ? Math.floor((this.size - 1) / MOST_LINES) * MOST_LINES : Math.max(0, first)));
+    };
+    field.addEventListener("change", () => choose(numbers(field.value, this.size)));
+    const button = (name, text, step) => element("button", { className: name, type: "button", title: text, ariaLabel: `${text} of ${this.id}`, onclick: () => page(step) }, step > 0 ? "›" : "‹");
+    return element("span", { className: "chooser" }, button("before", "Channels before", -1), field, button("next", "Next channels", 1));
+  }
+
+  wish(width) {
+    return { id: this.id, width, ...(this.wanted ? { channels: this.wanted } : {}) };
   }
 
   drawKeys(channels) {

@@ -33,6 +33,27 @@ export function nice(least) {
   return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= least * 0.999);
 }
 
+// Up to eight indices below `size`, of a text such as 0-3,7.
+export function numbers(text, size) {
+  const found = new Set();
+  for (const part of text.split(",")) {
+    const [, low, high] = part.match(/^\s*(\d+)\s*(?:[-:–]\s*(\d+)\s*)?$/) ?? [];
+    for (let n = Number(low); found.size < 8 && n <= Number(high ?? low) && n < size; n++) found.add(n);
+  }
+  return [...found].sort((a, b) => a - b);
+}
+
+// The same, as a text.
+export function ranges(indices) {
+  const parts = [];
+  for (const n of indices) {
+    const last = parts.at(-1);
+    if (last && last[1] === n - 1) last[1] = n;
+    else parts.push([n, n]);
+  }
+  return parts.map(([low, high]) => (low === high ? low : `${low}-${high}`)).join(",");
+}
+
 export function element(tag, options = {}, ...children) {
   const made = document.createElement(tag);
   for (const [key, value] of Object.entries(options)) {
