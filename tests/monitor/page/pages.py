@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,39 @@ from spikeflow.monitor.page.following import Following
 from spikeflow.monitor.page.guard import Guard
 from spikeflow.monitor.page.serve import application
 
+_PATIENCE_S = 20.0
+
+
+@dataclass
+class Followed(Following):
+    """Lets a test wait for what it hears of the run, and for who looks where."""
+
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def _take(self, facts: dict[str, Any], raw: bytes) -> None:
+        super()._take(facts, raw)
+        self.news.set()
+
+    def look(self, outlet: str, indices: Sequence[int]) -> str:
+        self.news.set()
+        return super().look(outlet, indices)
+
+    def look_away(self, name: str) -> None:
+        super().look_away(name)
+        self.news.set()
+
+    async def until(self, holds: Callable[[], Any]) -> None:
+        """Wait until something holds of what is known here."""
+        async with asyncio.timeout(_PATIENCE_S):
+            while not holds():
+                self.news.clear()
+                await self.news.wait()
+
 
 @asynccontextmanager
-async def page(path: Path, guard: Guard | None = None) -> AsyncIterator[tuple[str, Following, ClientSession]]:
+async def page(path: Path, guard: Guard | None = None) -> AsyncIterator[tuple[str, Followed, ClientSession]]:
     """The address of a page that follows a run, what it knows, and a client."""
-    following = Following(path)
+    following = Followed(path)
     runner = web.AppRunner(application(following, guard or Guard(None, True)), shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -32,13 +61,3 @@ async def page(path: Path, guard: Guard | None = None) -> AsyncIterator[tuple[st
         follows.cancel()
         await asyncio.gather(follows, return_exceptions=True)
         await runner.cleanup()
-
-
-async def until(holds: Any, patience: float = 20.0) -> None:
-    """Let the loop turn until something holds."""
-
-    async def turn() -> None:
-        while not holds():  # noqa: ASYNC110 - there is no event for what somebody else knows
-            await asyncio.sleep(0.01)
-
-    await asyncio.wait_for(turn(), patience)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -19,7 +20,7 @@ CROWD = [(tick, neuron) for tick in range(1000, 2000, 5) for neuron in range(0, 
 
 
 class Pattern(Source):
-    """Waits for a file, then sends what is known by then, and silence for ten minutes."""
+    """Waits until somebody writes to a pipe, then sends what is known, and silence for ten minutes."""
 
     gives: ClassVar[tuple[Kind, ...]] = ("spikes",)
     timed: ClassVar[bool] = True
@@ -37,8 +38,13 @@ class Pattern(Source):
         return 10 if self.which == "dots" else 1000
 
     async def produce(self, outlet: Outlet) -> None:
-        while not self.go.exists():  # noqa: ASYNC110 - it is made by another process
-            await asyncio.sleep(0.02)
+        loop, gone = asyncio.get_running_loop(), asyncio.Event()
+        pipe = os.open(self.go, os.O_RDONLY | os.O_NONBLOCK)
+        loop.add_reader(pipe, gone.set)  # nobody reads what is written, so that every pattern hears of it
+        try:
+            await gone.wait()
+        finally:
+            loop.remove_reader(pipe)
         events = np.array(DOTS if self.which == "dots" else CROWD)
         for first in range(0, 600_000, 10):
             low, high = np.searchsorted(events[:, 0], (first, first + 10))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import re
 import shutil
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,6 +45,8 @@ nodes:
 def _running(folder: Path, address: str) -> tuple[Running, str]:
     """A run whose pattern waits for the page; the page's address."""
     (folder / "pattern.yaml").write_text(GRAPH)
+    if not (folder / "go").exists():
+        os.mkfifo(folder / "go")
     shutil.copy(Path(__file__).with_name("pattern.py"), folder)
     run = Running(folder, "pattern.yaml", "--json", "--speed", "1", "--monitor", address)
     return run, run.says("monitor: http").removeprefix("monitor: ")
@@ -73,7 +75,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         run, address = _running(folder, "127.0.0.1:0")
         with run:
             run.shows(lambda nodes: _ready(address))
-            (folder / "go").touch()
+            (folder / "go").write_bytes(b"go")
             run.shows(lambda nodes: nodes["dots"]["windows"] > 300)
             yield address
 
@@ -97,11 +99,13 @@ def page(browser: Browser, url: str) -> Iterator[Page]:
 
 
 def _wait(page: Page, script: str) -> None:
-    """Wait until a script holds; its own way of waiting would be against the page's content security policy."""
-    deadline = time.monotonic() + 30.0
-    while not page.evaluate(script):
-        assert time.monotonic() < deadline, f"waited for {script} in vain"
-        page.wait_for_timeout(20)
+    """Wait until a script holds; Playwright's own way is against the page's content security policy."""
+    held = page.evaluate(f"""() => new Promise((done) => {{
+        const look = () => ({script}) ? done(true) : requestAnimationFrame(look);
+        setTimeout(() => done(false), 30000);
+        look();
+    }})""")
+    assert held, f"waited for {script} in vain"
 
 
 def _show(page: Page, end: int, span: int) -> None:

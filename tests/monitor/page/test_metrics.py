@@ -14,7 +14,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from ruamel.yaml import YAML
 
 from spikeflow.monitor.page.latencies import Histogram
-from tests.monitor.page.pages import page, until
+from tests.monitor.page.pages import page
 from tests.runtime.looking import Gate, events_of, graph, looked_at, own_folder
 
 
@@ -30,9 +30,9 @@ def _parsed(text: str) -> list[Any]:
 
 async def test_prometheus_reads_what_the_run_did_by_node_and_port() -> None:
     async with looked_at(graph(50), stays=True) as (engine, path, _), page(path) as (url, following, client):
-        await until(lambda: following.figures)
+        await following.until(lambda: following.figures)
         Gate.go.set()
-        await until(lambda: following.figures["nodes"]["rate"]["windows"] >= 50)
+        await following.until(lambda: following.figures["nodes"]["rate"]["windows"] >= 50)
         async with client.get(f"{url}/metrics") as answer:
             assert answer.content_type == "application/openmetrics-text"
             families = {family.name: family for family in _parsed(await answer.text())}
@@ -83,7 +83,7 @@ def _expressions() -> list[str]:
 
 async def test_the_example_dashboard_and_alerts_ask_for_metrics_that_there_are() -> None:
     async with looked_at(graph(50)) as (_, path, _run), page(path) as (url, following, client):
-        await until(lambda: following.figures)
+        await following.until(lambda: following.figures)
         async with client.get(f"{url}/metrics") as answer:
             families = {family.name: family.type for family in _parsed(await answer.text())}
     endings = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum"), "gauge": ("",)}

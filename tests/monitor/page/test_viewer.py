@@ -13,7 +13,7 @@ from aiohttp import ClientWebSocketResponse
 
 from spikeflow.monitor.page.history import Part
 from spikeflow.monitor.page.viewer import MOST_UNREAD
-from tests.monitor.page.pages import page, until
+from tests.monitor.page.pages import page
 from tests.runtime.looking import SIZE, Gate, events_of, graph, looked_at, own_folder
 
 
@@ -51,9 +51,9 @@ def _view(**more: Any) -> str:
 
 async def test_a_viewer_gets_every_spike_of_what_it_asks_for_and_the_graph_once() -> None:
     async with looked_at(graph(50), stays=True) as (_, path, _run), page(path) as (url, following, client):
-        await until(lambda: following.connected)
+        await following.until(lambda: following.connected)
         Gate.go.set()
-        await until(lambda: following.spikes["gate"].end == 500)
+        await following.until(lambda: following.spikes["gate"].end == 500)
         async with client.ws_connect(f"{url}/frames", max_msg_size=0) as socket:
             await socket.send_str(_view(traces=[{"outlet": "hidden.v", "neurons": [1, 2], "width": 100}]))
             infos, counts = 0, None
@@ -65,8 +65,8 @@ async def test_a_viewer_gets_every_spike_of_what_it_asks_for_and_the_graph_once(
             wanted = following.spikes["gate"].counts(Part(0, SIZE, SIZE, 5, 0, 100))
             assert counts.tolist() == wanted.tolist()
             assert int(counts.sum()) == sum(len(events_of(k)[1]) for k in range(50))
-            await until(lambda: following.looks)
-        await until(lambda: not following.looks)  # nobody looks there any more
+            await following.until(lambda: following.looks)
+        await following.until(lambda: not following.looks)  # nobody looks there any more
 
 
 async def test_a_viewer_that_does_not_read_loses_frames_which_are_counted_and_others_get_theirs() -> None:
@@ -94,9 +94,9 @@ async def test_a_viewer_that_does_not_read_loses_frames_which_are_counted_and_ot
 )
 async def test_a_view_of_what_is_not_there_shows_what_is(more: dict[str, Any]) -> None:
     async with looked_at(graph(50), stays=True) as (_, path, _run), page(path) as (url, following, client):
-        await until(lambda: following.connected)
+        await following.until(lambda: following.connected)
         Gate.go.set()
-        await until(lambda: following.spikes["gate"].end == 500)
+        await following.until(lambda: following.spikes["gate"].end == 500)
         async with client.ws_connect(f"{url}/frames", max_msg_size=0) as socket:
             await socket.send_str(_view(**more))
             found: dict[str, Any] = {}
@@ -107,7 +107,7 @@ async def test_a_view_of_what_is_not_there_shows_what_is(more: dict[str, Any]) -
 
 async def test_a_viewer_gets_the_channels_and_the_neurons_that_it_asks_for_each_by_itself() -> None:
     async with looked_at(graph(50), stays=True) as (_, path, _run), page(path) as (url, following, client):
-        await until(lambda: following.connected)
+        await following.until(lambda: following.connected)
         Gate.go.set()
         async with client.ws_connect(f"{url}/frames", max_msg_size=0) as socket:
             panels = [{"id": "rate", "width": 100, "channels": [0]}]
@@ -120,7 +120,7 @@ async def test_a_viewer_gets_the_channels_and_the_neurons_that_it_asks_for_each_
             assert seen == {("rate", (0,)), ("hidden.v", (1, 2)), ("hidden.v", (5,))}
             assert len(following.looks) == 3
             await socket.send_str(_view(panels=[{"id": "rate", "width": 100}]))
-            await until(lambda: not following.looks)
+            await following.until(lambda: not following.looks)
             await socket.send_str(_view(panels=[{"id": "rate", "width": 100, "channels": [-1]}]))
             await socket.send_str(_view(panels=[{"id": "rate", "width": 100, "channels": list(range(9))}]))
             facts, _ = await _frame(socket)
