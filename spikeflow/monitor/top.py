@@ -18,6 +18,7 @@ from spikeflow.monitor.draw import Picture
 from spikeflow.monitor.frames import Frame
 from spikeflow.monitor.raster import MOST_ROWS, Curve, Raster
 from spikeflow.runtime.runs import Attached
+from spikeflow.runtime.taps import ticks_of
 
 COLUMN_S = 0.1
 KEPT = 6000
@@ -117,7 +118,9 @@ class Watched:
             with contextlib.suppress(ConnectError):  # it has just ended, and the thread that reads says so
                 for number in self._taps:
                     self._run.send("cancel", of=number)
-                self._taps = {self._run.send("tap", outlet=name, together=COLUMN_S): name for name in chosen}
+                self._taps = {
+                    self._run.send("tap", outlet=name, together=COLUMN_S, form="ticks"): name for name in chosen
+                }
         self.look()
 
     def begin(self) -> None:
@@ -155,14 +158,17 @@ class Watched:
             return  # of a stream that was chosen before
         elif kind == "stream":
             self._schemas[facts["id"]] = pa.ipc.read_schema(pa.py_buffer(raw))
-        elif kind == "batch":
+        elif kind in ("batch", "ticks"):
             self._note(facts, raw)
 
     def _note(self, facts: dict[str, Any], raw: bytes) -> None:
         """Count the events of a tap."""
         schema = self._schemas[facts["id"]]
         window = Window.at(self._grid, facts["first"], max(1, facts["end"] - facts["first"]))
-        if raw:
+        if facts["kind"] == "ticks":
+            tick, neuron = ticks_of(facts, raw)
+            batch = Batch(window, schema, tick * self._grid.dt_ns + self._grid.origin_ns, neuron, None)
+        elif raw:
             batch = Batch(window, schema, *raw_columns(pa.ipc.read_record_batch(pa.py_buffer(raw), schema)))
         else:
             batch = Batch(window, schema, np.zeros(0, np.int64), np.zeros(0, np.uint32), None)

@@ -6,7 +6,9 @@ A frame (`spikeflow.wire`) asks: ``{"op": …, "id": …}``; answers carry the s
 - ``tap``: the events of ``outlet``, a node or one of its ports, as Arrow IPC messages: a schema, then record batches,
   one a window, or all of ``together`` seconds at once. ``indices`` limits them to some neurons. A state variable that
   nobody listens to is noted tick by tick for as long as somebody taps it. What a slow reader does not take is lost and
-  counted.
+  counted. With ``form: ticks`` many spikes come without their values in a third of the bytes, ``{"kind": "ticks", …}``:
+  how many there are in each tick from ``first`` to before ``end`` (uint32), then their indices (uint32); where they are
+  few, they come as ever.
 - ``cancel``: end the subscription ``of``.
 
 Nothing here can change a run.
@@ -160,8 +162,11 @@ class Session(asyncio.Protocol):
             raise ParameterError(f"indices: {indices!r}", "write a list of whole numbers")
         name = engine.outlet_named(outlet if isinstance(outlet, str) else "")
         assert engine.wired is not None
+        form = question.get("form", "arrow")
+        if form not in ("arrow", "ticks"):
+            raise ParameterError(f"form: {form!r}", "write arrow or ticks")
         if name in engine.wired.fans:
-            return OutletTap(engine, name, indices, together)
+            return OutletTap(engine, name, indices, together, by_tick=form == "ticks")
         return LookTap(engine, name, indices, together)
 
     @staticmethod
@@ -185,9 +190,14 @@ class Session(asyncio.Protocol):
             made.begin(lambda delay: self._soon(number, delay))
 
     def _soon(self, number: Any, delay: float) -> None:
-        """Flush a subscription after a while, unless that is to happen already."""
+        """Flush a subscription after `delay` or less, unless that is to happen already.
+
+        All that are due within the same stretch are flushed at its end: one wake-up, and one write, for all of them.
+        """
         if number not in self._timers and self._transport is not None:
-            self._timers[number] = self._loop.call_later(delay, self._due, number)
+            now = self._loop.time()
+            due = now - now % delay + delay if delay else now
+            self._timers[number] = self._loop.call_at(due, self._due, number)
 
     def _due(self, number: Any) -> None:
         self._timers.pop(number, None)
@@ -216,11 +226,10 @@ class Session(asyncio.Protocol):
     # Answers.
 
     def tell(self, facts: dict[str, Any], raw: Any = b"") -> None:
-        """Send a frame."""
+        """Send a frame; `raw` is a buffer, or several."""
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(wire.pack(facts, len(raw)))
-            if len(raw):
-                self._transport.write(memoryview(raw))
+            parts = [memoryview(part).cast("B") for part in (raw if isinstance(raw, list) else [raw]) if len(part)]
+            self._transport.writelines([wire.pack(facts, sum(map(len, parts))), *parts])
 
     def finish(self) -> None:
         """The run has ended: send the rest, and say so."""

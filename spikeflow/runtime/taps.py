@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MOST_EVENTS = 1 << 20
 """Events that wait for a slow reader."""
 MOST_BATCHES = 1 << 14
+SPARSE = 2
+"""Ticks a spike, beyond which counts of ticks would be longer than the times of the spikes."""
 AT_ONCE = 1 << 16
 """Events of a frame, more or less; what takes long to put together would hold up the run."""
 LOOKED_AT = 16
@@ -76,13 +78,17 @@ class _Tap(Subscription):
 
 
 class OutletTap(_Tap):
-    """The batches of an outlet as they pass."""
+    """The batches of an outlet as they pass; `by_tick` lets many spikes be told as counts of ticks and indices."""
 
-    def __init__(self, engine: Engine, name: str, indices: Sequence[int] | None, together: float) -> None:
+    def __init__(
+        self, engine: Engine, name: str, indices: Sequence[int] | None, together: float, *, by_tick: bool = False
+    ) -> None:
         wired = engine.wired
         assert wired is not None
         self._fan = wired.fans[name]
         super().__init__(self._fan.stream, engine.grid, indices, together)
+        self._by_tick = by_tick and self.stream.kind == "spikes"
+        self._ticks_ns = np.arange(engine.grid.window_ticks + 1, dtype=np.int64) * engine.grid.dt_ns
         self._waiting: deque[Batch] = deque()
         self._events = 0
         self._end = -1
@@ -130,7 +136,24 @@ class OutletTap(_Tap):
         begins, last = parts[0].window, parts[-1].window
         end = self._end if not waiting else last.first_tick + last.ticks
         self._told = end
-        return self._message((begins.first_tick, end), self._chosen(_joined(parts)))
+        first = begins.first_tick
+        if self._by_tick and end - first <= SPARSE * sum(part.count for part in parts):
+            return self._counted(first, end, parts)
+        return self._message((first, end), self._chosen(_joined(parts)))
+
+    def _counted(self, first: int, end: int, parts: Sequence[Batch]) -> Message:
+        """Spikes as counts of ticks and indices, which are not copied: a write takes them from where they are."""
+        counts = np.zeros(end - first, np.uint32)
+        raw: list[Any] = [counts]
+        for part in parts:
+            t_ns, index, _ = self._chosen(part.arrays)
+            window = part.window
+            cuts = np.searchsorted(t_ns, self._ticks_ns[: window.ticks + 1] + window.start_ns)
+            at = window.first_tick - first
+            counts[at : at + window.ticks] = cuts[1:] - cuts[:-1]
+            raw.append(np.ascontiguousarray(index, np.uint32))
+        count = sum(map(len, raw)) - len(counts)
+        return {"kind": "ticks", "first": first, "end": end, "count": count, "lost": self.lost}, raw
 
     def _chosen(self, arrays: tuple[Times, Indices, Values | None]) -> tuple[Times, Indices, Values | None]:
         if self._wanted is None:
@@ -146,6 +169,13 @@ def _joined(parts: Sequence[Batch]) -> tuple[Times, Indices, Values | None]:
     arrays = [part.arrays for part in parts]
     values = None if arrays[0][2] is None else np.concatenate([part[2] for part in arrays if part[2] is not None])
     return np.concatenate([part[0] for part in arrays]), np.concatenate([part[1] for part in arrays]), values
+
+
+def ticks_of(facts: dict[str, Any], raw: bytes) -> tuple[Times, Indices]:
+    """[n] ticks and indices of the spikes that came as counts of ticks."""
+    numbers = np.frombuffer(raw, np.uint32)
+    ticks = facts["end"] - facts["first"]
+    return np.repeat(np.arange(facts["first"], facts["end"]), numbers[:ticks]), numbers[ticks:]
 
 
 class LookTap(_Tap):

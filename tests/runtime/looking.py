@@ -18,6 +18,7 @@ from spikeflow.events import Kind, spike_batch
 from spikeflow.node import Outlet, Source
 from spikeflow.runtime.engine import Engine, Options, Report
 from spikeflow.runtime.runs import Attached, paths
+from spikeflow.runtime.taps import ticks_of
 from spikeflow.spec import load
 
 MS = 1_000_000
@@ -144,6 +145,9 @@ class Reader(threading.Thread):
         schema = pa.ipc.read_schema(pa.py_buffer(self.frames[0][1]))
         found: list[tuple[Any, ...]] = []
         for facts, raw in self.frames[1:]:
+            if facts["kind"] == "ticks":
+                tick, neuron = ticks_of(facts, raw)
+                found += zip((tick * MS).tolist(), neuron.tolist(), strict=True)
             if facts["kind"] == "batch" and raw:
                 columns = raw_columns(pa.ipc.read_record_batch(pa.py_buffer(raw), schema))
                 found += zip(*(np.asarray(column).tolist() for column in columns if column is not None), strict=True)

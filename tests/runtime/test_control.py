@@ -102,17 +102,24 @@ def _ask(path: Path, op: str, **facts: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("together", [0, 0.05])
-async def test_a_tap_tells_every_event_of_an_outlet(together: float) -> None:
+@pytest.mark.parametrize(("form", "sparse"), [("arrow", 2), ("ticks", 2), ("ticks", 1000)])
+async def test_a_tap_tells_every_event_of_an_outlet(
+    together: float, form: str, sparse: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taps, "SPARSE", sparse)
+    how = {"outlet": "gate", "together": together, "form": form}
     async with looked_at(graph(300)) as (_, path, run):
-        reader = await asyncio.to_thread(Reader, path, "tap", outlet="gate", together=together)
-        some = await asyncio.to_thread(Reader, path, "tap", outlet="gate", together=together, indices=[0, 4])
+        reader = await asyncio.to_thread(Reader, path, "tap", **how)
+        some = await asyncio.to_thread(Reader, path, "tap", indices=[0, 4], **how)
         Gate.go.set()
         await run
         wanted = [row for k in range(300) for row in zip(*events_of(k), strict=True)]
         assert await asyncio.to_thread(reader.rows) == wanted
         assert await asyncio.to_thread(some.rows) == [row for row in wanted if row[1] in (0, 4)]
-        last = [facts for facts, _ in reader.frames if facts["kind"] == "batch"][-1]
-        assert (last["end"], last["lost"]) == (3000, 0)
+        told = [facts for facts, _ in reader.frames if facts["kind"] in ("batch", "ticks")]
+        assert (told[-1]["end"], told[-1]["lost"]) == (3000, 0)
+        kinds = {facts["kind"] for facts in told if facts["count"]}
+        assert kinds <= {"batch"} if form == "arrow" else kinds == {"ticks"} or sparse == 2
         assert reader.frames[-1][0]["kind"] == "end"
 
 
@@ -177,6 +184,7 @@ async def test_looking_at_a_state_leaves_every_spike_as_it_is() -> None:
         ({"op": "tap", "outlet": "hidden", "indices": [7]}, "name some of 0 to 6"),
         ({"op": "tap", "outlet": "hidden.v", "indices": [-1]}, "name some of 0 to 6"),
         ({"op": "tap", "outlet": "hidden", "indices": "all"}, "a list of whole numbers"),
+        ({"op": "tap", "outlet": "hidden", "form": "csv"}, "write arrow or ticks"),
         ({"op": "figures", "every": "often"}, "a number of seconds"),
         ({"op": "stop"}, "ask info, figures, tap or cancel"),
     ],

@@ -19,6 +19,7 @@ from spikeflow.events import raw_columns
 from spikeflow.layers import layers
 from spikeflow.monitor.page.history import Budget, Samples, Spikes
 from spikeflow.monitor.page.latencies import Histogram
+from spikeflow.runtime.taps import ticks_of
 
 BUDGET = 256 * 1024 * 1024
 """Bytes for single spikes."""
@@ -109,7 +110,7 @@ class Following:
 
     def _take(self, facts: dict[str, Any], raw: bytes) -> None:
         kind = facts.get("kind")
-        if kind == "batch":
+        if kind in ("batch", "ticks"):
             self._batch(facts, raw)
         elif kind == "figures":
             self._figures(facts, raw)
@@ -136,7 +137,7 @@ class Following:
             if outlet["kind"] == "spikes":
                 if not known:
                     self.spikes[name] = Spikes(outlet["size"], dt_s, self.budget)
-                self._taps[self._ask("tap", outlet=name, together=TOGETHER_S)] = name
+                self._taps[self._ask("tap", outlet=name, together=TOGETHER_S, form="ticks")] = name
             else:
                 chosen = list(range(min(outlet["size"], MOST_CHANNELS)))
                 if not known:
@@ -150,7 +151,7 @@ class Following:
     def _batch(self, facts: dict[str, Any], raw: bytes) -> None:
         name = self._taps.get(facts["id"], "")
         self.lost[name] = facts["lost"]
-        tick, index, value = self._ticks(facts["id"], raw)
+        tick, index, value = self._ticks(facts, raw)
         if name in self.spikes:
             self.spikes[name].add(tick, index, facts["end"])
         elif name in self.looks:
@@ -158,10 +159,12 @@ class Following:
         elif name in self.samples:
             self.samples[name].add(tick, index, value, facts["end"])
 
-    def _ticks(self, number: int, raw: bytes) -> tuple[Any, Any, Any]:
+    def _ticks(self, facts: dict[str, Any], raw: bytes) -> tuple[Any, Any, Any]:
+        if facts["kind"] == "ticks":
+            return *ticks_of(facts, raw), None
         if not raw:
             return np.zeros(0, np.int64), np.zeros(0, np.uint32), np.zeros(0, np.float32)
-        t_ns, index, value = raw_columns(pa.ipc.read_record_batch(pa.py_buffer(raw), self._schemas[number]))
+        t_ns, index, value = raw_columns(pa.ipc.read_record_batch(pa.py_buffer(raw), self._schemas[facts["id"]]))
         return (t_ns - self.info["origin_ns"]) // self.info["dt_ns"], index, value
 
     def _figures(self, facts: dict[str, Any], raw: bytes) -> None:
