@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from spikeflow.errors import ParameterError
-from spikeflow.events import Batch, Grid, Indices, Stream, Times, Values, build
+from spikeflow.events import Batch, Grid, Indices, Stream, Times, Values, Window, build
 from spikeflow.node import Seen
 from spikeflow.runtime.channel import Channel
 
@@ -88,9 +88,10 @@ class OutletTap(_Tap):
         self._fan = wired.fans[name]
         super().__init__(self._fan.stream, engine.grid, indices, together)
         self._by_tick = by_tick and self.stream.kind == "spikes"
-        self._ticks_ns = np.arange(engine.grid.window_ticks + 1, dtype=np.int64) * engine.grid.dt_ns
         self._waiting: deque[Batch] = deque()
         self._events = 0
+        self._newest: Window | None = None
+        self._asked = False
         self._end = -1
         self._told = -1
         self._wanted: Any = None
@@ -109,20 +110,31 @@ class OutletTap(_Tap):
         self._waiting.clear()
 
     def _see(self, batch: Batch) -> None:
-        """Note a batch; it is told later, with others."""
-        window, waiting = batch.window, self._waiting
-        self._end = window.first_tick + window.ticks
+        """Note a batch; it is told later, with others. The run pays for this at each window: it must be short."""
+        self._newest = batch.window
         if batch.count or not self.together:
-            waiting.append(batch)
+            self._waiting.append(batch)
             self._events += batch.count
-            while self._events > MOST_EVENTS or len(waiting) > MOST_BATCHES:
-                gone = waiting.popleft().count
-                self._events -= gone
-                self.lost += gone
-        self._soon(self.together)
+            if self._events > MOST_EVENTS or len(self._waiting) > MOST_BATCHES:
+                self._give_up()
+        if not self._asked:
+            self._asked = True
+            self._soon(self.together)
+
+    def _give_up(self) -> None:
+        """Lose the oldest batches."""
+        while self._events > MOST_EVENTS or len(self._waiting) > MOST_BATCHES:
+            gone = self._waiting.popleft().count
+            self._events -= gone
+            self.lost += gone
+
+    def flushed(self) -> None:
+        self._asked = False
 
     def take(self, to_the_end: bool = False) -> Message | None:
         waiting = self._waiting
+        if self._newest is not None:
+            self._end = self._newest.first_tick + self._newest.ticks
         if not waiting:
             if self._told >= self._end:
                 return None
@@ -143,16 +155,18 @@ class OutletTap(_Tap):
 
     def _counted(self, first: int, end: int, parts: Sequence[Batch]) -> Message:
         """Spikes as counts of ticks and indices, which are not copied: a write takes them from where they are."""
-        counts = np.zeros(end - first, np.uint32)
-        raw: list[Any] = [counts]
+        ends_ns = np.arange(first + 1, end + 1) * self.grid.dt_ns + self.grid.origin_ns
+        before = np.zeros(end - first + 1, np.int64)  # how many spikes there are before the end of each tick
+        raw: list[Any] = [b""]
+        count = 0
         for part in parts:
             t_ns, index, _ = self._chosen(part.arrays)
-            window = part.window
-            cuts = np.searchsorted(t_ns, self._ticks_ns[: window.ticks + 1] + window.start_ns)
-            at = window.first_tick - first
-            counts[at : at + window.ticks] = cuts[1:] - cuts[:-1]
-            raw.append(np.ascontiguousarray(index, np.uint32))
-        count = sum(map(len, raw)) - len(counts)
+            low = part.window.first_tick - first
+            high = low + part.window.ticks
+            before[low + 1 : high + 1] = t_ns.searchsorted(ends_ns[low:high]) + count
+            raw.append(index if index.flags.c_contiguous else np.ascontiguousarray(index))
+            count += len(index)
+        raw[0] = np.diff(np.maximum.accumulate(before)).astype(np.uint32)  # windows without spikes were left out
         return {"kind": "ticks", "first": first, "end": end, "count": count, "lost": self.lost}, raw
 
     def _chosen(self, arrays: tuple[Times, Indices, Values | None]) -> tuple[Times, Indices, Values | None]:
