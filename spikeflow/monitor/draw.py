@@ -83,6 +83,7 @@ class Picture:
         rates: spikes a second of a neuron, on average, in each column (Hz).
         curve: a decoder's answer at each column.
         taken: columns so far, of which the oldest are given up.
+        missed: spikes that came faster than they could be taken, and are not in the raster.
         back: how many columns ago the right edge of the raster is.
     """
 
@@ -95,6 +96,7 @@ class Picture:
         self.curve: deque[float | None] = deque(maxlen=kept)
         self.back = 0
         self.taken = 0
+        self.missed = 0
         self._scale = 0.0
         self._sizes = np.ones(1, np.int64)
 
@@ -267,7 +269,7 @@ class Picture:
         latest = next((value for value in islice(reversed(self.curve), self.back, None) if value is not None), None)
         if hello.get("decoder") is not None and latest is not None:
             about += f" · {hello['decoder']} {short(latest)}"
-        about += f" · {seconds(hello['column_s'])} a column"
+        about += f" · {short(self.missed)} not seen" if self.missed else f" · {seconds(hello['column_s'])} a column"
         right = f" {short(peak)} Hz"
         scale = [Segment("0 " + _SHADES)]
         if look.colour:

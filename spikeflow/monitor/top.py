@@ -178,4 +178,5 @@ class Watched:
             return
         if self._raster is None:  # what came before is not known
             self._raster = Raster(self._sizes[name], self._column, first=-(-facts["first"] // self._column))
+        self.picture.missed = facts["lost"]
         self._raster.watch(batch)

@@ -164,6 +164,12 @@ def test_rates_are_spikes_a_second_of_a_neuron() -> None:
     assert "512 neurons · 2.5 Hz" in text(found, 80, 24, Look())
 
 
+def test_spikes_that_were_lost_on_the_way_are_counted_in_the_title() -> None:
+    found = picture(3)
+    found.missed = 12_345
+    assert "· 12.3k not seen" in text(found, 80, 24, Look())
+
+
 def test_a_terminal_that_wants_no_colours_gets_shades() -> None:
     console = Console(file=io.StringIO(), force_terminal=True, color_system="truecolor", no_color=True)
     assert not Look.of(console).colour
