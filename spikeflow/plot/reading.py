@@ -85,7 +85,7 @@ class Events:
 
 
 def opened(sources: Sequence[Source], kind: Kind) -> list[Events]:
-    """The streams of `kind` in files, in folders (those of the other kind are passed over) and in record batches.
+    """The streams of `kind` in files, in folders (other files there are passed over) and in record batches.
 
     Raises:
         ParameterError: there is none, a file cannot be read, or holds the other kind.
@@ -102,11 +102,20 @@ def opened(sources: Sequence[Source], kind: Kind) -> list[Events]:
             found.append(_of_file(path, kind))
             continue
         there = [one for one in sorted(path.iterdir()) if one.suffix in FORMATS]
-        inside = [one for one in there if read_header(one).kind == kind]
+        inside = [one for one in there if _kind(one) == kind]
         if not inside:
             raise ParameterError(f"{shown(path)} holds no {kind}", nearest("", [one.name for one in there]))
         found += [_of_file(one, kind) for one in inside]
     return found
+
+
+def _kind(path: Path) -> Kind | None:
+    """What a file of a folder holds; None, with a warning, where it is no file of events."""
+    try:
+        return read_header(path).kind
+    except ParameterError as error:
+        warnings.warn(str(error), PlotWarning, stacklevel=2)
+        return None
 
 
 def _of_file(path: Path, kind: Kind) -> Events:

@@ -80,6 +80,13 @@ def test_several_streams_share_their_time_and_folders_give_those_that_fit(tmp_pa
     assert axes.get_ylabel() == "v (model's unit)"
 
 
+def test_what_is_no_file_of_events_is_passed_over_in_a_folder_with_a_warning(tmp_path: Path) -> None:
+    write(tmp_path / "a.arrow", Stream("a", "spikes", 2), [1], [1])
+    (tmp_path / "b.csv").write_text("x,y\n1,2\n")
+    with pytest.warns(plot.PlotWarning, match=r"b.csv has the columns x, y"):
+        assert len(axes_of(plot.raster(tmp_path))) == 1
+
+
 def test_chosen_neurons_stand_one_above_the_other(tmp_path: Path) -> None:
     path = write(tmp_path / "hidden.arrow", Stream("hidden", "spikes", 50), [0, 1, 2, 3], [3, 7, 8, 40])
     (axes,) = axes_of(plot.raster(path, neurons=[40, 7]))
