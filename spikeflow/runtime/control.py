@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import socket
 import time
@@ -38,6 +39,8 @@ _MOST_ASKED = 1 << 16
 _HIGH_WATER = 1 << 20
 _LAST_S = 0.2
 _SLOWEST_S, _FASTEST_S = 60.0, 0.01
+_SLACK_S = 0.02
+"""How long what is due waits for the next window."""
 
 
 class Control:
@@ -88,7 +91,8 @@ class Session(asyncio.Protocol):
         self._paused = False
         self._loop = asyncio.get_running_loop()
         self._subscriptions: dict[Any, Subscription] = {}
-        self._timers: dict[Any, asyncio.TimerHandle] = {}
+        self._timers: dict[Any, asyncio.Handle] = {}
+        self._dues: dict[Any, float] = {}
 
     # What the loop calls.
 
@@ -190,14 +194,22 @@ class Session(asyncio.Protocol):
             made.begin(lambda delay: self._soon(number, delay))
 
     def _soon(self, number: Any, delay: float) -> None:
-        """Flush a subscription after `delay` or less, unless that is to happen already.
+        """Flush a subscription after about `delay`; to be called again at each window that brings more.
 
-        All that are due within the same stretch are flushed at its end: one wake-up, and one write, for all of them.
+        All are due at the same instants, and the first window after one flushes them: in a turn of the loop that is on
+        anyway, and with one write. A wake-up of its own would cost as much again; it is for when no window comes.
         """
-        if number not in self._timers and self._transport is not None:
-            now = self._loop.time()
-            due = now - now % delay + delay if delay else now
-            self._timers[number] = self._loop.call_at(due, self._due, number)
+        if self._transport is None:
+            return
+        now = self._loop.time()
+        timer = self._timers.get(number)
+        if timer is None:
+            due = self._dues[number] = now - now % delay + delay if delay else now
+            self._timers[number] = self._loop.call_at(due + min(delay, _SLACK_S), self._due, number)
+        elif now >= self._dues[number]:
+            timer.cancel()
+            self._dues[number] = math.inf
+            self._timers[number] = self._loop.call_soon(self._due, number)
 
     def _due(self, number: Any) -> None:
         self._timers.pop(number, None)
@@ -216,6 +228,7 @@ class Session(asyncio.Protocol):
         subscription.flushed()
 
     def _cancel(self, number: Any) -> None:
+        self._dues.pop(number, None)
         timer = self._timers.pop(number, None)
         if timer is not None:
             timer.cancel()

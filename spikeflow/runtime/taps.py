@@ -91,7 +91,6 @@ class OutletTap(_Tap):
         self._waiting: deque[Batch] = deque()
         self._events = 0
         self._newest: Window | None = None
-        self._asked = False
         self._end = -1
         self._told = -1
         self._wanted: Any = None
@@ -117,9 +116,7 @@ class OutletTap(_Tap):
             self._events += batch.count
             if self._events > MOST_EVENTS or len(self._waiting) > MOST_BATCHES:
                 self._give_up()
-        if not self._asked:
-            self._asked = True
-            self._soon(self.together)
+        self._soon(self.together)
 
     def _give_up(self) -> None:
         """Lose the oldest batches."""
@@ -127,9 +124,6 @@ class OutletTap(_Tap):
             gone = self._waiting.popleft().count
             self._events -= gone
             self.lost += gone
-
-    def flushed(self) -> None:
-        self._asked = False
 
     def take(self, to_the_end: bool = False) -> Message | None:
         waiting = self._waiting
