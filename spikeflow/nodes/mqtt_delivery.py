@@ -14,6 +14,7 @@ from spikeflow.events import Batch
 from spikeflow.node import Context, Inlet
 from spikeflow.nodes.mqtt_link import Link
 from spikeflow.nodes.mqtt_outbox import Outbox, Sendable, Store, Waiting
+from spikeflow.nodes.mqtt_properties import with_user_properties
 from spikeflow.nodes.mqtt_reasons import REFUSED, sentence, short
 from spikeflow.nodes.mqtt_session import raise_lost
 
@@ -70,7 +71,8 @@ class Outgoing:
         self._codes.clear()
         mids = []
         for message in messages:
-            info = self._library.publish(message.topic, message.data, self._qos, self._retain)
+            properties = with_user_properties(message.properties)
+            info = self._library.publish(message.topic, message.data, self._qos, self._retain, properties)
             if info.rc not in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_QUEUE_SIZE):
                 if self._lost.done():
                     raise_lost(self._lost)

@@ -44,6 +44,10 @@ class Sendable(Protocol):
     def events(self) -> int:
         """How many events it is made of."""
 
+    @property
+    def properties(self) -> Sequence[tuple[str, str]]:
+        """User properties of MQTT 5, names and values; an outbox does not keep them."""
+
 
 class Waiting(NamedTuple):
     """A message of an outbox.
@@ -58,6 +62,7 @@ class Waiting(NamedTuple):
     data: bytes
     events: int
     run: str
+    properties: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)

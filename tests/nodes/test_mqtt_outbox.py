@@ -19,6 +19,7 @@ class Message(NamedTuple):
     topic: str
     data: bytes
     events: int = 1
+    properties: tuple[tuple[str, str], ...] = ()
 
 
 def outbox(path: Path, **fields: Any) -> Store:
@@ -36,7 +37,7 @@ async def test_what_was_put_in_comes_out_in_order_and_again_after_a_restart(tmp_
         assert await store.put(sent[:6]) == Given()
         assert await store.put(sent[6:]) == Given()
         some = await store.first(4)
-        assert [(one.topic, one.data, one.events) for one in some] == sent[:4]
+        assert [Message(one.topic, one.data, one.events) for one in some] == sent[:4]
         await store.remove(some)
         assert store.count == 6
     async with outbox(path).opened() as store:
