@@ -17,10 +17,10 @@ from spikeflow.nodes.mqtt_outbox import Outbox, Sendable, Store, Waiting
 from spikeflow.nodes.mqtt_properties import with_user_properties
 from spikeflow.nodes.mqtt_reasons import REFUSED, sentence, short
 from spikeflow.nodes.mqtt_session import raise_lost
+from spikeflow.nodes.once_a_minute import OnceAMinute
 
 _AT_ONCE = 500
 """Messages that wait for the broker together. Of few in a row a broker holds the last receipt back for 40 ms."""
-_MINUTE_NS = 60_000_000_000
 
 
 class Outgoing:
@@ -105,7 +105,7 @@ class Delivery:
         self._qos, self._retain, self._outbox = qos, retain, outbox
         self._store: Store | None = None
         self._outgoing: Outgoing | None = None
-        self._said_ns: dict[str, int] = {}
+        self._warn = OnceAMinute(context)
         self._ended = False
         self._last = 0
         """The last message of the outbox that is under way."""
@@ -175,13 +175,6 @@ class Delivery:
             counters.reject(short(code), message.events)
         else:
             counters.note("refused_of_earlier_run")
-
-    def _warn(self, reason: str, text: str) -> None:
-        """Say something, once a minute a reason."""
-        now = self._context.clock.now_ns()
-        if reason not in self._said_ns or now - self._said_ns[reason] >= _MINUTE_NS:
-            self._said_ns[reason] = now
-            self._context.log("warning", text)
 
     # By way of an outbox.
 

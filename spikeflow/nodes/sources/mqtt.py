@@ -22,6 +22,7 @@ from spikeflow.nodes.mqtt_reader import Message
 from spikeflow.nodes.mqtt_receipts import Receipt
 from spikeflow.nodes.mqtt_session import Inbox, subscribe
 from spikeflow.nodes.mqtt_topics import Topic
+from spikeflow.nodes.once_a_minute import OnceAMinute
 from spikeflow.nodes.payload import Element, Envelope, Reading, TimeProperty
 from spikeflow.nodes.payloads import Payload, default
 
@@ -32,7 +33,6 @@ _MOST_MESSAGES, _MOST_EVENTS = 1000, 10_000
 _MOSQUITTO_INFLIGHT, _V5_INFLIGHT = 20, 65_535
 _STRETCH = 100
 """Windows over which it is found out whether the broker's limit holds the source up."""
-_MINUTE_NS = 60_000_000_000
 
 
 class Mqtt(Connected, Rejecting, Source):
@@ -96,7 +96,7 @@ class Mqtt(Connected, Rejecting, Source):
         if self.replicate is None and self.copies is not None:
             hint = "say which name in the topic they are for: replicate: machine"
             yield Problem(("copies",), f"{self.copies} copies of nothing", hint)
-        for problem in self.payload.read_problems():
+        for problem in (*self.payload.read_problems(), *self.payload.listen_problems(self.topic)):
             yield replace(problem, path=("payload", *problem.path))
         if isinstance(self.payload.time, TimeProperty) and self.protocol != "5":
             found = f"the property {self.payload.time.property!r} cannot come with MQTT {self.protocol}"
@@ -175,6 +175,7 @@ class Mqtt(Connected, Rejecting, Source):
             await subscribe(client, self.topic.filter, self.qos, str(link.url))
             await link.stands(client)
             outlet.opened()
+            taker.client = client
             try:
                 await inbox.each(client, taker)
             except asyncio.CancelledError:
@@ -225,9 +226,11 @@ class _Taker:
         self._ignores = node.retained == "ignore"
         self._named: set[str] = set()
         self._keys: dict[str, tuple[str, str | None]] = {}
-        self._said_ns: int | None = None
+        self._warn = OnceAMinute(node.context)
         self._last_ns: int | None = None
         self._since = self._full = self._full_window = 0
+        self.client: aiomqtt.Client | None = None
+        """The present connection, for what a format has to answer."""
 
     async def take(self) -> None:
         """Push the events of the next messages: of all that are there where they go into one window, else of one."""
@@ -315,11 +318,8 @@ class _Taker:
             self._since, self._full = number, 0
 
     def _say_limit(self, what: str) -> None:
-        now = self._clock.now_ns()
-        if self._said_ns is None or now - self._said_ns >= _MINUTE_NS:
-            self._said_ns = now
-            hint = "raise max_inflight_messages of the broker and 'inflight' here, or use protocol 5"
-            self._log("warning", f"{self._limit} messages wait to be acknowledged, the broker's limit: {what}; {hint}")
+        hint = "raise max_inflight_messages of the broker and 'inflight' here, or use protocol 5"
+        self._warn("limit", f"{self._limit} messages wait to be acknowledged, the broker's limit: {what}; {hint}")
 
     def _read(self, message: Message, rows: _Rows) -> None:
         """Add the events of one message; what is wrong with it is counted."""
@@ -343,6 +343,11 @@ class _Taker:
             return
         for reason, count in reading.rejected.items():
             self._reject(message, reason, f"on {topic}: {reading.details[reason]}", count)
+        for reason, count in reading.noted.items():
+            self._counters.note(reason, count)
+            self._warn(reason, f"{reason}: on {topic}: {reading.details[reason]}")
+        for answer in reading.answers:
+            self._answer(*answer)
         if not len(reading.value):
             return
         places = self._places(message, key, reading)
@@ -394,6 +399,12 @@ class _Taker:
             self._keys.clear()
         found = self._keys[topic] = "/".join(keys), copied
         return found
+
+    def _answer(self, topic: str, data: bytes) -> None:
+        """Publish what a format has to say; nobody waits for it."""
+        if self.client is not None:
+            self._counters.note("answered")
+            self.client._client.publish(topic, data)
 
     def _reject(self, message: Message, reason: str, detail: str, count: int = 1) -> None:
         self._outlet.reject(reason, count, detail)

@@ -141,6 +141,21 @@ async def test_births_are_remembered_over_a_restart(url: str) -> None:
     assert [value for _, value, _ in again.outlet.pushed] == [3.0]
 
 
+async def test_a_gap_is_told_and_the_node_asked_to_be_born_again(url: str) -> None:
+    payload = {"format": "sparkplug_b", "gap": "rebirth"}
+    node = Mqtt(url=url, topic="spBv1.0/plant/#", channels=["speed"], payload=payload, qos=1)
+    metric = {"name": "speed", "datatype": 9, "float_value": 2.5}
+    async with LiveSource(node) as live, client(url, "press") as press:
+        await press.subscribe("spBv1.0/plant/NCMD/press", 1)
+        await published(url, [("spBv1.0/plant/NDATA/press", sent(metric, seq=seq)) for seq in (0, 1, 4, 5)])
+        command = await anext(aiter(press.messages))
+        await live.outlet.heard(4)
+    assert isinstance(command.payload, bytes) and b"Node Control/Rebirth" in command.payload
+    assert live.context.counters.noted == {"sequence_gap": 2, "answered": 1}
+    told = "sequence_gap: on spBv1.0/plant/NDATA/press: 2 messages of plant/press are missing: 4 came after 1"
+    assert [text for level, text in live.log.lines if level == "warning"] == [told]
+
+
 async def test_a_user_property_of_mqtt_5_says_when_it_was(mosquitto: Mosquitto) -> None:
     payload = {"value": "$.v", "time": {"property": "ts"}, "time_unit": "ms"}
     node = Mqtt(
