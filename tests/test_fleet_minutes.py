@@ -123,7 +123,7 @@ class Plant(Mqtt):
     script: ClassVar[Sequence[Sent]] = ()
     lost_after: ClassVar[int] = 10**9
 
-    def link(self, context: Context, qos: int, most_unacknowledged: int = 0) -> Any:
+    def link(self, context: Context, qos: int, most_unacknowledged: int = 0, under_way: int | None = None) -> Any:
         self.__dict__["_broker"] = ScriptedBroker(self.script, context, self.lost_after)
         return self.__dict__["_broker"]
 

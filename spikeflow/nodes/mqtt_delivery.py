@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 import aiomqtt
 from paho.mqtt.enums import MQTTErrorCode
+from pydantic import Field
 
+from spikeflow.errors import Problem
 from spikeflow.events import Batch
 from spikeflow.node import Context, Inlet
+from spikeflow.nodes.mqtt_client import Connected
 from spikeflow.nodes.mqtt_link import Link
 from spikeflow.nodes.mqtt_outbox import Outbox, Sendable, Store, Waiting
 from spikeflow.nodes.mqtt_properties import with_user_properties
@@ -23,10 +26,47 @@ _AT_ONCE = 500
 """Messages that wait for the broker together. Of few in a row a broker holds the last receipt back for 40 ms."""
 
 
+_SILENCE_S = 10.0
+"""After so long without an answer the broker's silence is told."""
+
+
+class Publishing(Connected):
+    """The fields of every sink that publishes."""
+
+    qos: Literal[0, 1, 2] = Field(1, description="0: at most once; 1: at least once; 2: exactly once")
+    retain: bool = Field(False, description="the broker gives the last message to whoever subscribes later")
+    outbox: Outbox | None = Field(
+        None, description="a file where messages wait while the broker is away; without it the graph waits (qos 1, 2)"
+    )
+    inflight: int | None = Field(
+        None,
+        ge=1,
+        le=65_535,
+        description="messages that are sent ahead of the broker's answers: what the broker takes with MQTT 5; with "
+        "3.1.1 100, or 20 with qos 2",
+    )
+
+    def outbox_problems(self) -> Iterable[Problem]:
+        """What is wrong with the outbox."""
+        if self.outbox is not None:
+            yield from self.outbox.problems()
+            if self.qos == 0:
+                found = "an outbox with qos 0, at which a broker acknowledges nothing"
+                yield Problem(("outbox",), found, "write qos: 1")
+
+    async def deliver(self, context: Context, inlet: Inlet, messages: Callable[[Batch], Iterable[Sendable]]) -> None:
+        """Publish the messages of each batch until all inputs have ended."""
+        link = self.link(context, self.qos, under_way=self.inflight)
+        if self.first_connect == "wait":
+            inlet.opened()
+        await Delivery(context, link, messages, self.qos, self.retain, self.outbox).run(inlet)
+
+
 class Outgoing:
     """Publishes on one connection, and hears what the broker says to each message."""
 
-    def __init__(self, client: aiomqtt.Client, qos: int, retain: bool) -> None:
+    def __init__(self, client: aiomqtt.Client, qos: int, retain: bool, warn: Callable[[str, str], None]) -> None:
+        self._warn = warn
         self._library, self._lost = client._client, client._disconnected
         self._qos, self._retain = qos, retain
         self._waiting: set[int] = set()
@@ -59,7 +99,15 @@ class Outgoing:
             if self._lost.done():
                 raise_lost(self._lost)
             self.news.clear()
-            await self.news.wait()
+            before = len(self._waiting)
+            try:
+                async with asyncio.timeout(_SILENCE_S if before else None):
+                    await self.news.wait()
+            except TimeoutError:
+                if len(self._waiting) < before:
+                    continue
+                said = f"the broker has answered none of {len(self._waiting)} messages for {_SILENCE_S:g} s"
+                self._warn("silence", f"{said}; is 'inflight' more than it takes?")
 
     async def send(self, messages: Sequence[Sendable]) -> list[int]:
         """Publish messages; the reason codes that the broker answers with, once it has answered all.
@@ -132,7 +180,7 @@ class Delivery:
         taking: list[asyncio.Task[Batch]] = []  # outlives a lost connection, so that no batch is lost with it
 
         async def publish(client: aiomqtt.Client) -> None:
-            outgoing = self._outgoing = Outgoing(client, self._qos, self._retain)
+            outgoing = self._outgoing = Outgoing(client, self._qos, self._retain, self._warn)
             await self._link.stands(client)
             inlet.opened()
             while True:
@@ -187,7 +235,7 @@ class Delivery:
             opened.set()
 
         async def empty(client: aiomqtt.Client) -> None:
-            outgoing = self._outgoing = Outgoing(client, self._qos, self._retain)
+            outgoing = self._outgoing = Outgoing(client, self._qos, self._retain, self._warn)
             self._last = 0
             await self._link.stands(client)
             open_now()

@@ -135,7 +135,9 @@ class Frames:
         if topic is None:
             topic = self._topic(name)
         properties = b""
-        if self._v5:
+        if self._v5 and at < stop and data[at] == 0:  # none, as most have: looked at without a call
+            at += 1
+        elif self._v5:
             found = _length(data, at)
             if found is None or found[1] + found[0] > stop:
                 raise MalformedError("properties that do not end")

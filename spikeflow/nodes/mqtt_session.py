@@ -21,8 +21,14 @@ from spikeflow.nodes.mqtt_receipts import Receipts
 
 _GOODBYE_S = 1.0
 _MOST_BYTES = 1 << 20
+_MOST_UNDER_WAY = 65_535
+"""Messages that a broker of MQTT 5 takes ahead of its answers unless it says otherwise."""
 _OVERHEAD = 200
 """About what a message takes beside its payload (bytes)."""
+
+
+class HungUpError(aiomqtt.MqttError):
+    """A broker that takes a connection, and hangs up without an answer."""
 
 
 @contextlib.asynccontextmanager
@@ -115,6 +121,9 @@ def _mend(client: aiomqtt.Client, inbox: Inbox) -> None:
 
     def connected(_library: Any, data: Any, flags: Any, code: Any, properties: Any = None) -> None:
         if not code.is_failure:
+            if library.protocol == paho.MQTTv5:  # of what may be under way the library knows nothing
+                most = getattr(properties, "ReceiveMaximum", _MOST_UNDER_WAY)
+                library._max_inflight_messages = min(most, library._max_inflight_messages)
             inbox.attached(reader, say, flags.session_present)
         greet(library, data, flags, code, properties)
 
@@ -127,7 +136,7 @@ def _mend(client: aiomqtt.Client, inbox: Inbox) -> None:
         if client._connected.cancelled():
             return  # nobody waits for an answer any more, and the library would ask why there was none
         if not client._connected.done():
-            error = aiomqtt.MqttError("it hung up before it answered")
+            error = HungUpError("it hung up before it answered")
             error.__cause__ = reader.error  # such as a certificate that it wants to see
             client._connected.set_exception(error)
         elif client._connected.exception() is None and not client._disconnected.done():

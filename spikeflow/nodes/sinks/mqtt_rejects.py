@@ -17,16 +17,14 @@ from spikeflow.events import Batch, Grid, Stream
 from spikeflow.node import Inlet, Sink, Source
 from spikeflow.nodes.messages import Message
 from spikeflow.nodes.mqtt_addresses import MqttUrl, share
-from spikeflow.nodes.mqtt_client import Connected
-from spikeflow.nodes.mqtt_delivery import Delivery
-from spikeflow.nodes.mqtt_outbox import Outbox
+from spikeflow.nodes.mqtt_delivery import Publishing
 from spikeflow.nodes.mqtt_topics import TopicPattern, can_meet, graph_problems, unfit
 
 _PLACES = ("name", "node", "reason", "topic")
 _UNFIT = re.compile(r"[/+#\x00-\x1f\x7f-\x9f]")
 
 
-class MqttRejects(Connected, Sink):
+class MqttRejects(Publishing, Sink):
     """What a source with `rejects: NAME` could not read, on a topic for dead letters: one message each.
 
     Each is JSON, `{"t": …, "node": …, "reason": …, "topic": …, "payload": …}`: when it came (whole nanoseconds since
@@ -47,19 +45,15 @@ class MqttRejects(Connected, Sink):
     format: Literal["json", "bytes"] = Field(
         "json", description="JSON, or the bytes as they came with user properties (protocol 5)"
     )
-    qos: Literal[0, 1, 2] = Field(1, description="0: at most once; 1: at least once; 2: exactly once")
-    retain: bool = Field(False, description="the broker gives the last message to whoever subscribes later")
-    outbox: Outbox | None = Field(None, description="a file where messages wait while the broker is away")
 
     def check(self, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
         """A topic that cannot be published to, properties that cannot be sent."""
         yield from self.address_problems(self.graph_name)
-        if self.outbox is not None:
-            yield from self.outbox.problems()
+        yield from self.outbox_problems()
         if self.format == "bytes" and self.outbox is not None:
             yield Problem(("outbox",), "an outbox keeps no user properties", "write format: json")
-        if self.format == "bytes" and self.protocol != "5":
-            found = f"MQTT {self.protocol} has no user properties for the reason, the topic and the time"
+        if self.format == "bytes" and self.versions[0] != "5":
+            found = f"MQTT {self.versions[0]} has no user properties for the reason, the topic and the time"
             yield Problem(("format",), found, "write protocol: 5, or format: json")
         try:
             parts = list(Formatter().parse(self.topic))
@@ -82,6 +76,11 @@ class MqttRejects(Connected, Sink):
             hint = "a topic without + and #; they are for listening"
             yield Problem(("topic",), f"nothing can be published to {self.topic!r}", hint)
 
+    @property
+    def needs_5(self) -> bool:
+        """Whether something is asked for that MQTT 3.1.1 does not have."""
+        return super().needs_5 or self.format == "bytes"
+
     def brings_back(self, node: str, source: Source, heard: Source) -> bool:
         """Whether a source listens on the same broker to a topic that it publishes to."""
         brokers, pattern = getattr(heard, "url", ()), getattr(heard, "topic", None)
@@ -103,10 +102,7 @@ class MqttRejects(Connected, Sink):
 
     async def consume(self, inlet: Inlet) -> None:
         """Publish until all sources have ended."""
-        link = self.link(self.context, self.qos)
-        if self.first_connect == "wait":
-            inlet.opened()
-        await Delivery(self.context, link, self._letters, self.qos, self.retain, self.outbox).run(inlet)
+        await self.deliver(self.context, inlet, self._letters)
 
     def _letters(self, batch: Batch) -> Iterator[Message]:
         """The messages about some rows."""

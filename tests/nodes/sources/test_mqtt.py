@@ -183,7 +183,7 @@ async def test_keys_past_the_last_channel_are_counted_and_named_once(url: str) -
         await published(url, [("m/a", 1), ("m/b", 1), ("m/b", 1), ("m/c", 1), ("m/a", 2)])
         await live.outlet.heard(2)
     assert live.outlet.rejected == {"channels": 3}
-    assert [text for _, text in live.log.lines] == [
+    assert [text for level, text in live.log.lines if level == "warning"] == [
         "no channel is left for b; there are 1",
         "no channel is left for c; there are 1",
     ]
@@ -202,7 +202,7 @@ async def test_a_key_gets_a_copy_and_the_others_a_channel_that_is_the_same_in_al
     assert (live.context.named["machine"].keys, node.channel_names()) == (["a", "b"], ["x", "y"])
     assert live.context.outlet.shape == (2, 2)
     assert live.outlet.rejected == {"channels": 1, "copies": 2}
-    assert [text for _, text in live.log.lines] == [
+    assert [text for level, text in live.log.lines if level == "warning"] == [
         "no channel is left for z; there are 2",
         "no copy is left for c; there are 2",
     ]
@@ -378,7 +378,11 @@ def test_times_that_are_missing_or_do_nothing_are_named_at_check() -> None:
     assert problems(payload=by_property, time={"by": "payload"}) == [
         "the property 'ts' cannot come with MQTT 3.1.1 — write protocol: 5"
     ]
-    assert problems(payload=by_property, time={"by": "payload"}, protocol="5") == []
+    assert problems(payload=by_property, time={"by": "payload"}, url="mqtt://broker", protocol="3.1.1") == [
+        "the property 'ts' cannot come with MQTT 3.1.1 — write protocol: 5"
+    ]
+    assert problems(payload=by_property, time={"by": "payload"}, url="mqtt://broker") == []
+    assert problems(protocol="5") == ["the embedded broker does not speak MQTT 5 — leave it out"]
 
 
 def test_copies_need_a_name_in_the_topic_and_a_number() -> None:
@@ -405,9 +409,10 @@ def test_what_a_broker_is_to_be_set_to_is_said_where_it_matters() -> None:
         return Mqtt.model_validate({"url": "embedded", "topic": "x", "channels": 1, **fields}).see_to() or ""
 
     assert said() == ""
-    limited = said(qos=1)
+    limited = said(qos=1, protocol="3.1.1")
     assert "max_inflight_messages 0" in limited and "max_queued_messages" in limited
     assert "persistence" not in limited
     assert "persistence true" in said(qos=1, client_id="me")
+    assert "max_inflight_messages" not in said(qos=1, url="mqtt://broker")
     for fields in ({"inflight": 100}, {"protocol": 5}, {"ack": "arrival"}):
-        assert "max_inflight_messages" not in said(qos=1, **fields)
+        assert "max_inflight_messages" not in said(**{"qos": 1, "protocol": "3.1.1"} | fields)
