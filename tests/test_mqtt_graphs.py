@@ -47,7 +47,7 @@ async def test_what_a_graph_publishes_as_arrow_another_takes_whole_at_its_times(
     out = {"sink": "mqtt", "input": "sensor", "url": mosquitto.url, "topic": "between", "payload": {"format": "arrow"}}
     first = {"sensor": {**base, "topic": "plant/{machine}"}, "out": out}
     first["tape"] = {"sink": "file", "input": "sensor", "path": str(tmp_path / "first.arrow")}
-    rules = {"by": "payload", "lateness": "10 s"}
+    rules = {"by": "payload", "lateness": "3 s"}
     second = {"sensor": {**base, "topic": "between", "payload": {"format": "arrow"}, "time": rules}}
     second["tape"] = {"sink": "file", "input": "sensor", "path": str(tmp_path / "second.arrow")}
     later, earlier = Running(second), Running(first)

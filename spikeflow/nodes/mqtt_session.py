@@ -15,7 +15,7 @@ from paho.mqtt import client as paho
 from paho.mqtt.client import PUBACK
 
 from spikeflow.errors import RefusedError
-from spikeflow.nodes.mqtt_reader import Message, Reader
+from spikeflow.nodes.mqtt_reader import LARGEST, Message, Reader
 from spikeflow.nodes.mqtt_reasons import REFUSED, sentence
 from spikeflow.nodes.mqtt_receipts import Receipts
 
@@ -110,7 +110,7 @@ def _mend(client: aiomqtt.Client, inbox: Inbox) -> None:
     """
     library, loop, own = client._client, asyncio.get_running_loop(), threading.get_ident()
     tell, greet = client._on_disconnect, client._on_connect
-    reader = Reader(library, inbox.put, inbox.told, inbox.receipts.released)
+    reader = Reader(library, inbox.put, inbox.told, inbox.receipts.released, inbox.largest)
 
     def opened(_library: Any, _data: Any, socket: Any) -> None:  # in the thread that connects
         loop.call_soon_threadsafe(read, socket)
@@ -197,13 +197,16 @@ class Inbox:
 
     Args:
         acknowledges: whether its reader does; else each is acknowledged as it comes, and forgotten.
+        largest: bytes of the largest packet that is held; of what is larger, the beginning is.
 
     Attributes:
+        largest: as it was given.
         messages: those that wait.
         receipts: what the broker waits to hear of them.
     """
 
-    def __init__(self, acknowledges: bool = True) -> None:
+    def __init__(self, acknowledges: bool = True, largest: int = LARGEST) -> None:
+        self.largest = largest
         self.messages: deque[Message] = deque()
         self.receipts = Receipts()
         self._wanted = acknowledges

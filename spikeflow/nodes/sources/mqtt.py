@@ -19,7 +19,7 @@ from spikeflow.node import ChannelMap, Outlet, Rejecting, Source
 from spikeflow.nodes.mqtt_client import Connected
 from spikeflow.nodes.mqtt_limit import MOSQUITTO_INFLIGHT, V5_INFLIGHT, Limit
 from spikeflow.nodes.mqtt_properties import user_properties
-from spikeflow.nodes.mqtt_reader import Message
+from spikeflow.nodes.mqtt_reader import AROUND, Message
 from spikeflow.nodes.mqtt_receipts import Receipt
 from spikeflow.nodes.mqtt_session import Inbox, subscribe
 from spikeflow.nodes.mqtt_topics import Topic
@@ -170,7 +170,7 @@ class Mqtt(Connected, Rejecting, Source):
         copies = context.names(context.outlet)
         self.keys = channels.keys
         link = self.link(context, self.qos, self.most_unacknowledged("5"))
-        inbox = Inbox()
+        inbox = Inbox(largest=self.payload.max_size + AROUND)
         taker = _Taker(self, channels, copies, inbox, outlet)
         link.facts = taker.facts
         if self.first_connect == "wait":

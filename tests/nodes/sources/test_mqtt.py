@@ -141,6 +141,21 @@ async def test_births_are_remembered_over_a_restart(url: str) -> None:
     assert [value for _, value, _ in again.outlet.pushed] == [3.0]
 
 
+async def test_a_message_far_larger_than_any_that_is_read_is_never_held(mosquitto: Mosquitto) -> None:
+    payload = {"value": "$.v", "max_size": 1000}
+    live = LiveSource(Mqtt(url=mosquitto.url, topic="x", channels=1, qos=1, payload=payload))
+    kept: list[int] = []
+    live.context.collect = lambda reason, topic, t_ns, data: kept.append(len(data))
+    async with live:
+        sizes = (0, 2_000, 400_000, 20_000_000, 0)
+        await flood(mosquitto, "x", [b'{"v": %d, "pad": "%s"}' % (size, b"x" * size) for size in sizes], 1)
+        await live.outlet.heard(2)
+    assert [value for _, value, _ in live.outlet.pushed] == [0, 0]
+    assert kept[0] > 2_000 and max(kept[1:]) <= 64
+    assert live.outlet.rejected == {"too large": 3}
+    assert live.context.counters.noted == {}
+
+
 async def test_a_gap_is_told_and_the_node_asked_to_be_born_again(url: str) -> None:
     payload = {"format": "sparkplug_b", "gap": "rebirth"}
     node = Mqtt(url=url, topic="spBv1.0/plant/#", channels=["speed"], payload=payload, qos=1)
