@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.packets import length
+
 _PATIENCE_S = 40.0
 _AT_ONCE = 1000
 """Messages that a flood publishes before it waits for answers."""
@@ -183,9 +185,4 @@ async def flood(broker: Mosquitto, topic: str, payloads: Iterable[bytes], qos: i
 
 def _publish(head: bytes, data: bytes, qos: int, number: int) -> bytes:
     body = head + (number.to_bytes(2, "big") if qos else b"") + data
-    length, left = b"", len(body)
-    while True:
-        left, byte = divmod(left, 128)[0], left % 128
-        length += bytes([byte | (128 if left else 0)])
-        if not left:
-            return bytes([0x30 | qos << 1]) + length + body
+    return bytes([0x30 | qos << 1]) + length(len(body)) + body

@@ -9,15 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikeflow.nodes.mqtt_reader import Frames, MalformedError, Message
-
-
-def length(number: int) -> bytes:
-    found = b""
-    while True:
-        number, low = divmod(number, 128)
-        found += bytes([low | (128 if number else 0)])
-        if not number:
-            return found
+from tests.packets import length
 
 
 def publish(message: Message, v5: bool = False) -> bytes:
