@@ -35,7 +35,7 @@ class ScriptedBroker:
     Every so many messages the connection is lost, and what had not been acknowledged comes again.
     """
 
-    url = "mqtt://scripted"
+    url, version = "mqtt://scripted", "3.1.1"
 
     def __init__(self, script: Sequence[Sent], context: Context, lost_after: int) -> None:
         self.script, self.context, self.lost_after = deque(script), context, lost_after

@@ -58,6 +58,7 @@ async def test_a_source_goes_to_the_next_broker_and_counts_it(mosquitto: Mosquit
         assert live.context.look() | {"last_message_s": None} == {
             "broker": other.url,
             "connected": True,
+            "protocol": "5",
             "reconnects": 1,
             "last_message_s": None,
             "in_flight": 0,

@@ -8,7 +8,6 @@ from itertools import islice
 from typing import Any, Literal
 
 import aiomqtt
-from paho.mqtt.enums import MQTTErrorCode
 from pydantic import Field
 
 from spikeflow.errors import Problem
@@ -17,17 +16,17 @@ from spikeflow.node import Context, Inlet
 from spikeflow.nodes.mqtt_client import Connected
 from spikeflow.nodes.mqtt_link import Link
 from spikeflow.nodes.mqtt_outbox import Outbox, Sendable, Store, Waiting
-from spikeflow.nodes.mqtt_properties import with_user_properties
-from spikeflow.nodes.mqtt_reasons import REFUSED, sentence, short
-from spikeflow.nodes.mqtt_session import raise_lost
+from spikeflow.nodes.mqtt_outgoing import Outgoing
+from spikeflow.nodes.mqtt_reasons import BREAKS, REFUSED, sentence, short
+from spikeflow.nodes.mqtt_session import Inbox
 from spikeflow.nodes.once_a_minute import OnceAMinute
 
 _AT_ONCE = 500
 """Messages that wait for the broker together. Of few in a row a broker holds the last receipt back for 40 ms."""
-
-
-_SILENCE_S = 10.0
-"""After so long without an answer the broker's silence is told."""
+_ALONE, _GIVEN_UP = 2, 5
+"""After so many connections in a row that broke at once, and on which nothing was answered, messages go one by one;
+after so many a message that goes alone is given up."""
+_AT_ONCE_NS = 5_000_000_000
 
 
 class Publishing(Connected):
@@ -62,76 +61,6 @@ class Publishing(Connected):
         await Delivery(context, link, messages, self.qos, self.retain, self.outbox).run(inlet)
 
 
-class Outgoing:
-    """Publishes on one connection, and hears what the broker says to each message."""
-
-    def __init__(self, client: aiomqtt.Client, qos: int, retain: bool, warn: Callable[[str, str], None]) -> None:
-        self._warn = warn
-        self._library, self._lost = client._client, client._disconnected
-        self._qos, self._retain = qos, retain
-        self._waiting: set[int] = set()
-        self._codes: dict[int, int] = {}
-        self.news = asyncio.Event()
-        self._lost.add_done_callback(lambda _: self.news.set())
-        tell = client._on_publish
-
-        def published(library: Any, data: Any, mid: int, code: Any, properties: Any = None) -> None:
-            self._codes[mid] = getattr(code, "value", 0)
-            self._waiting.discard(mid)
-            if not self._waiting:
-                self.news.set()
-            tell(library, data, mid, code, properties)
-
-        self._library.on_publish = published
-
-    @property
-    def under_way(self) -> int:
-        """Messages that the broker has not answered."""
-        return len(self._waiting)
-
-    async def until(self, done: Callable[[], bool]) -> None:
-        """Return once something is so; `news` has to be set when it may be.
-
-        Raises:
-            MqttError: the connection was lost before.
-        """
-        while not done():
-            if self._lost.done():
-                raise_lost(self._lost)
-            self.news.clear()
-            before = len(self._waiting)
-            try:
-                async with asyncio.timeout(_SILENCE_S if before else None):
-                    await self.news.wait()
-            except TimeoutError:
-                if len(self._waiting) < before:
-                    continue
-                said = f"the broker has answered none of {len(self._waiting)} messages for {_SILENCE_S:g} s"
-                self._warn("silence", f"{said}; is 'inflight' more than it takes?")
-
-    async def send(self, messages: Sequence[Sendable]) -> list[int]:
-        """Publish messages; the reason codes that the broker answers with, once it has answered all.
-
-        Raises:
-            MqttError: the connection was lost before.
-        """
-        self._waiting.clear()
-        self._codes.clear()
-        mids = []
-        for message in messages:
-            properties = with_user_properties(message.properties)
-            info = self._library.publish(message.topic, message.data, self._qos, self._retain, properties)
-            if info.rc not in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_QUEUE_SIZE):
-                if self._lost.done():
-                    raise_lost(self._lost)
-                raise aiomqtt.MqttCodeError(info.rc)
-            mids.append(info.mid)
-            if info.mid not in self._codes:
-                self._waiting.add(info.mid)
-        await self.until(lambda: not self._waiting)
-        return [self._codes[mid] for mid in mids]
-
-
 class Delivery:
     """Brings what a sink takes in to the broker: at once, or by way of an outbox.
 
@@ -158,6 +87,9 @@ class Delivery:
         self._last = 0
         """The last message of the outbox that is under way."""
         self._room = asyncio.Event()
+        self._inbox = Inbox(acknowledges=False)
+        self._fruitless = 0
+        """Connections in a row that broke at once, and on which nothing was answered."""
         link.facts = self._facts
 
     def _facts(self) -> dict[str, Any]:
@@ -180,7 +112,7 @@ class Delivery:
         taking: list[asyncio.Task[Batch]] = []  # outlives a lost connection, so that no batch is lost with it
 
         async def publish(client: aiomqtt.Client) -> None:
-            outgoing = self._outgoing = Outgoing(client, self._qos, self._retain, self._warn)
+            outgoing = self._outgoing = Outgoing(client, self._qos, self._retain, self._warn, self._inbox.takes)
             await self._link.stands(client)
             inlet.opened()
             while True:
@@ -196,16 +128,45 @@ class Delivery:
                     if not batch.count:
                         continue
                     unsent.update(enumerate(self._messages(batch)))
-                numbers = list(islice(unsent, _AT_ONCE))
-                codes = await outgoing.send([unsent[number] for number in numbers])
-                for number, code in zip(numbers, codes, strict=True):
+                numbers = list(islice(unsent, self._at_once))
+                codes, lost = await self._send(outgoing, [unsent[number] for number in numbers])
+                for number, code in zip(numbers, codes, strict=False):
                     self._told(unsent.pop(number), code)
+                if lost is not None:
+                    raise lost
 
         try:
-            await self._link.keep(publish)
+            await self._link.keep(publish, self._inbox)
         finally:
             for task in taking:
                 task.cancel()
+
+    @property
+    def _at_once(self) -> int:
+        """How many messages may go together: one where something breaks the connection, so that it is found out."""
+        return _AT_ONCE if self._fruitless < _ALONE else 1
+
+    async def _send(
+        self, outgoing: Outgoing, messages: Sequence[Sendable]
+    ) -> tuple[list[int], aiomqtt.MqttError | None]:
+        """What the broker says to the first of some messages, and why it says nothing to the others.
+
+        A message on which the broker closes the connection, as on one that is larger than it takes, would be sent on
+        each new one for ever. It is given up where it has gone alone on a connection that was well until then, again
+        and again.
+        """
+        began, is_well = self._context.clock.now_ns(), True
+        if self._at_once == 1:
+            is_well = await self._inbox.heard()
+        codes, lost = await outgoing.send(messages)
+        if codes or lost is None:
+            self._fruitless = 0
+        elif self._context.clock.now_ns() - began < _AT_ONCE_NS and is_well:
+            self._fruitless += 1
+            if self._fruitless >= _GIVEN_UP and len(messages) == 1:
+                self._fruitless = _ALONE
+                return [BREAKS], lost
+        return codes, lost
 
     def _wake(self) -> None:
         if self._outgoing is not None:
@@ -235,7 +196,7 @@ class Delivery:
             opened.set()
 
         async def empty(client: aiomqtt.Client) -> None:
-            outgoing = self._outgoing = Outgoing(client, self._qos, self._retain, self._warn)
+            outgoing = self._outgoing = Outgoing(client, self._qos, self._retain, self._warn, self._inbox.takes)
             self._last = 0
             await self._link.stands(client)
             open_now()
@@ -247,7 +208,7 @@ class Delivery:
 
         if not self._link.fails:
             open_now()
-        sending, filling = asyncio.create_task(self._link.keep(empty)), asyncio.create_task(fill())
+        sending, filling = asyncio.create_task(self._link.keep(empty, self._inbox)), asyncio.create_task(fill())
         try:
             await asyncio.wait((sending, filling), return_when=asyncio.FIRST_COMPLETED)
             if filling.done():
@@ -299,15 +260,17 @@ class Delivery:
 
     async def _empty(self, store: Store, outgoing: Outgoing) -> None:
         while True:
-            some: list[Waiting] = await store.first(_AT_ONCE)
+            some: list[Waiting] = await store.first(self._at_once)
             if not some:
                 if self._ended:
                     return
                 await outgoing.until(lambda: store.count > 0 or self._ended)
                 continue
             self._last = some[-1].id
-            codes = await outgoing.send(some)
-            await store.remove(some)
-            for message, code in zip(some, codes, strict=True):
+            codes, lost = await self._send(outgoing, some)
+            await store.remove(some[: len(codes)])
+            for message, code in zip(some, codes, strict=False):
                 self._told(message, code, store.is_own(message))
             self._room.set()
+            if lost is not None:
+                raise lost

@@ -7,7 +7,6 @@ import contextlib
 import random
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import partial
 from typing import Any
 
 import aiomqtt
@@ -72,7 +71,7 @@ class Link:
         self.hopeless = asyncio.Event()
         self._said: set[MqttUrl] = set()
         self._refusals: dict[MqttUrl, str] = {}
-        self._versions = Versions(versions, self._made, partial(context.log, "info"))
+        self._versions = Versions(versions, self._made)
 
     @property
     def version(self) -> Version:
@@ -164,6 +163,7 @@ class Link:
         found: dict[str, Any] = {
             "broker": str(self.url),
             "connected": not self.gone.is_set(),
+            "protocol": self.version,
             "reconnects": self.reconnects,
         }
         if self._gone_ns is not None and self.gone.is_set():

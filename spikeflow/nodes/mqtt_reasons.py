@@ -14,6 +14,9 @@ _TLS = re.compile(r"\[[A-Z_0-9: ]+\]\s*|\s*\(_ssl\.c:\d+\)")
 
 REFUSED = 128
 """Codes from here on are refusals."""
+TOO_LARGE = 149
+BREAKS = 256
+"""No code of MQTT: the broker says nothing to a message, and closes the connection."""
 
 SENTENCES = {
     16: "nobody listens there",
@@ -52,6 +55,7 @@ SENTENCES = {
     160: "the broker ends connections after a time",
     161: "the broker has no subscription identifiers",
     162: "the broker has no subscriptions with wildcards",
+    BREAKS: "the broker closes the connection on it",
 }
 """Reason code of MQTT 5 to what it means; those of 3.1.1 are given as these."""
 

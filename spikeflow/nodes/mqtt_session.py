@@ -120,6 +120,7 @@ def _mend(client: aiomqtt.Client, inbox: Inbox) -> None:
         client._misc_task = loop.create_task(reader.attend())
 
     def connected(_library: Any, data: Any, flags: Any, code: Any, properties: Any = None) -> None:
+        inbox.takes = getattr(properties, "MaximumPacketSize", None)
         if not code.is_failure:
             if library.protocol == paho.MQTTv5:  # of what may be under way the library knows nothing
                 most = getattr(properties, "ReceiveMaximum", _MOST_UNDER_WAY)
@@ -201,12 +202,14 @@ class Inbox:
 
     Attributes:
         largest: as it was given.
+        takes: bytes of the largest packet that the broker takes (MQTT 5); None where it does not say.
         messages: those that wait.
         receipts: what the broker waits to hear of them.
     """
 
     def __init__(self, acknowledges: bool = True, largest: int = LARGEST) -> None:
         self.largest = largest
+        self.takes: int | None = None
         self.messages: deque[Message] = deque()
         self.receipts = Receipts()
         self._wanted = acknowledges
@@ -259,8 +262,8 @@ class Inbox:
         if self._reader is not None:
             self._reader.resume()
 
-    async def heard(self) -> None:
-        """Return once the broker has read all that was said to it, or has taken too long.
+    async def heard(self) -> bool:
+        """Whether the broker has read all that was said to it, once it has, or has taken too long.
 
         A socket that is closed while there is something to read takes back what was written to it last.
         """
@@ -268,6 +271,8 @@ class Inbox:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_GOODBYE_S):
                     await self._reader.heard()
+                    return True
+        return False
 
     async def each(self, client: aiomqtt.Client, taker: Taker) -> None:
         """Let `taker` take while there are messages, until the connection is lost; what came before is still taken.

@@ -62,17 +62,15 @@ class Versions:
     Args:
         order: the versions that may be spoken, the best one first.
         make: makes a client.
-        say: called with a sentence about what was found out.
 
     Attributes:
         spoken: that of the present connection, or of the last one.
     """
 
-    def __init__(self, order: tuple[Version, ...], make: Make, say: Callable[[str], None]) -> None:
+    def __init__(self, order: tuple[Version, ...], make: Make) -> None:
         self.spoken: Version = order[0]
-        self._order, self._make, self._say = order, make, say
+        self._order, self._make = order, make
         self._known: dict[MqttUrl, Version] = {}
-        self._told: set[MqttUrl] = set()
 
     @contextlib.asynccontextmanager
     async def connected(
@@ -101,9 +99,6 @@ class Versions:
                     raise
                 if version != self._order[0]:
                     self._known[url] = version
-                    if url not in self._told:
-                        self._told.add(url)
-                        self._say(f"{url} does not speak MQTT {self._order[0]}; {version} is spoken with it")
                 self.spoken, client.timeout = version, patience
                 break
             yield client

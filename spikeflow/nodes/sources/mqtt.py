@@ -32,7 +32,12 @@ _NAMED_AT_MOST = 100
 _MOST_TOPICS = 10_000
 _MOST_MESSAGES, _MOST_EVENTS = 1000, 10_000
 """What is taken before others get a turn."""
-_BETTER = {("3.1.1", False): ", or leave 'protocol' out", ("3.1.1", True): "", ("5", False): "", ("5", True): ""}
+_BETTER = {
+    ("3.1.1", False): ", or leave 'protocol' out",
+    ("3.1.1", True): "; one with MQTT 5 sends as many as it is asked for",
+    ("5", False): "",
+    ("5", True): "",
+}
 """What else lifts the limit, by the version that is spoken, and whether that was left to the broker."""
 
 

@@ -170,8 +170,47 @@ async def test_as_much_is_under_way_as_the_broker_takes(
     assert max(under_way) == most
 
 
+WIDE = Stream("wide", "samples", 400)
+
+
+CLOSES, TOO_LARGE = "the broker closes the connection on it", "the message is larger than the broker takes"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "why", "box"), [("3.1.1", CLOSES, False), ("5", TOO_LARGE, False), ("5", TOO_LARGE, True)]
+)
+async def test_a_message_that_the_broker_does_not_take_is_given_up_and_the_others_come(
+    tmp_path: Path, protocol: str, why: str, box: bool
+) -> None:
+    sizes = [3, 3, 400, 3]
+    windows = [Window.at(GRID, number * 10, number * 10 + 10) for number in range(len(sizes))]
+    given = [
+        Batch.of(window, WIDE.schema(GRID), sample_batch([GRID.origin_ns] * size, range(size), np.zeros(size, "f4")))
+        for window, size in zip(windows, sizes, strict=True)
+    ]
+    more: dict[str, Any] = {"outbox": {"path": tmp_path / "out.db"}} if box else {}
+    with running_mosquitto(tmp_path, settings=["max_packet_size 1000"]) as broker:
+        async with aiomqtt.Client(broker.host, broker.port) as reader:
+            await reader.subscribe("x", 1)
+            sink = LiveSink(GivingInlet([WIDE], given), url=broker.url, topic="x", protocol=protocol, **more)
+            async with asyncio.timeout(60):
+                await sink.task
+            heard = set()
+            async for message in reader.messages:  # those that were under way with one of them may come twice
+                assert isinstance(message.payload, bytes)
+                heard.add(json.loads(message.payload)["channel"][-1])
+                if len(reader.messages) == 0:
+                    break
+    counters = sink.context.counters
+    assert heard == {2}
+    assert counters.rejected == {f"refused: {why}": 400}
+    assert counters.noted["messages"] == 3
+    assert ("warning", f"{why}: 'x' is refused") in sink.log.lines
+    assert (counters.noted.get("reconnected", 0) > 0) == (protocol == "3.1.1")
+
+
 async def test_a_broker_that_answers_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("spikeflow.nodes.mqtt_delivery._SILENCE_S", 0.2)
+    monkeypatch.setattr("spikeflow.nodes.mqtt_outgoing._SILENCE_S", 0.2)
     async with listening(OldBroker("says so")) as url:
         sink = LiveSink(GivingInlet([RATE], MANY), url=url, topic="x", each="event", payload={"format": "raw"})
         said = await sink.log.says("the broker has answered none of ")
