@@ -47,7 +47,7 @@ TAPE = """
 """
 
 
-def write(folder: Path, url: str, qos: int = 1, protocol: str = "3.1.1") -> None:
+def write(folder: Path, url: str, qos: int = 1, protocol: str = "5") -> None:
     (folder / "slow.py").write_text(SINK)
     more = [f"    protocol: {protocol}", "    client_id: watch"]
     (folder / "graph.yaml").write_text(listener(url, *more, TAPE, qos=qos))
@@ -121,12 +121,12 @@ async def test_a_process_killed_in_mid_stream_has_acknowledged_nothing_that_its_
     assert twice <= redelivered + counts["noted"]["redelivered"]
 
 
-@pytest.mark.parametrize("qos", [1, 2])
+@pytest.mark.parametrize(("qos", "protocol"), [(1, "5"), (2, "5"), (1, "3.1.1"), (2, "3.1.1")])
 async def test_a_connection_cut_in_the_middle_of_a_message_costs_nothing_and_what_comes_twice_is_counted(
-    mosquitto: Mosquitto, tmp_path: Path, qos: int
+    mosquitto: Mosquitto, tmp_path: Path, qos: int, protocol: str
 ) -> None:
     async with witnessed(mosquitto) as witness:
-        write(tmp_path, witness.url, qos)
+        write(tmp_path, witness.url, qos, protocol)
         with Running(tmp_path, "graph.yaml") as command:
             await asyncio.to_thread(command.shows, lambda nodes: True)
             async with publishing(mosquitto, qos) as publisher:

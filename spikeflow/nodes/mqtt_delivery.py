@@ -15,7 +15,7 @@ from spikeflow.events import Batch
 from spikeflow.node import Context, Inlet
 from spikeflow.nodes.mqtt_client import Connected
 from spikeflow.nodes.mqtt_link import Link
-from spikeflow.nodes.mqtt_outbox import Outbox, Sendable, Store, Waiting
+from spikeflow.nodes.mqtt_outbox import Given, Outbox, Sendable, Store, Waiting
 from spikeflow.nodes.mqtt_outgoing import Outgoing
 from spikeflow.nodes.mqtt_reasons import BREAKS, REFUSED, sentence, short
 from spikeflow.nodes.mqtt_session import Inbox
@@ -27,6 +27,7 @@ _ALONE, _GIVEN_UP = 2, 5
 """After so many connections in a row that broke at once, and on which nothing was answered, messages go one by one;
 after so many a message that goes alone is given up."""
 _AT_ONCE_NS = 5_000_000_000
+_RETRY_NS = 1_000_000_000
 
 
 class Publishing(Connected):
@@ -242,7 +243,9 @@ class Delivery:
                     while not store.has_room(message):
                         self._room.clear()
                         await self._room.wait()
-                    await store.put((message,))
+                    while (given := await store.put((message,))).messages:
+                        self._warn("disk", f"{_unwritten(store, given)}; the graph waits")
+                        await self._context.clock.sleep_until(self._context.clock.now_ns() + _RETRY_NS)
                     self._wake()
                 continue
             given = await store.put(messages, self._last)
@@ -250,9 +253,12 @@ class Delivery:
             if given.messages:
                 counters = self._context.counters
                 counters.processed -= given.events  # they are counted with their batch
-                counters.drop("outbox_full", given.events)
+                counters.drop("outbox_failed" if given.why else "outbox_full", given.events)
                 if given.earlier:
                     counters.note("dropped_of_earlier_run", given.earlier)
+                if given.why:
+                    self._warn("disk", f"{_unwritten(store, given)}; messages are dropped, and counted")
+                    continue
                 which = "oldest" if store.spec.overflow == "drop_oldest" else "newest"
                 self._warn(
                     "outbox", f"the outbox {store.spec.path} is full: the {which} messages are dropped, and counted"
@@ -274,3 +280,7 @@ class Delivery:
             self._room.set()
             if lost is not None:
                 raise lost
+
+
+def _unwritten(store: Store, given: Given) -> str:
+    return f"nothing can be written to the outbox {store.spec.path}: {given.why}"
