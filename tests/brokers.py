@@ -61,15 +61,19 @@ class Mosquitto:
             "log_type notice",
             "log_type information",
         ]
+        self._passwords = folder / "passwords"
         if users:
-            passwords = folder / "passwords"
-            passwords.write_text("".join(f"{name}:{secret}\n" for name, secret in users.items()))
-            passwords.chmod(0o600)
-            subprocess.run(["mosquitto_passwd", "-U", str(passwords)], check=True, capture_output=True)
-            lines.append(f"password_file {passwords}")
+            self.protect(users)
+            lines.append(f"password_file {self._passwords}")
         own = {line.split()[0] for line in settings}
         lines = [line for line in lines if line.split()[0] not in own] + list(settings)
         self._config.write_text("\n".join(lines) + "\n")
+
+    def protect(self, users: dict[str, str]) -> None:
+        """Let in those with these names and passwords, from its next start on."""
+        self._passwords.write_text("".join(f"{name}:{secret}\n" for name, secret in users.items()))
+        self._passwords.chmod(0o600)
+        subprocess.run(["mosquitto_passwd", "-U", str(self._passwords)], check=True, capture_output=True)
 
     @property
     def url(self) -> str:

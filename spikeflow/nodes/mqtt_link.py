@@ -69,7 +69,7 @@ class Link:
         self.gone = asyncio.Event()
         self.gone.set()
         self.hopeless = asyncio.Event()
-        self._said: set[MqttUrl] = set()
+        self._said: set[tuple[MqttUrl, str]] = set()
         self._refusals: dict[MqttUrl, str] = {}
         self._versions = Versions(versions, self._made)
 
@@ -226,8 +226,9 @@ class Link:
             self._at = (self._at + 1) % len(self._urls)
             if len(self._urls) > 1:
                 following = f"trying {self._urls[self._at]}"
-        if self.url not in self._said:
-            self._said.add(self.url)
+        refused = reason(error) if is_final(error) else ""  # told also where another reason was told before
+        if (self.url, refused) not in self._said:
+            self._said.add((self.url, refused))
             what = "lost" if had else "cannot connect to"
             context.log("warning", f"{what} {self.url}: {reason(error)}; {following}")
         if self.fails and self._last is None and is_final(error):

@@ -329,6 +329,23 @@ def guarded(tmp_path: Path) -> Iterator[Mosquitto]:
         yield broker
 
 
+async def test_a_password_that_is_changed_while_a_run_is_on_is_told_and_waited_for(
+    guarded: Mosquitto, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    fields = {"url": guarded.url, "topic": "x", "channels": 1, "username": "me", "password": {"file": str(secret)}}
+    async with LiveSource(Mqtt.model_validate(fields)) as live:
+        guarded.stop()
+        await live.log.says("lost ")
+        guarded.protect({"me": "another"})
+        guarded.start()
+        said = await live.log.says("cannot connect to ")
+        assert said.endswith(": the broker does not let this user in, or the password is wrong; trying again")
+        secret.write_text("another")
+        await live.log.says("back on ")
+
+
 async def test_a_name_and_a_password_open_a_guarded_broker(guarded: Mosquitto) -> None:
     wrong = LiveSource(Mqtt(url=guarded.url, topic="x", channels=1, username="me", password="marmalade"))
     with pytest.raises(RefusedError) as error:
