@@ -57,7 +57,7 @@ class Versions:
 
     A broker without the version says so, hangs up without an answer, or waits for the rest of what it cannot read.
     Others do that too, such as what stands before a broker that is gone: that is only known once the next version has
-    been answered.
+    been answered. One that has spoken MQTT 5 before is only ill, unless it says otherwise.
 
     Args:
         order: the versions that may be spoken, the best one first.
@@ -71,6 +71,8 @@ class Versions:
         self.spoken: Version = order[0]
         self._order, self._make = order, make
         self._known: dict[MqttUrl, Version] = {}
+        self._new, self._doubted = set[MqttUrl](), set[MqttUrl]()
+        """The brokers that have spoken MQTT 5, and those that seem not to."""
 
     @contextlib.asynccontextmanager
     async def connected(
@@ -84,29 +86,45 @@ class Versions:
         """
         known = self._known.pop(url, None)
         order = self._order if known is None else (known,)
+        was_silent = False
         async with contextlib.AsyncExitStack() as stack:
             for version in order:
                 wish = Wish(url, host, port, will, version)
                 client = await self._make(wish)
-                patience, client.timeout = client.timeout, _SILENCE_S if version == "5" else client.timeout
+                patience = client.timeout
+                client.timeout = _SILENCE_S if version == "5" else _SOON_S if was_silent else patience
                 try:
                     await stack.enter_async_context(connection(client, inbox))
                 except aiomqtt.MqttError as error:
-                    if version != order[-1] and _is_no_answer(error):
+                    may_be_old = is_of_version(error) or (url not in self._new and _is_no_answer(error))
+                    if version != order[-1] and may_be_old:
+                        was_silent = str(error) == _TIMED_OUT
                         continue
-                    if self._order == ("5",) and _is_no_answer(error) and await self._speaks_older(wish, error):
+                    if self._order == ("5",) and may_be_old and await self._is_old(wish, error):
                         raise VersionError("the broker does not speak MQTT 5") from None
                     raise
                 if version != self._order[0]:
                     self._known[url] = version
+                if version == "5":
+                    self._new.add(url)
                 self.spoken, client.timeout = version, patience
                 break
             yield client
 
-    async def _speaks_older(self, wish: Wish, error: aiomqtt.MqttError) -> bool:
-        """Whether a broker that did not take MQTT 5 takes 3.1.1."""
+    async def _is_old(self, wish: Wish, error: aiomqtt.MqttError) -> bool:
+        """Whether a broker that does not take MQTT 5 takes 3.1.1, twice in a row: it may just have come back."""
         if is_of_version(error):
             return True
+        if not await self._speaks_older(wish):
+            self._doubted.discard(wish.url)
+            return False
+        if wish.url in self._doubted:
+            return True
+        self._doubted.add(wish.url)
+        return False
+
+    async def _speaks_older(self, wish: Wish) -> bool:
+        """Whether a broker that did not take MQTT 5 takes 3.1.1, and soon."""
         client = await self._make(wish._replace(version="3.1.1", will=None, in_passing=True))
         client.timeout = _SOON_S
         try:
@@ -117,9 +135,7 @@ class Versions:
 
 
 def _is_no_answer(error: aiomqtt.MqttError) -> bool:
-    """Whether a broker that does not know the version may have answered so, or may have been as silent."""
-    if is_of_version(error):
-        return True
+    """Whether a broker that does not know the version may have answered no better."""
     if isinstance(error, HungUpError):
         return not isinstance(error.__cause__, ssl.SSLError)
     return str(error) == _TIMED_OUT

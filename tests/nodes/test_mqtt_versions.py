@@ -52,6 +52,7 @@ class OldBroker:
                         self.lines.append(writer)
                     elif self.manner == "speaks it":
                         writer.write(b"\x20\x03\0\0\0")
+                        self.lines.append(writer)
                     elif self.manner == "says so":
                         writer.write(b"\x20\x02\0\1")
                     elif self.manner == "is silent":
@@ -129,6 +130,23 @@ async def test_a_broker_that_has_learned_mqtt_5_while_it_was_away_is_spoken_to_i
         await live.log.says("back on ")
     levels = [level for level, _ in broker.heard]
     assert levels == [5, 4, 4, 5, 4, 5]
+
+
+@pytest.mark.parametrize("fields", [{}, {"protocol": 5}])
+async def test_a_broker_that_has_spoken_mqtt_5_is_not_taken_for_an_old_one_when_it_is_ill(
+    fields: dict[str, Any],
+) -> None:
+    broker = OldBroker("speaks it")
+    async with listening(broker) as url, source(url, **fields) as live:
+        broker.manner = "hangs up"
+        broker.lines[0].close()
+        await live.log.says("lost ")
+        async with broker.news:
+            await broker.news.wait_for(lambda: len(broker.heard) == 4)
+        broker.manner = "speaks it"
+        await live.log.says("back on ")
+        assert not any("does not speak" in text for _, text in live.log.lines)
+    assert {level for level, _ in broker.heard} == {5}
 
 
 @pytest.mark.parametrize("fields", [{}, {"protocol": "3.1.1"}])
