@@ -130,9 +130,9 @@ class Mqtt(Connected, Rejecting, Source):
         """Messages that the broker may have under way; 0 for any number."""
         if not self.follows:
             return 0
-        if self.inflight is not None:
-            return self.inflight
-        return V5_INFLIGHT if version == "5" else MOSQUITTO_INFLIGHT
+        if version == "5":  # which has no way to ask for any number, and asks for the most of all
+            return self.inflight or V5_INFLIGHT
+        return MOSQUITTO_INFLIGHT if self.inflight is None else self.inflight
 
     def see_to(self) -> str | None:
         """What the broker is to be set to, so that it neither holds the source up nor loses what it keeps for it."""

@@ -44,8 +44,9 @@ async def answered(broker: Mosquitto) -> None:
     await flood(broker, "other", [b""], 1)
 
 
-async def test_with_mqtt_5_the_broker_sends_as_much_as_it_is_asked_for(broker: Mosquitto) -> None:
-    async with holding(broker) as live:
+@pytest.mark.parametrize("inflight", [None, 0])
+async def test_with_mqtt_5_the_broker_sends_as_much_as_it_is_asked_for(broker: Mosquitto, inflight: int | None) -> None:
+    async with holding(broker, inflight=inflight) as live:
         await publish(broker)
         await live.outlet.heard(MESSAGES)
         assert live.outlet.held  # nothing has been acknowledged
