@@ -298,7 +298,8 @@ class Rejecting(BaseModel):
     """The field of a source that can pass on what it could not read."""
 
     rejects: str | None = Field(
-        None, description="a sink, such as `rejects`, that keeps what cannot be read; it is counted in any case"
+        None,
+        description="a sink, `rejects` or `mqtt_rejects`, for what cannot be read; it is counted in any case",
     )
 
 
@@ -455,6 +456,16 @@ class Sink(Node):
     """Whether it takes, in place of inputs, what sources that name it in `rejects` could not read."""
     hears_silence: ClassVar[bool] = True
     """Whether windows without events mean anything to it; where they do not, one with a single input gets none."""
+
+    def brings_back(self, node: str, source: Source, heard: Source) -> bool:
+        """Whether it sends what `source` could not read to where `heard` listens, as far as can be known beforehand.
+
+        Only a sink that `collects` is asked. What goes round like that would never end, and is refused.
+
+        Args:
+            node: the name of `source` in the graph.
+        """
+        return False
 
     @abstractmethod
     async def consume(self, inlet: Inlet) -> None:

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.packets import length
+
 _PATIENCE_S = 40.0
 _AT_ONCE = 1000
 """Messages that a flood publishes before it waits for answers."""
@@ -59,15 +61,19 @@ class Mosquitto:
             "log_type notice",
             "log_type information",
         ]
+        self._passwords = folder / "passwords"
         if users:
-            passwords = folder / "passwords"
-            passwords.write_text("".join(f"{name}:{secret}\n" for name, secret in users.items()))
-            passwords.chmod(0o600)
-            subprocess.run(["mosquitto_passwd", "-U", str(passwords)], check=True, capture_output=True)
-            lines.append(f"password_file {passwords}")
+            self.protect(users)
+            lines.append(f"password_file {self._passwords}")
         own = {line.split()[0] for line in settings}
         lines = [line for line in lines if line.split()[0] not in own] + list(settings)
         self._config.write_text("\n".join(lines) + "\n")
+
+    def protect(self, users: dict[str, str]) -> None:
+        """Let in those with these names and passwords, from its next start on."""
+        self._passwords.write_text("".join(f"{name}:{secret}\n" for name, secret in users.items()))
+        self._passwords.chmod(0o600)
+        subprocess.run(["mosquitto_passwd", "-U", str(self._passwords)], check=True, capture_output=True)
 
     @property
     def url(self) -> str:
@@ -183,9 +189,4 @@ async def flood(broker: Mosquitto, topic: str, payloads: Iterable[bytes], qos: i
 
 def _publish(head: bytes, data: bytes, qos: int, number: int) -> bytes:
     body = head + (number.to_bytes(2, "big") if qos else b"") + data
-    length, left = b"", len(body)
-    while True:
-        left, byte = divmod(left, 128)[0], left % 128
-        length += bytes([byte | (128 if left else 0)])
-        if not left:
-            return bytes([0x30 | qos << 1]) + length + body
+    return bytes([0x30 | qos << 1]) + length(len(body)) + body

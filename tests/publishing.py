@@ -10,6 +10,23 @@ import aiomqtt
 
 from tests.brokers import Mosquitto
 
+SOURCE = """spikeflow: 1
+nodes:
+  sensor:
+    source: mqtt
+    url: {url}
+    topic: plant/vibration
+    channels: 1
+    payload: {{value: $.value}}
+    qos: {qos}
+"""
+
+
+def listener(url: str, *lines: str, qos: int = 1) -> str:
+    """A graph file with a source, `sensor`, that hears what a publisher says, and further lines."""
+    return SOURCE.format(url=url, qos=qos) + "".join(f"{line}\n" for line in lines)
+
+
 AT_ONCE = 10
 """Messages that the publisher has under way."""
 

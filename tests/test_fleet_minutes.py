@@ -35,7 +35,7 @@ class ScriptedBroker:
     Every so many messages the connection is lost, and what had not been acknowledged comes again.
     """
 
-    url = "mqtt://scripted"
+    url, version = "mqtt://scripted", "3.1.1"
 
     def __init__(self, script: Sequence[Sent], context: Context, lost_after: int) -> None:
         self.script, self.context, self.lost_after = deque(script), context, lost_after
@@ -123,7 +123,7 @@ class Plant(Mqtt):
     script: ClassVar[Sequence[Sent]] = ()
     lost_after: ClassVar[int] = 10**9
 
-    def link(self, context: Context, qos: int, most_unacknowledged: int = 0) -> Any:
+    def link(self, context: Context, qos: int, most_unacknowledged: int = 0, under_way: int | None = None) -> Any:
         self.__dict__["_broker"] = ScriptedBroker(self.script, context, self.lost_after)
         return self.__dict__["_broker"]
 

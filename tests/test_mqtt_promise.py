@@ -14,7 +14,7 @@ import pytest
 
 from tests.brokers import Mosquitto, flood, mosquitto
 from tests.commands import Running, accounted
-from tests.publishing import Publisher, publishing
+from tests.publishing import Publisher, listener, publishing
 from tests.test_mqtt_faults import opened, values
 from tests.witness import Witness, witnessed
 
@@ -41,26 +41,16 @@ class Slow(Sink):
         os.close(file)
 '''
 
-GRAPH = """
-spikeflow: 1
-nodes:
-  sensor:
-    source: mqtt
-    url: {url}
-    topic: plant/vibration
-    channels: 1
-    payload: {{value: $.value}}
-    qos: {qos}
-    protocol: {protocol}
-    client_id: watch
-  relay: {{encoder: scale, input: sensor}}
-  tape: {{sink: "slow:Slow", input: relay, path: tape.txt}}
+TAPE = """
+  relay: {encoder: scale, input: sensor}
+  tape: {sink: "slow:Slow", input: relay, path: tape.txt}
 """
 
 
-def write(folder: Path, url: str, qos: int = 1, protocol: str = "3.1.1") -> None:
+def write(folder: Path, url: str, qos: int = 1, protocol: str = "5") -> None:
     (folder / "slow.py").write_text(SINK)
-    (folder / "graph.yaml").write_text(GRAPH.format(url=url, qos=qos, protocol=protocol))
+    more = [f"    protocol: {protocol}", "    client_id: watch"]
+    (folder / "graph.yaml").write_text(listener(url, *more, TAPE, qos=qos))
 
 
 def taped(folder: Path) -> list[float]:
@@ -77,12 +67,21 @@ async def written(command: Running, publisher: Publisher, folder: Path) -> None:
         await asyncio.to_thread(command.shows, lambda nodes: True)
 
 
-async def quiet(command: Running, witness: Witness, broker: Mosquitto) -> None:
-    """Return once all that was published has been taken: a last message of another publisher comes after all others."""
+async def drained(command: Running, publisher: Publisher, witness: Witness, broker: Mosquitto, folder: Path) -> Any:
+    """What the source has counted, once all that was published has been taken and written, and the run has ended.
+
+    A last message of another publisher comes after all others.
+    """
+    await written(command, publisher, folder)
     last = b'{"value": -1}'
     await flood(broker, "plant/vibration", [last], 1)
     await witness.has(last)
     await asyncio.to_thread(command.shows, lambda nodes: nodes["sensor"]["accepted"] >= len(witness.delivered))
+    command.process.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(command.end) == 0
+    counts = command.report["nodes"]["sensor"]
+    assert counts["accepted"] == len(witness.delivered) == accounted(counts)
+    return counts
 
 
 @pytest.mark.parametrize("protocol", ["3.1.1", "5"])
@@ -122,12 +121,12 @@ async def test_a_process_killed_in_mid_stream_has_acknowledged_nothing_that_its_
     assert twice <= redelivered + counts["noted"]["redelivered"]
 
 
-@pytest.mark.parametrize("qos", [1, 2])
+@pytest.mark.parametrize(("qos", "protocol"), [(1, "5"), (2, "5"), (1, "3.1.1"), (2, "3.1.1")])
 async def test_a_connection_cut_in_the_middle_of_a_message_costs_nothing_and_what_comes_twice_is_counted(
-    mosquitto: Mosquitto, tmp_path: Path, qos: int
+    mosquitto: Mosquitto, tmp_path: Path, qos: int, protocol: str
 ) -> None:
     async with witnessed(mosquitto) as witness:
-        write(tmp_path, witness.url, qos)
+        write(tmp_path, witness.url, qos, protocol)
         with Running(tmp_path, "graph.yaml") as command:
             await asyncio.to_thread(command.shows, lambda nodes: True)
             async with publishing(mosquitto, qos) as publisher:
@@ -138,12 +137,7 @@ async def test_a_connection_cut_in_the_middle_of_a_message_costs_nothing_and_wha
                     await asyncio.to_thread(command.says, "back on mqtt://", time)
                 await publisher.acknowledged(30)
                 publisher.stop = True
-            await written(command, publisher, tmp_path)
-            await quiet(command, witness, mosquitto)
-            command.process.send_signal(signal.SIGTERM)
-            assert await asyncio.to_thread(command.end) == 0
-    counts = command.report["nodes"]["sensor"]
-    assert counts["accepted"] == len(witness.delivered) == accounted(counts)
+            counts = await drained(command, publisher, witness, mosquitto, tmp_path)
     assert counts["noted"]["reconnected"] == 4
     found = Counter(taped(tmp_path))
     assert set(values(publisher.log)) <= set(found)
@@ -167,12 +161,7 @@ async def test_a_slow_broker_is_waited_for(mosquitto: Mosquitto, tmp_path: Path)
                 await opened(command, publisher)
                 await publisher.acknowledged(100)
                 publisher.stop = True
-            await written(command, publisher, tmp_path)
-            await quiet(command, witness, mosquitto)
-            command.process.send_signal(signal.SIGTERM)
-            assert await asyncio.to_thread(command.end) == 0
-    counts = command.report["nodes"]["sensor"]
-    assert counts["accepted"] == len(witness.delivered) == accounted(counts)
+            counts = await drained(command, publisher, witness, mosquitto, tmp_path)
     found = Counter(taped(tmp_path))
     assert set(values(publisher.log)) <= set(found)
     assert max(found.values()) == 1

@@ -22,26 +22,14 @@ from tests.brokers import Mosquitto, running_mosquitto
 from tests.certificates import HOST, Authority, listens_with
 from tests.commands import Running
 from tests.nodes.conftest import LiveSource
+from tests.publishing import listener
 from tests.test_cli import Call, call
 
 __all__ = ["call"]
 
-GRAPH = """
-spikeflow: 1
-nodes:
-  sensor:
-    source: mqtt
-    url: {url}
-    topic: plant/vibration
-    channels: 1
-    payload: {{value: $.value}}
-    qos: 1
-    tls: {tls}
-"""
-
 
 def write(folder: Path, url: str, tls: str) -> None:
-    (folder / "graph.yaml").write_text(GRAPH.format(url=url, tls=tls))
+    (folder / "graph.yaml").write_text(listener(url, f"    tls: {tls}"))
 
 
 @pytest.fixture
@@ -192,14 +180,14 @@ def test_files_of_certificates_are_looked_at_before_a_run(authority: Authority, 
     ca = authority.file
 
     def said(tls: str, url: str = "mqtts://broker") -> list[str]:
-        Path("graph.yaml").write_text(GRAPH.format(url=url, tls=tls))
+        write(Path(), url, tls)
         code, _, err = call("check", "graph.yaml")
         assert code == 2
         assert len(err.splitlines()) == 2  # and how many there are
         return [line.replace(f"{Path.cwd()}/", "").replace(f"{ca.parent}/", "") for line in err.splitlines()[:1]]
 
     def at(column: int, what: str) -> list[str]:
-        return [f'graph.yaml:11:{column}: node "sensor": {what}']
+        return [f'graph.yaml:10:{column}: node "sensor": {what}']
 
     begin = "a PEM file begins with a line such as -----BEGIN CERTIFICATE-----"
     assert said("{ca: none.pem}") == at(

@@ -32,6 +32,7 @@ class Witness:
         self.cut: float | None = None
         self.delay_s = 0.0
         self._broker = broker
+        self._has_properties = False
         self._news = asyncio.Condition()
 
     async def has(self, payload: bytes) -> None:
@@ -47,6 +48,9 @@ class Witness:
             except OSError:
                 return
             with contextlib.closing(to_broker):
+                first = await reader.read(65536)
+                to_broker.write(first)
+                self._has_properties = first[first.find(b"MQTT") + 4 :][:1] == b"\5"
                 up = asyncio.create_task(self._up(reader, to_broker))
                 await self._down(from_broker, writer)
                 with contextlib.suppress(OSError):
@@ -93,6 +97,7 @@ class Witness:
     async def _keep(self, flags: int, body: bytes) -> None:
         start = 2 + int.from_bytes(body[:2], "big")
         start += 2 if flags & 6 else 0  # the number of a message that wants an answer
+        start += 1 + body[start] if self._has_properties else 0  # of MQTT 5; there are few
         self.again += flags >> 3 & 1
         async with self._news:
             self.delivered.append(body[start:])

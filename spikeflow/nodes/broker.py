@@ -15,6 +15,8 @@ EMBEDDED = "embedded"
 """What graph files call it."""
 
 _HOST = "127.0.0.1"
+_LEVEL = 4
+"""What MQTT 3.1.1 calls itself."""
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, _Shared] = WeakKeyDictionary()
 
 
@@ -62,10 +64,13 @@ async def start_broker(host: str = _HOST, port: int = 0) -> tuple[Any, int]:
     try:
         from amqtt.broker import Broker
         from amqtt.errors import BrokerError
+        from amqtt.mqtt.connect import ConnectPacket
     except ImportError:
         raise ConnectError("the embedded broker needs amqtt: pip install 'spikeflow[broker]'") from None
     for name in ("amqtt", "transitions"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # a client that goes away is an error to it
+    if ConnectPacket.PAYLOAD.__module__ != __name__:
+        ConnectPacket.PAYLOAD = _refusing_others(ConnectPacket.PAYLOAD)
     broker = Broker(
         {
             "listeners": {"default": {"type": "tcp", "bind": f"{host}:{port}"}},
@@ -77,3 +82,22 @@ async def start_broker(host: str = _HOST, port: int = 0) -> tuple[Any, int]:
     except BrokerError as error:
         raise ConnectError(f"no broker on {host}:{port}: {error.__cause__ or error}") from None
     return broker, int(broker._servers["default"].instance.sockets[0].getsockname()[1])
+
+
+def _refusing_others(payload: Any) -> Any:
+    """What reads the rest of a CONNECT, so that another version than 3.1.1 is refused at once.
+
+    amqtt takes the properties of MQTT 5 for a client id, and waits for bytes of it that never come.
+    """
+
+    class Payload(payload):  # type: ignore[misc]
+        """The rest of a CONNECT; that of another version is not looked at."""
+
+        @classmethod
+        async def from_stream(cls, reader: Any, fixed: Any, variable: Any) -> Any:
+            """Read it."""
+            if variable is not None and variable.proto_level != _LEVEL:
+                return cls(client_id="unread")
+            return await super().from_stream(reader, fixed, variable)
+
+    return Payload

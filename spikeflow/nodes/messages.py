@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,11 +19,13 @@ class Message(NamedTuple):
         topic: where to.
         data: the bytes.
         events: how many events they are.
+        properties: user properties of MQTT 5, names and values.
     """
 
     topic: str
     data: bytes
     events: int
+    properties: Sequence[tuple[str, str]] = ()
 
 
 class Messages:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
@@ -15,6 +16,7 @@ from spikeflow.secret import VARIABLE, Secret, written
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 _HINT = f"write mqtt://host:1883, mqtts://host:8883, ws://host/path, wss://host/path or {EMBEDDED}"
+_OWN = ("localhost", "127.0.0.1", "::1")
 _NEXT = re.compile(r"\s*,\s*(?=\w+://)")
 _PASSWORD = re.compile(r"://[^/]*?:([^/]*)@")
 
@@ -46,6 +48,15 @@ class MqttUrl:
         host = f"[{self.host}]" if ":" in self.host else self.host
         scheme = ("mqtt" if self.path is None else "ws") + "s" * self.tls
         return f"{scheme}://{host}:{self.port}{self.path or ''}"
+
+
+def share(one: Iterable[MqttUrl], other: Iterable[MqttUrl]) -> bool:
+    """Whether a broker is among both, as far as addresses tell."""
+
+    def places(urls: Iterable[MqttUrl]) -> set[str]:
+        return {"" if url.embedded else "localhost" if url.host in _OWN else url.host for url in urls}
+
+    return not places(one).isdisjoint(places(other))
 
 
 def parse_url(text: Any) -> Any:

@@ -5,81 +5,61 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 import aiomqtt
-from paho.mqtt.enums import MQTTErrorCode
+from pydantic import Field
 
+from spikeflow.errors import Problem
 from spikeflow.events import Batch
 from spikeflow.node import Context, Inlet
+from spikeflow.nodes.mqtt_client import Connected
 from spikeflow.nodes.mqtt_link import Link
-from spikeflow.nodes.mqtt_outbox import Outbox, Sendable, Store, Waiting
-from spikeflow.nodes.mqtt_reasons import REFUSED, sentence, short
-from spikeflow.nodes.mqtt_session import raise_lost
+from spikeflow.nodes.mqtt_outbox import Given, Outbox, Sendable, Store, Waiting
+from spikeflow.nodes.mqtt_outgoing import Outgoing
+from spikeflow.nodes.mqtt_reasons import BREAKS, REFUSED, sentence, short
+from spikeflow.nodes.mqtt_session import Inbox
+from spikeflow.nodes.once_a_minute import OnceAMinute
 
 _AT_ONCE = 500
 """Messages that wait for the broker together. Of few in a row a broker holds the last receipt back for 40 ms."""
-_MINUTE_NS = 60_000_000_000
+_ALONE, _GIVEN_UP = 2, 5
+"""After so many connections in a row that broke at once, and on which nothing was answered, messages go one by one;
+after so many a message that goes alone is given up."""
+_AT_ONCE_NS = 5_000_000_000
+_RETRY_NS = 1_000_000_000
 
 
-class Outgoing:
-    """Publishes on one connection, and hears what the broker says to each message."""
+class Publishing(Connected):
+    """The fields of every sink that publishes."""
 
-    def __init__(self, client: aiomqtt.Client, qos: int, retain: bool) -> None:
-        self._library, self._lost = client._client, client._disconnected
-        self._qos, self._retain = qos, retain
-        self._waiting: set[int] = set()
-        self._codes: dict[int, int] = {}
-        self.news = asyncio.Event()
-        self._lost.add_done_callback(lambda _: self.news.set())
-        tell = client._on_publish
+    qos: Literal[0, 1, 2] = Field(1, description="0: at most once; 1: at least once; 2: exactly once")
+    retain: bool = Field(False, description="the broker gives the last message to whoever subscribes later")
+    outbox: Outbox | None = Field(
+        None, description="a file where messages wait while the broker is away; without it the graph waits (qos 1, 2)"
+    )
+    inflight: int | None = Field(
+        None,
+        ge=1,
+        le=65_535,
+        description="messages that are sent ahead of the broker's answers: what the broker takes with MQTT 5; with "
+        "3.1.1 100, or 20 with qos 2",
+    )
 
-        def published(library: Any, data: Any, mid: int, code: Any, properties: Any = None) -> None:
-            self._codes[mid] = getattr(code, "value", 0)
-            self._waiting.discard(mid)
-            if not self._waiting:
-                self.news.set()
-            tell(library, data, mid, code, properties)
+    def outbox_problems(self) -> Iterable[Problem]:
+        """What is wrong with the outbox."""
+        if self.outbox is not None:
+            yield from self.outbox.problems()
+            if self.qos == 0:
+                found = "an outbox with qos 0, at which a broker acknowledges nothing"
+                yield Problem(("outbox",), found, "write qos: 1")
 
-        self._library.on_publish = published
-
-    @property
-    def under_way(self) -> int:
-        """Messages that the broker has not answered."""
-        return len(self._waiting)
-
-    async def until(self, done: Callable[[], bool]) -> None:
-        """Return once something is so; `news` has to be set when it may be.
-
-        Raises:
-            MqttError: the connection was lost before.
-        """
-        while not done():
-            if self._lost.done():
-                raise_lost(self._lost)
-            self.news.clear()
-            await self.news.wait()
-
-    async def send(self, messages: Sequence[Sendable]) -> list[int]:
-        """Publish messages; the reason codes that the broker answers with, once it has answered all.
-
-        Raises:
-            MqttError: the connection was lost before.
-        """
-        self._waiting.clear()
-        self._codes.clear()
-        mids = []
-        for message in messages:
-            info = self._library.publish(message.topic, message.data, self._qos, self._retain)
-            if info.rc not in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_QUEUE_SIZE):
-                if self._lost.done():
-                    raise_lost(self._lost)
-                raise aiomqtt.MqttCodeError(info.rc)
-            mids.append(info.mid)
-            if info.mid not in self._codes:
-                self._waiting.add(info.mid)
-        await self.until(lambda: not self._waiting)
-        return [self._codes[mid] for mid in mids]
+    async def deliver(self, context: Context, inlet: Inlet, messages: Callable[[Batch], Iterable[Sendable]]) -> None:
+        """Publish the messages of each batch until all inputs have ended."""
+        link = self.link(context, self.qos, under_way=self.inflight)
+        if self.first_connect == "wait":
+            inlet.opened()
+        await Delivery(context, link, messages, self.qos, self.retain, self.outbox).run(inlet)
 
 
 class Delivery:
@@ -103,11 +83,14 @@ class Delivery:
         self._qos, self._retain, self._outbox = qos, retain, outbox
         self._store: Store | None = None
         self._outgoing: Outgoing | None = None
-        self._said_ns: dict[str, int] = {}
+        self._warn = OnceAMinute(context)
         self._ended = False
         self._last = 0
         """The last message of the outbox that is under way."""
         self._room = asyncio.Event()
+        self._inbox = Inbox(acknowledges=False)
+        self._fruitless = 0
+        """Connections in a row that broke at once, and on which nothing was answered."""
         link.facts = self._facts
 
     def _facts(self) -> dict[str, Any]:
@@ -130,7 +113,7 @@ class Delivery:
         taking: list[asyncio.Task[Batch]] = []  # outlives a lost connection, so that no batch is lost with it
 
         async def publish(client: aiomqtt.Client) -> None:
-            outgoing = self._outgoing = Outgoing(client, self._qos, self._retain)
+            outgoing = self._outgoing = Outgoing(client, self._qos, self._retain, self._warn, self._inbox.takes)
             await self._link.stands(client)
             inlet.opened()
             while True:
@@ -146,16 +129,45 @@ class Delivery:
                     if not batch.count:
                         continue
                     unsent.update(enumerate(self._messages(batch)))
-                numbers = list(islice(unsent, _AT_ONCE))
-                codes = await outgoing.send([unsent[number] for number in numbers])
-                for number, code in zip(numbers, codes, strict=True):
+                numbers = list(islice(unsent, self._at_once))
+                codes, lost = await self._send(outgoing, [unsent[number] for number in numbers])
+                for number, code in zip(numbers, codes, strict=False):
                     self._told(unsent.pop(number), code)
+                if lost is not None:
+                    raise lost
 
         try:
-            await self._link.keep(publish)
+            await self._link.keep(publish, self._inbox)
         finally:
             for task in taking:
                 task.cancel()
+
+    @property
+    def _at_once(self) -> int:
+        """How many messages may go together: one where something breaks the connection, so that it is found out."""
+        return _AT_ONCE if self._fruitless < _ALONE else 1
+
+    async def _send(
+        self, outgoing: Outgoing, messages: Sequence[Sendable]
+    ) -> tuple[list[int], aiomqtt.MqttError | None]:
+        """What the broker says to the first of some messages, and why it says nothing to the others.
+
+        A message on which the broker closes the connection, as on one that is larger than it takes, would be sent on
+        each new one for ever. It is given up where it has gone alone on a connection that was well until then, again
+        and again.
+        """
+        began, is_well = self._context.clock.now_ns(), True
+        if self._at_once == 1:
+            is_well = await self._inbox.heard()
+        codes, lost = await outgoing.send(messages)
+        if codes or lost is None:
+            self._fruitless = 0
+        elif self._context.clock.now_ns() - began < _AT_ONCE_NS and is_well:
+            self._fruitless += 1
+            if self._fruitless >= _GIVEN_UP and len(messages) == 1:
+                self._fruitless = _ALONE
+                return [BREAKS], lost
+        return codes, lost
 
     def _wake(self) -> None:
         if self._outgoing is not None:
@@ -174,13 +186,6 @@ class Delivery:
         else:
             counters.note("refused_of_earlier_run")
 
-    def _warn(self, reason: str, text: str) -> None:
-        """Say something, once a minute a reason."""
-        now = self._context.clock.now_ns()
-        if reason not in self._said_ns or now - self._said_ns[reason] >= _MINUTE_NS:
-            self._said_ns[reason] = now
-            self._context.log("warning", text)
-
     # By way of an outbox.
 
     async def _by_way_of(self, store: Store, inlet: Inlet) -> None:
@@ -192,7 +197,7 @@ class Delivery:
             opened.set()
 
         async def empty(client: aiomqtt.Client) -> None:
-            outgoing = self._outgoing = Outgoing(client, self._qos, self._retain)
+            outgoing = self._outgoing = Outgoing(client, self._qos, self._retain, self._warn, self._inbox.takes)
             self._last = 0
             await self._link.stands(client)
             open_now()
@@ -204,7 +209,7 @@ class Delivery:
 
         if not self._link.fails:
             open_now()
-        sending, filling = asyncio.create_task(self._link.keep(empty)), asyncio.create_task(fill())
+        sending, filling = asyncio.create_task(self._link.keep(empty, self._inbox)), asyncio.create_task(fill())
         try:
             await asyncio.wait((sending, filling), return_when=asyncio.FIRST_COMPLETED)
             if filling.done():
@@ -238,7 +243,9 @@ class Delivery:
                     while not store.has_room(message):
                         self._room.clear()
                         await self._room.wait()
-                    await store.put((message,))
+                    while (given := await store.put((message,))).messages:
+                        self._warn("disk", f"{_unwritten(store, given)}; the graph waits")
+                        await self._context.clock.sleep_until(self._context.clock.now_ns() + _RETRY_NS)
                     self._wake()
                 continue
             given = await store.put(messages, self._last)
@@ -246,9 +253,12 @@ class Delivery:
             if given.messages:
                 counters = self._context.counters
                 counters.processed -= given.events  # they are counted with their batch
-                counters.drop("outbox_full", given.events)
+                counters.drop("outbox_failed" if given.why else "outbox_full", given.events)
                 if given.earlier:
                     counters.note("dropped_of_earlier_run", given.earlier)
+                if given.why:
+                    self._warn("disk", f"{_unwritten(store, given)}; messages are dropped, and counted")
+                    continue
                 which = "oldest" if store.spec.overflow == "drop_oldest" else "newest"
                 self._warn(
                     "outbox", f"the outbox {store.spec.path} is full: the {which} messages are dropped, and counted"
@@ -256,15 +266,21 @@ class Delivery:
 
     async def _empty(self, store: Store, outgoing: Outgoing) -> None:
         while True:
-            some: list[Waiting] = await store.first(_AT_ONCE)
+            some: list[Waiting] = await store.first(self._at_once)
             if not some:
                 if self._ended:
                     return
                 await outgoing.until(lambda: store.count > 0 or self._ended)
                 continue
             self._last = some[-1].id
-            codes = await outgoing.send(some)
-            await store.remove(some)
-            for message, code in zip(some, codes, strict=True):
+            codes, lost = await self._send(outgoing, some)
+            await store.remove(some[: len(codes)])
+            for message, code in zip(some, codes, strict=False):
                 self._told(message, code, store.is_own(message))
             self._room.set()
+            if lost is not None:
+                raise lost
+
+
+def _unwritten(store: Store, given: Given) -> str:
+    return f"nothing can be written to the outbox {store.spec.path}: {given.why}"

@@ -16,17 +16,15 @@ from spikeflow.node import Context
 from spikeflow.nodes.broker import embedded_broker
 from spikeflow.nodes.mqtt_addresses import MqttUrl
 from spikeflow.nodes.mqtt_notices import Health, Notices, Said
-from spikeflow.nodes.mqtt_reasons import is_final, reason
-from spikeflow.nodes.mqtt_session import Inbox, connection
+from spikeflow.nodes.mqtt_reasons import VersionError, is_final, is_of_version, reason
+from spikeflow.nodes.mqtt_session import Inbox
+from spikeflow.nodes.mqtt_versions import Make, Version, Versions, Wish
 
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 10.0
 _STEADY_NS = 5_000_000_000
 _LAST_WORD_S = 1.0
 _LISTENS = "is the address right, and does something listen there?"
-
-Client = Callable[[MqttUrl, str, int, Said | None], Awaitable[aiomqtt.Client]]
-"""Makes a client of a broker: its address, where it is reached, and the will."""
 
 
 class Link:
@@ -38,6 +36,7 @@ class Link:
         notices: what is said when it comes and when it goes.
         health: where it is said how the node is.
         fails: whether a first connection that cannot be, however often one tries, is an error.
+        versions: of MQTT, the best one first.
 
     Attributes:
         url: the broker that it is connected to, or was last.
@@ -52,10 +51,11 @@ class Link:
         self,
         urls: tuple[MqttUrl, ...],
         context: Context,
-        client: Client,
+        client: Make,
         notices: Notices | None = None,
         health: Health | None = None,
         fails: bool = True,
+        versions: tuple[Version, ...] = ("5", "3.1.1"),
     ) -> None:
         self.url = urls[0]
         self.reconnects = 0
@@ -69,8 +69,14 @@ class Link:
         self.gone = asyncio.Event()
         self.gone.set()
         self.hopeless = asyncio.Event()
-        self._said: set[MqttUrl] = set()
+        self._said: set[tuple[MqttUrl, str]] = set()
         self._refusals: dict[MqttUrl, str] = {}
+        self._versions = Versions(versions, self._made)
+
+    @property
+    def version(self) -> Version:
+        """The version of MQTT that is spoken, or was last."""
+        return self._versions.spoken
 
     async def keep(self, work: Callable[[aiomqtt.Client], Awaitable[None]], inbox: Inbox | None = None) -> None:
         """Do `work` on a connection, and again on a new one whenever it is lost, until `work` returns.
@@ -87,8 +93,7 @@ class Link:
                 self.url, host, port = addresses[self._at]
                 began_ns = self._context.clock.now_ns()
                 try:
-                    client = await self._made(self.url, host, port, self._notices.will)
-                    async with connection(client, inbox) as session:
+                    async with self._versions.connected(self.url, host, port, self._notices.will, inbox) as session:
                         began_ns = self._context.clock.now_ns()
                         await self._do(work, session)
                         return
@@ -99,14 +104,14 @@ class Link:
                 finally:
                     self.gone.set()
 
-    async def _made(self, url: MqttUrl, host: str, port: int, will: Said | None) -> aiomqtt.Client:
+    async def _made(self, wish: Wish) -> aiomqtt.Client:
         """A client of a broker.
 
         Raises:
             MqttError: a file of a certificate or of a password is gone, or is not what it was.
         """
         try:
-            return await self._client(url, host, port, will)
+            return await self._client(wish)
         except (OSError, UnicodeDecodeError) as error:
             raise aiomqtt.MqttError(str(error)) from (error if isinstance(error, ssl.SSLError) else None)
 
@@ -158,6 +163,7 @@ class Link:
         found: dict[str, Any] = {
             "broker": str(self.url),
             "connected": not self.gone.is_set(),
+            "protocol": self.version,
             "reconnects": self.reconnects,
         }
         if self._gone_ns is not None and self.gone.is_set():
@@ -174,7 +180,7 @@ class Link:
         async with self._addresses() as addresses:
             for url, host, port in addresses:
                 try:
-                    async with connection(await self._made(url, host, port, None)):
+                    async with self._versions.connected(url, host, port, None):
                         pass
                 except aiomqtt.MqttError as error:
                     wrong.append(f"{url}: {reason(error)} — {_hint(error)}")
@@ -220,8 +226,9 @@ class Link:
             self._at = (self._at + 1) % len(self._urls)
             if len(self._urls) > 1:
                 following = f"trying {self._urls[self._at]}"
-        if self.url not in self._said:
-            self._said.add(self.url)
+        refused = reason(error) if is_final(error) else ""  # told also where another reason was told before
+        if (self.url, refused) not in self._said:
+            self._said.add((self.url, refused))
             what = "lost" if had else "cannot connect to"
             context.log("warning", f"{what} {self.url}: {reason(error)}; {following}")
         if self.fails and self._last is None and is_final(error):
@@ -249,6 +256,8 @@ class Link:
 
 def _hint(error: aiomqtt.MqttError) -> str:
     """What to look at where a first connection fails."""
+    if isinstance(error, VersionError) or is_of_version(error):
+        return "leave 'protocol' out, and what needs MQTT 5: an expiry, user properties"
     if isinstance(error, aiomqtt.MqttCodeError):
         return "are name and password right?"
     return "look at 'tls', and at the broker's own files" if is_final(error) else _LISTENS

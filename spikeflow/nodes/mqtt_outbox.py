@@ -44,6 +44,10 @@ class Sendable(Protocol):
     def events(self) -> int:
         """How many events it is made of."""
 
+    @property
+    def properties(self) -> Sequence[tuple[str, str]]:
+        """User properties of MQTT 5, names and values; an outbox does not keep them."""
+
 
 class Waiting(NamedTuple):
     """A message of an outbox.
@@ -58,6 +62,7 @@ class Waiting(NamedTuple):
     data: bytes
     events: int
     run: str
+    properties: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +73,13 @@ class Given:
         messages: how many messages.
         events: how many events those of this run were.
         earlier: how many messages were of an earlier run.
+        why: what kept them from being written, such as a full disk; empty where they only had no room.
     """
 
     messages: int = 0
     events: int = 0
     earlier: int = 0
+    why: str = ""
 
 
 class Outbox(BaseModel):
@@ -115,6 +122,8 @@ class Store:
     def __init__(self, spec: Outbox) -> None:
         self.spec = spec
         self.count = self.bytes = self.left = 0
+        self._gone_to = 0
+        """The last message that has been taken out, also where that could not be written yet."""
         self._run = uuid.uuid4().hex
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="spikeflow: outbox")
         self._file: sqlite3.Connection | None = None
@@ -142,7 +151,7 @@ class Store:
             self._thread.shutdown(wait=False)
 
     async def put(self, messages: Sequence[Sendable], under_way: int = 0) -> Given:
-        """Put messages in; what no longer fits is dropped by the rule.
+        """Put messages in; what no longer fits is dropped by the rule, and all of them where nothing can be written.
 
         Args:
             under_way: the last message that is being sent: it and those before it are not dropped.
@@ -191,6 +200,21 @@ class Store:
                 self._file.close()
 
     def _put(self, messages: Sequence[Sendable], under_way: int) -> Given:
+        before = self.count, self.bytes
+        try:
+            return self._put_all(messages, max(under_way, self._gone_to))
+        except sqlite3.OperationalError as error:  # a full disk, and it may have room again
+            self._undo()
+            self.count, self.bytes = before
+            return Given(len(messages), sum(message.events for message in messages), why=str(error))
+
+    def _undo(self) -> None:
+        assert self._file is not None
+        if self._file.in_transaction:
+            with contextlib.suppress(sqlite3.OperationalError):
+                self._file.execute("ROLLBACK")
+
+    def _put_all(self, messages: Sequence[Sendable], under_way: int) -> Given:
         assert self._file is not None
         dropped = events = earlier = 0
         self._file.execute("BEGIN")
@@ -222,18 +246,28 @@ class Store:
 
     def _first(self, most: int) -> list[Waiting]:
         assert self._file is not None
-        rows = self._file.execute("SELECT id, topic, data, events, run FROM messages ORDER BY id LIMIT ?", (most,))
+        rows = self._file.execute(
+            "SELECT id, topic, data, events, run FROM messages WHERE id > ? ORDER BY id LIMIT ?", (self._gone_to, most)
+        )
         return [Waiting(*row) for row in rows]
 
     def _remove(self, messages: Sequence[Waiting]) -> None:
         assert self._file is not None
-        self._file.execute("BEGIN")
-        self._take_out(messages)
-        self._file.execute("COMMIT")
+        if not messages:
+            return
+        self._gone_to = messages[-1].id
+        self._forget(messages)
+        try:
+            self._file.execute("DELETE FROM messages WHERE id <= ?", (self._gone_to,))
+        except sqlite3.OperationalError:  # a full disk; they go with the next ones
+            self._undo()
 
     def _take_out(self, messages: Sequence[Waiting]) -> None:
         assert self._file is not None
         self._file.executemany("DELETE FROM messages WHERE id = ?", [(message.id,) for message in messages])
+        self._forget(messages)
+
+    def _forget(self, messages: Sequence[Waiting]) -> None:
         self.count -= len(messages)
         self.bytes -= sum(map(_size, messages))
 

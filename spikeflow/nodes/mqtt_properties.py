@@ -25,4 +25,14 @@ def user_properties(data: bytes) -> Sequence[tuple[str, str]]:
     return pairs
 
 
-__all__ = ["user_properties"]
+def with_user_properties(pairs: Sequence[tuple[str, str]]) -> Properties | None:
+    """The properties of a message with these names and values; None where there are none."""
+    if not pairs:
+        return None
+    found: Any = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    found.UserProperty = list(pairs)
+    properties: Properties = found
+    return properties
+
+
+__all__ = ["user_properties", "with_user_properties"]

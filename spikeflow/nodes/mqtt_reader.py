@@ -15,7 +15,9 @@ from paho.mqtt.exception import MQTTException
 BLOCK = 1 << 16
 """Bytes that are asked of the socket at once."""
 LARGEST = 1 << 26
-"""Bytes of the largest packet that is held; what is larger is passed over."""
+"""Bytes of the largest packet that is held, unless it is said otherwise; what is larger is passed over."""
+AROUND = 1 << 17
+"""Bytes that a packet may have beside its payload: a topic has 65 535 at most, and properties have some."""
 _MOST_BLOCKS = 8
 _MOST_TOPICS = 10_000
 _SHOWN = 64
@@ -135,7 +137,9 @@ class Frames:
         if topic is None:
             topic = self._topic(name)
         properties = b""
-        if self._v5:
+        if self._v5 and at < stop and data[at] == 0:  # none, as most have: looked at without a call
+            at += 1
+        elif self._v5:
             found = _length(data, at)
             if found is None or found[1] + found[0] > stop:
                 raise MalformedError("properties that do not end")
@@ -160,6 +164,9 @@ class Frames:
         at = named if qos else named - 2
         mid = (data[named - 2] << 8) + data[named - 1] if qos else 0
         topic = data[body + 2 : named - 2].decode(errors="replace")
+        if self._v5:  # what follows the properties, where they have come
+            found = _length(data, at)
+            at = len(data) if found is None else found[0] + found[1]
         shown = data[at : at + _SHOWN]
         self._published(Message(topic, shown, qos, mid, head & 8 != 0, head & 1 != 0, too_large=length))
         return True
@@ -189,6 +196,7 @@ class Reader:
         take: called with each message.
         taken: called once after each block.
         release: called with the number of a message of QoS 2 that the broker will not send again.
+        largest: bytes of the largest packet that is held.
     """
 
     def __init__(
@@ -197,6 +205,7 @@ class Reader:
         take: Callable[[Message], None],
         taken: Callable[[], None],
         release: Callable[[int], None],
+        largest: int = LARGEST,
     ) -> None:
         self.paused = False
         self.error: OSError | None = None
@@ -204,7 +213,7 @@ class Reader:
         self._loop = asyncio.get_running_loop()
         self._socket: Any = None
         self._answered = asyncio.Event()
-        self._frames = Frames(take, self._control, v5=library.protocol == paho.MQTTv5)
+        self._frames = Frames(take, self._control, v5=library.protocol == paho.MQTTv5, largest=largest)
 
     def opened(self, socket: Any) -> None:
         """Read from a socket, unless it is closed by now."""

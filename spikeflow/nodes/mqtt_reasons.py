@@ -14,6 +14,9 @@ _TLS = re.compile(r"\[[A-Z_0-9: ]+\]\s*|\s*\(_ssl\.c:\d+\)")
 
 REFUSED = 128
 """Codes from here on are refusals."""
+TOO_LARGE = 149
+BREAKS = 256
+"""No code of MQTT: the broker says nothing to a message, and closes the connection."""
 
 SENTENCES = {
     16: "nobody listens there",
@@ -52,9 +55,11 @@ SENTENCES = {
     160: "the broker ends connections after a time",
     161: "the broker has no subscription identifiers",
     162: "the broker has no subscriptions with wildcards",
+    BREAKS: "the broker closes the connection on it",
 }
 """Reason code of MQTT 5 to what it means; those of 3.1.1 are given as these."""
 
+_NO_VERSION = 132
 _OLD = {1: 132, 2: 133, 3: 136, 4: 134, 5: 135}
 """What a broker of 3.1.1 says to a connection."""
 _OF_CONNECTIONS = {135: "the broker does not let this user in, or the password is wrong"}
@@ -99,11 +104,23 @@ def reason(error: BaseException) -> str:
     return "the connection broke" if text == "Unspecified error" else text
 
 
+class VersionError(aiomqtt.MqttError):
+    """A broker does not speak the version of MQTT that is asked for."""
+
+
+def is_of_version(error: BaseException) -> bool:
+    """Whether a broker says that it does not speak a version of MQTT."""
+    cause = error.__cause__ or error
+    return isinstance(cause, MqttConnectError) and _number(cause) == _NO_VERSION
+
+
 def is_final(error: BaseException) -> bool:
     """Whether asking again changes nothing: a certificate, a name or a password is wrong."""
     cause = error.__cause__ or error
     if isinstance(cause, MqttConnectError):
         return _number(cause) in _FINAL
+    if isinstance(cause, VersionError):
+        return True
     return isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError)
 
 

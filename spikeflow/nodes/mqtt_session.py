@@ -15,14 +15,20 @@ from paho.mqtt import client as paho
 from paho.mqtt.client import PUBACK
 
 from spikeflow.errors import RefusedError
-from spikeflow.nodes.mqtt_reader import Message, Reader
+from spikeflow.nodes.mqtt_reader import LARGEST, Message, Reader
 from spikeflow.nodes.mqtt_reasons import REFUSED, sentence
 from spikeflow.nodes.mqtt_receipts import Receipts
 
 _GOODBYE_S = 1.0
 _MOST_BYTES = 1 << 20
+_MOST_UNDER_WAY = 65_535
+"""Messages that a broker of MQTT 5 takes ahead of its answers unless it says otherwise."""
 _OVERHEAD = 200
 """About what a message takes beside its payload (bytes)."""
+
+
+class HungUpError(aiomqtt.MqttError):
+    """A broker that takes a connection, and hangs up without an answer."""
 
 
 @contextlib.asynccontextmanager
@@ -104,7 +110,7 @@ def _mend(client: aiomqtt.Client, inbox: Inbox) -> None:
     """
     library, loop, own = client._client, asyncio.get_running_loop(), threading.get_ident()
     tell, greet = client._on_disconnect, client._on_connect
-    reader = Reader(library, inbox.put, inbox.told, inbox.receipts.released)
+    reader = Reader(library, inbox.put, inbox.told, inbox.receipts.released, inbox.largest)
 
     def opened(_library: Any, _data: Any, socket: Any) -> None:  # in the thread that connects
         loop.call_soon_threadsafe(read, socket)
@@ -114,7 +120,11 @@ def _mend(client: aiomqtt.Client, inbox: Inbox) -> None:
         client._misc_task = loop.create_task(reader.attend())
 
     def connected(_library: Any, data: Any, flags: Any, code: Any, properties: Any = None) -> None:
+        inbox.takes = getattr(properties, "MaximumPacketSize", None)
         if not code.is_failure:
+            if library.protocol == paho.MQTTv5:  # of what may be under way the library knows nothing
+                most = getattr(properties, "ReceiveMaximum", _MOST_UNDER_WAY)
+                library._max_inflight_messages = min(most, library._max_inflight_messages)
             inbox.attached(reader, say, flags.session_present)
         greet(library, data, flags, code, properties)
 
@@ -127,7 +137,7 @@ def _mend(client: aiomqtt.Client, inbox: Inbox) -> None:
         if client._connected.cancelled():
             return  # nobody waits for an answer any more, and the library would ask why there was none
         if not client._connected.done():
-            error = aiomqtt.MqttError("it hung up before it answered")
+            error = HungUpError("it hung up before it answered")
             error.__cause__ = reader.error  # such as a certificate that it wants to see
             client._connected.set_exception(error)
         elif client._connected.exception() is None and not client._disconnected.done():
@@ -188,13 +198,18 @@ class Inbox:
 
     Args:
         acknowledges: whether its reader does; else each is acknowledged as it comes, and forgotten.
+        largest: bytes of the largest packet that is held; of what is larger, the beginning is.
 
     Attributes:
+        largest: as it was given.
+        takes: bytes of the largest packet that the broker takes (MQTT 5); None where it does not say.
         messages: those that wait.
         receipts: what the broker waits to hear of them.
     """
 
-    def __init__(self, acknowledges: bool = True) -> None:
+    def __init__(self, acknowledges: bool = True, largest: int = LARGEST) -> None:
+        self.largest = largest
+        self.takes: int | None = None
         self.messages: deque[Message] = deque()
         self.receipts = Receipts()
         self._wanted = acknowledges
@@ -247,8 +262,8 @@ class Inbox:
         if self._reader is not None:
             self._reader.resume()
 
-    async def heard(self) -> None:
-        """Return once the broker has read all that was said to it, or has taken too long.
+    async def heard(self) -> bool:
+        """Whether the broker has read all that was said to it, once it has, or has taken too long.
 
         A socket that is closed while there is something to read takes back what was written to it last.
         """
@@ -256,6 +271,8 @@ class Inbox:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_GOODBYE_S):
                     await self._reader.heard()
+                    return True
+        return False
 
     async def each(self, client: aiomqtt.Client, taker: Taker) -> None:
         """Let `taker` take while there are messages, until the connection is lost; what came before is still taken.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from string import Formatter
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 from unicodedata import category
 
 from pydantic import BeforeValidator, WithJsonSchema
@@ -13,6 +13,9 @@ from pydantic import BeforeValidator, WithJsonSchema
 from spikeflow.errors import ParameterError, Problem
 
 _LONGEST = 65_535  # bytes of a topic
+
+Levels: TypeAlias = Sequence[str | None]
+"""The levels of a pattern: a text, None for any one level, `#` for any number of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,11 @@ class TopicPattern:
     names: tuple[str, ...]
     _levels: tuple[str | None, ...]
     _places: tuple[int, ...]
+
+    @property
+    def levels(self) -> Levels:
+        """What it matches, level by level."""
+        return self._levels
 
     def key(self, topic: str) -> str | None:
         """As `keys`, joined by slashes."""
@@ -49,6 +57,25 @@ class TopicPattern:
             if want is not None and want != level:
                 return None
         return [levels[place] for place in self._places]
+
+
+def can_meet(one: Levels, other: Levels) -> bool:
+    """Whether there is a topic that two patterns match; unlike in MQTT, `#` may stand anywhere."""
+    for system, wild in ((one, other), (other, one)):  # wildcards do not match topics such as $SYS/…
+        if system and (system[0] or "").startswith("$") and wild and wild[0] in (None, "#"):
+            return False
+    return _can_meet(one, other)
+
+
+def _can_meet(one: Levels, other: Levels) -> bool:
+    if not one and not other:
+        return True
+    for some, rest in ((one, other), (other, one)):
+        if some and some[0] == "#":
+            return _can_meet(some[1:], rest) or (bool(rest) and _can_meet(some, rest[1:]))
+    if not one or not other:
+        return False
+    return (one[0] is None or other[0] is None or one[0] == other[0]) and _can_meet(one[1:], other[1:])
 
 
 def parse_topic(text: Any) -> Any:

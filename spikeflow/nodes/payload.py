@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from spikeflow.errors import ParameterError, PayloadError, Problem, said
 from spikeflow.events import Indices, Kind, Stream, Times, Values
 from spikeflow.nodes.compression import NEEDS, Compression, compressed, uncompressed
+from spikeflow.nodes.mqtt_topics import TopicPattern
 from spikeflow.nodes.payload_times import NOTHING, Stamp, TimeUnit, short, stamp_of, zone_of
 from spikeflow.nodes.wanted import wanted
 
@@ -62,10 +63,12 @@ class Reading:
         value: [n] the numbers.
         t_ns: [n] when each was (ns since 1970); None where the message does not say, or was not asked.
         rejected: reason to count.
-        details: reason to what the first of them was.
+        noted: what else is worth counting, and to be told, to count.
+        details: reason, or what was noted, to what the first of them was.
+        answers: messages to be published: topic and bytes.
     """
 
-    __slots__ = ("details", "element", "rejected", "t_ns", "value")
+    __slots__ = ("answers", "details", "element", "noted", "rejected", "t_ns", "value")
 
     def __init__(
         self,
@@ -74,12 +77,18 @@ class Reading:
         t_ns: list[int] | Times | None = None,
     ) -> None:
         self.element, self.value, self.t_ns = element, value, t_ns
-        self.rejected, self.details = _NONE, _NO_DETAILS
+        self.rejected, self.noted, self.details = _NONE, _NONE, _NO_DETAILS
+        self.answers: Sequence[tuple[str, bytes]] = ()
 
     def reject(self, reason: str, detail: str, count: int = 1) -> None:
         """Count events that cannot be used."""
         self.rejected = {**self.rejected, reason: self.rejected.get(reason, 0) + count}
         self.details = {reason: detail, **self.details}
+
+    def note(self, what: str, detail: str, count: int = 1) -> None:
+        """Count something that is no event."""
+        self.noted = {**self.noted, what: self.noted.get(what, 0) + count}
+        self.details = {what: detail, **self.details}
 
 
 def reading_of(rows: Iterable[tuple[Any, Any, Any]], stamp: Stamp | None) -> Reading:
@@ -283,6 +292,10 @@ class Format(BaseModel):
         yield from self.problems()
         if self.time is None and self.time_unit is not None and not self.own_times:
             yield Problem(("time_unit",), "'time' is missing", "say where the time is")
+
+    def listen_problems(self, topic: TopicPattern) -> Iterable[Problem]:
+        """Why it cannot read, or not well, what comes on the topics of a pattern."""
+        return ()
 
     def write_problems(self, stream: Stream, each: Each) -> Iterable[Problem]:
         """Why the events of a stream cannot be written."""

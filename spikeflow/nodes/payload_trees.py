@@ -80,12 +80,8 @@ PathText = Annotated[
 class TreeFormat(Format):
     """A format whose messages are trees.
 
-    A number is one event; an array gives one event a channel, in order, and an object of numbers one a channel, by
-    name. With `channel`, or a `time` that is an array too, arrays hold events one after the other, and `[*]` gathers
-    what each object of an array holds: `value: $.samples[*].v, time: $.samples[*].t`. With `every`, an array holds
-    samples of one channel, the first of them at `time`. Of a key that is there twice the last one counts. What is
-    written has the same paths; without any it is `{"stream": …, "t": …, "channel": …, "value": …}`, `neuron` instead
-    of `channel` for spikes, and no `value` where they have none; each is an array where a message is a window.
+    Paths say where in them the numbers, their channels and their times are; what that means, and what is written, the
+    class of JSON says for all of them.
     """
 
     value: PathText | None = Field(None, description="the numbers: a path such as `$.acc`; all of it if not said")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -73,6 +74,8 @@ class LiveOutlet(SourceOutlet):
         self._last_tick = -1
         self._heard: dict[int, tuple[int, int]] = {}
         self._holder = -1
+        self._deaf_ns, self._deaf_since_ns = 0, 0
+        """How long nobody could be heard so far, and since when nobody can; 0 where somebody can."""
         self._limit_ns = self._reached_ns = self.grid.origin_ns
         self._cutting = False
         self._room: list[asyncio.Future[None]] = []
@@ -183,7 +186,7 @@ class LiveOutlet(SourceOutlet):
                 self._refuse("before_origin", 1, f"a stamp {behind:.3g} s before the run began{hint}")
                 return
             reached = max(t_ns, self._heard.get(index, (t_ns, 0))[0])
-            self._heard[index] = (reached, now)
+            self._heard[index] = (reached, now - self._deaf_ns)
             self._reached_ns = max(self._reached_ns, reached)
         if tick < self.next_tick:
             if payload and self._rules.late == "drop":
@@ -211,10 +214,29 @@ class LiveOutlet(SourceOutlet):
             and not self._is_held_back(now)
         ):
             self._reached_ns = self._end_ns
-            await self._close_to(self._watermark(now))
+            with self._deaf():
+                await self._close_to(self._watermark(now))
             self._find_holder()
         while self._held >= self.node.buffer:
-            await self._overflow()
+            with self._deaf():
+                await self._overflow()
+
+    @contextlib.contextmanager
+    def _deaf(self) -> Iterator[None]:
+        """While the source has to wait it hears nobody, who then only seems to be silent."""
+        if self._deaf_since_ns:
+            yield
+            return
+        self._deaf_since_ns = self.clock.now_ns()
+        try:
+            yield
+        finally:
+            self._deaf_ns += self.clock.now_ns() - self._deaf_since_ns
+            self._deaf_since_ns = 0
+
+    def _listened(self, now: int) -> int:
+        """The time in which somebody could be heard (ns): a clock that stands still while nobody can."""
+        return (self._deaf_since_ns or now) - self._deaf_ns
 
     async def _overflow(self) -> None:
         if self.node.overflow == "fail":
@@ -258,15 +280,16 @@ class LiveOutlet(SourceOutlet):
 
     def _watermark(self, now: int) -> int:
         """The instant before which no event is expected any more."""
-        idle_after = self._rules.idle_after
-        if any(now - at >= idle_after for _, at in self._heard.values()):  # of a fleet few may be there at a time
-            self._heard = {key: (t, at) for key, (t, at) in self._heard.items() if now - at < idle_after}
+        idle_after, listened = self._rules.idle_after, self._listened(now)
+        if any(listened - at >= idle_after for _, at in self._heard.values()):  # of a fleet few may be there at a time
+            self._heard = {key: (t, at) for key, (t, at) in self._heard.items() if listened - at < idle_after}
         return (min(t for t, _ in self._heard.values()) if self._heard else now) - self._rules.lateness
 
     def _is_held_back(self, now: int) -> bool:
         """Whether the key that held the open window open when it was looked at last still does."""
-        t, at = self._heard.get(self._holder, (self._end_ns + self._rules.lateness, now))
-        return t - self._rules.lateness < self._end_ns and now - at < self._rules.idle_after
+        listened = self._listened(now)
+        t, at = self._heard.get(self._holder, (self._end_ns + self._rules.lateness, listened))
+        return t - self._rules.lateness < self._end_ns and listened - at < self._rules.idle_after
 
     def _find_holder(self) -> None:
         """Of the keys that are behind, the one heard last: of many that speak in turn, it is the last to speak again.
@@ -310,6 +333,8 @@ class LiveOutlet(SourceOutlet):
         now = self.clock.now_ns()
         if halted is None or halted.done() or now < self._due_ns:
             return
+        if not self._by_arrival and not self._deaf_since_ns and now - self._due_ns >= self._window_ns:
+            self._deaf_ns += now - self._due_ns  # the process stood still: what came meanwhile has not been read
         try:
             self._limit_ns = max(self._limit_ns, self._passed(now))
             fluent = not (self._cutting or self._unsent)

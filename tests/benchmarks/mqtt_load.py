@@ -9,19 +9,11 @@ import sys
 import time
 from pathlib import Path
 
+from tests.packets import length
+
 _BLOCK = 1 << 16
 _IDS = 65_535
 _ARRIVES_S = 0.3
-
-
-def length(number: int) -> bytes:
-    """A length as MQTT writes it."""
-    found = b""
-    while True:
-        number, low = divmod(number, 128)
-        found += bytes([low | (128 if number else 0)])
-        if not number:
-            return found
 
 
 def publish(topic: str, payload: bytes, qos: int = 0, mid: int = 0, v5: bool = False) -> bytes:

@@ -23,6 +23,7 @@ ROLES = ("source", "encoder", "decoder", "sink")
 ELSEWHERE = {
     ("source", "mqtt"): "when its messages come is up to a broker; windows of live sources are held by test_windows",
     ("sink", "mqtt"): "needs a broker, which its own test has",
+    ("sink", "mqtt_rejects"): "takes no streams, and needs a broker, which its own test has",
     ("sink", "rejects"): "takes no streams, but what sources could not read, as its own test has it",
 }
 

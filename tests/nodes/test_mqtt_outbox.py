@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import sqlite3
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ class Message(NamedTuple):
     topic: str
     data: bytes
     events: int = 1
+    properties: tuple[tuple[str, str], ...] = ()
 
 
 def outbox(path: Path, **fields: Any) -> Store:
@@ -36,7 +38,7 @@ async def test_what_was_put_in_comes_out_in_order_and_again_after_a_restart(tmp_
         assert await store.put(sent[:6]) == Given()
         assert await store.put(sent[6:]) == Given()
         some = await store.first(4)
-        assert [(one.topic, one.data, one.events) for one in some] == sent[:4]
+        assert [Message(one.topic, one.data, one.events) for one in some] == sent[:4]
         await store.remove(some)
         assert store.count == 6
     async with outbox(path).opened() as store:
@@ -127,3 +129,37 @@ def test_a_file_that_cannot_be_an_outbox_is_told_at_check(tmp_path: Path) -> Non
     assert said(tmp_path / "no" / "out.db") == ["the folder …/no does not exist"]
     assert said(tmp_path / "out.db") == []
     assert not (tmp_path / "out.db").exists()
+
+
+async def test_a_full_disk_drops_what_cannot_be_written_and_forgets_nothing_else(tmp_path: Path) -> None:
+    large = [Message("t", bytes(100_000), 3)]
+    async with outbox(tmp_path / "out.db").opened() as store:
+        assert await store.put([Message("t", b"%d" % number) for number in range(3)]) == Given()
+        before = store.count, store.bytes
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, hard))
+        try:
+            given = await store.put(large)
+            assert (given.messages, given.events) == (1, 3) and given.why
+            assert (store.count, store.bytes) == before
+            assert await held(store) == [b"0", b"1", b"2"]
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert await store.put(large) == Given()
+        assert [len(data) for data in await held(store)] == [1, 1, 1, 100_000]
+
+
+async def test_what_could_not_be_taken_out_for_a_full_disk_is_not_sent_again(tmp_path: Path) -> None:
+    async with outbox(tmp_path / "out.db").opened() as store:
+        await store.put([Message("t", b"%d" % number) for number in range(4)])
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
+        try:
+            await store.remove(await store.first(2))
+            assert await held(store) == [b"2", b"3"]
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        await store.remove(await store.first(1))
+        assert (store.count, await held(store)) == (1, [b"3"])
+    async with outbox(tmp_path / "out.db").opened() as store:
+        assert await held(store) == [b"3"]

@@ -9,15 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikeflow.nodes.mqtt_reader import Frames, MalformedError, Message
-
-
-def length(number: int) -> bytes:
-    found = b""
-    while True:
-        number, low = divmod(number, 128)
-        found += bytes([low | (128 if number else 0)])
-        if not number:
-            return found
+from tests.packets import length
 
 
 def publish(message: Message, v5: bool = False) -> bytes:
@@ -65,16 +57,16 @@ def test_messages_are_the_same_wherever_the_bytes_are_cut(sent: list[Message], v
     assert others == [(0x90, b"\x00\x01\x01"), *[(0xD0, b"")] * max(0, len(sent) - 1)]
 
 
-@given(st.integers(1, 700), st.integers(0, 2))
-def test_a_message_that_is_too_large_is_passed_over_and_told(step: int, qos: int) -> None:
+@given(st.integers(1, 700), st.integers(0, 2), st.booleans())
+def test_a_message_that_is_too_large_is_passed_over_and_told(step: int, qos: int, v5: bool) -> None:
     mid = 7 if qos else 0
     large, small = Message("a/b", bytes(range(256)) * 4, qos, mid), Message("a", b"1", qos, mid)
-    data = publish(small) + publish(large) + publish(small)
-    found, _ = cut([data[at : at + step] for at in range(0, len(data), step)], largest=500)
+    data = publish(small, v5) + publish(large, v5) + publish(small, v5)
+    found, _ = cut([data[at : at + step] for at in range(0, len(data), step)], largest=500, v5=v5)
     assert found[0] == found[2] == small
     told = found[1]
     assert (told.topic, told.qos, told.mid) == ("a/b", qos, mid)
-    assert told.too_large == len(publish(large)) - 3
+    assert told.too_large == len(publish(large, v5)) - 3
     assert large.payload.startswith(told.payload)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 import spikeflow
 from spikeflow.errors import NodeError
 from spikeflow.events import Grid
+from spikeflow.node import Outlet
 from spikeflow.runtime.engine import Engine, Options, Report
 from spikeflow.testing import VirtualClock, run_node, run_virtually
 from tests.runtime.nodes import SECOND, Collect, Ramp, Relay, Scripted, collected_by, graph
@@ -23,19 +25,20 @@ Row = tuple[float, int, float]
 def play(
     script: Sequence[tuple[float, int, float, float | None]],
     *,
-    slow: bool = False,
+    live: type[Scripted] = Scripted,
+    relay: type[Relay] = Relay,
     until: float | None = None,
     **source: Any,
 ) -> tuple[list[Row], dict[str, Any], Report]:
     """What comes out of a scripted source, its figures, and the report."""
     nodes: dict[str, Any] = {
-        "live": {"source": Scripted, "script": script, "until": until, **source},
-        "relay": {"encoder": Slow if slow else Relay, "input": "live"},
+        "live": {"source": live, "script": script, "until": until, **source},
+        "relay": {"encoder": relay, "input": "live"},
         "out": {"sink": Collect, "input": "relay"},
     }
     spec = spikeflow.load(graph(nodes))
     clock = VirtualClock(START)
-    report = run_virtually(Engine(spec, Options(clock=clock, capacity=1 if slow else 16)).run(), clock)
+    report = run_virtually(Engine(spec, Options(clock=clock, capacity=1 if relay is Slow else 16)).run(), clock)
     found = report.nodes["live"]
     lost = sum(found.get("rejected", {}).values()) + sum(found.get("dropped", {}).values())
     assert found["accepted"] == found["processed"] + lost
@@ -55,6 +58,32 @@ class Slow(Relay):
         if not self._failed:
             self._failed = True
             raise OSError("not yet")
+        return samples
+
+
+class Afterwards(Scripted):
+    """Hears what comes once the loop has seen to its timers, as from a socket."""
+
+    async def produce(self, outlet: Outlet) -> None:
+        origin = self.context.grid.origin_ns
+        for at, channel, value, t in self.script:
+            await self.context.clock.sleep_until(origin + int(at * 1_000_000))
+            for _ in range(10):
+                await asyncio.sleep(0)
+            await outlet.push(channel, value, None if t is None else origin + int(t * 1_000_000))
+
+
+class Standing(Relay):
+    """Stands still for four tenths of a second, and the whole process with it."""
+
+    def start(self, size: int) -> None:
+        self._stood = False
+
+    def encode(self, samples: Any) -> Any:
+        if samples.num_rows and not self._stood:
+            self._stood = True
+            clock: Any = self.context.clock
+            clock.jump(clock.now_ns() + 4 * SECOND // 10)
         return samples
 
 
@@ -128,6 +157,20 @@ def test_a_window_waits_for_the_slowest_key_and_no_longer_than_idle_after() -> N
     assert len(rows) == len(script) - 1
 
 
+def test_who_could_not_be_heard_while_the_graph_was_full_is_not_idle() -> None:
+    script = [(float(k), 0, 1.0, float(k)) for k in range(200)]
+    rows, found, _ = play(script, relay=Slow, buffer=15, time={**PAYLOAD, "idle_after": "50 ms"})
+    assert "dropped" not in found
+    assert len(rows) == 200 - 10  # the window that failed
+
+
+def test_who_could_not_be_heard_while_the_process_stood_still_is_not_idle() -> None:
+    script = [(25.0 * k, 0, 1.0, 25.0 * k) for k in range(40)]  # windows are looked at in between
+    rows, found, _ = play(script, live=Afterwards, relay=Standing, time=PAYLOAD)
+    assert "dropped" not in found
+    assert len(rows) == 40
+
+
 def test_when_all_keys_are_idle_the_clock_closes_windows() -> None:
     _, found, _ = play([(5, 0, 1.0, 5)], until=1000, time=PAYLOAD)
     assert found["windows"] >= 95
@@ -141,14 +184,14 @@ def test_a_full_buffer_of_open_windows_forces_the_oldest_one_closed() -> None:
 
 
 def test_a_full_buffer_blocks_its_source_and_loses_nothing() -> None:
-    rows, found, _ = play([(float(k), 0, 1.0, None) for k in range(200)], slow=True, buffer=15)
+    rows, found, _ = play([(float(k), 0, 1.0, None) for k in range(200)], relay=Slow, buffer=15)
     assert len(rows) == 200 - 10  # the window that failed
     assert found["processed"] == 200
 
 
 def test_a_full_buffer_drops_the_oldest_where_the_rule_says_so() -> None:
     rows, found, _ = play(
-        [(float(k), 0, float(k), None) for k in range(200)], slow=True, buffer=15, overflow="drop_oldest"
+        [(float(k), 0, float(k), None) for k in range(200)], relay=Slow, buffer=15, overflow="drop_oldest"
     )
     assert found["dropped"]["overflow"] > 50
     assert rows[-1][2] == 199.0
@@ -156,7 +199,7 @@ def test_a_full_buffer_drops_the_oldest_where_the_rule_says_so() -> None:
 
 def test_a_full_buffer_fails_where_the_rule_says_so() -> None:
     with pytest.raises(NodeError, match="the buffer of 15 events is full"):
-        play([(float(k), 0, float(k), None) for k in range(200)], slow=True, buffer=15, overflow="fail")
+        play([(float(k), 0, float(k), None) for k in range(200)], relay=Slow, buffer=15, overflow="fail")
 
 
 stamps = st.tuples(

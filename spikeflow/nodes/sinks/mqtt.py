@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from string import Formatter
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -15,9 +15,8 @@ from spikeflow.errors import Problem, nearest
 from spikeflow.events import Batch, Grid, Stream
 from spikeflow.node import Inlet, Sink
 from spikeflow.nodes.messages import Message, Messages
-from spikeflow.nodes.mqtt_client import Connected
-from spikeflow.nodes.mqtt_delivery import Delivery
-from spikeflow.nodes.mqtt_outbox import Outbox, Sendable
+from spikeflow.nodes.mqtt_delivery import Publishing
+from spikeflow.nodes.mqtt_outbox import Sendable
 from spikeflow.nodes.mqtt_topics import graph_problems, unfit
 from spikeflow.nodes.payload import Each
 from spikeflow.nodes.payloads import Payload, default
@@ -26,7 +25,7 @@ _PLACES = ("name", "stream", "channel")
 _NAMED_AT_MOST = 100
 
 
-class Mqtt(Connected, Sink):
+class Mqtt(Publishing, Sink):
     """One message for each window in which there was something, for each event, or for each that is a change.
 
     Without `payload` that is JSON, `{"stream": "rate", "t": […], "channel": […], "value": […]}`: arrays of equal
@@ -49,25 +48,15 @@ class Mqtt(Connected, Sink):
         description="where to; {stream} is the name of the input, {name} that of the graph, {channel} the number of a "
         "channel or neuron, and the key of copies, such as {machine}, the name of each"
     )
-    qos: Literal[0, 1, 2] = Field(1, description="0: at most once; 1: at least once; 2: exactly once")
-    retain: bool = Field(False, description="the broker gives the last message to whoever subscribes later")
     payload: Payload = Field(default_factory=default, description="how a message is written: a format and its keys")
     each: Each = Field(
         "window", description="what a message is: the events of a window, one event, or one whose value has changed"
-    )
-    outbox: Outbox | None = Field(
-        None, description="a file where messages wait while the broker is away; without it the graph waits (qos 1, 2)"
     )
 
     def check(self, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
         """A topic that cannot be published to."""
         yield from self.address_problems(self.graph_name)
-        if self.outbox is not None:
-            yield from self.outbox.problems()
-            if self.qos == 0:
-                yield Problem(
-                    ("outbox",), "an outbox with qos 0, at which a broker acknowledges nothing", "write qos: 1"
-                )
+        yield from self.outbox_problems()
         try:
             parts = list(Formatter().parse(self.topic))
         except ValueError:
@@ -179,7 +168,4 @@ class Mqtt(Connected, Sink):
         def messages(batch: Batch) -> Iterable[Sendable]:
             return self._messages(batch, streams[batch.record.schema.metadata[b"stream"].decode()])
 
-        link = self.link(self.context, self.qos)
-        if self.first_connect == "wait":
-            inlet.opened()
-        await Delivery(self.context, link, messages, self.qos, self.retain, self.outbox).run(inlet)
+        await self.deliver(self.context, inlet, messages)

@@ -17,11 +17,14 @@ from spikeflow.errors import ParameterError, PayloadError, Problem, nearest
 from spikeflow.events import Grid, Kind, Stream
 from spikeflow.node import ChannelMap, Outlet, Rejecting, Source
 from spikeflow.nodes.mqtt_client import Connected
+from spikeflow.nodes.mqtt_limit import MOSQUITTO_INFLIGHT, V5_INFLIGHT, Limit
 from spikeflow.nodes.mqtt_properties import user_properties
-from spikeflow.nodes.mqtt_reader import Message
+from spikeflow.nodes.mqtt_reader import AROUND, Message
 from spikeflow.nodes.mqtt_receipts import Receipt
 from spikeflow.nodes.mqtt_session import Inbox, subscribe
 from spikeflow.nodes.mqtt_topics import Topic
+from spikeflow.nodes.mqtt_versions import Version
+from spikeflow.nodes.once_a_minute import OnceAMinute
 from spikeflow.nodes.payload import Element, Envelope, Reading, TimeProperty
 from spikeflow.nodes.payloads import Payload, default
 
@@ -29,10 +32,13 @@ _NAMED_AT_MOST = 100
 _MOST_TOPICS = 10_000
 _MOST_MESSAGES, _MOST_EVENTS = 1000, 10_000
 """What is taken before others get a turn."""
-_MOSQUITTO_INFLIGHT, _V5_INFLIGHT = 20, 65_535
-_STRETCH = 100
-"""Windows over which it is found out whether the broker's limit holds the source up."""
-_MINUTE_NS = 60_000_000_000
+_BETTER = {
+    ("3.1.1", False): ", or leave 'protocol' out",
+    ("3.1.1", True): "; one with MQTT 5 sends as many as it is asked for",
+    ("5", False): "",
+    ("5", True): "",
+}
+"""What else lifts the limit, by the version that is spoken, and whether that was left to the broker."""
 
 
 class Mqtt(Connected, Rejecting, Source):
@@ -96,10 +102,10 @@ class Mqtt(Connected, Rejecting, Source):
         if self.replicate is None and self.copies is not None:
             hint = "say which name in the topic they are for: replicate: machine"
             yield Problem(("copies",), f"{self.copies} copies of nothing", hint)
-        for problem in self.payload.read_problems():
+        for problem in (*self.payload.read_problems(), *self.payload.listen_problems(self.topic)):
             yield replace(problem, path=("payload", *problem.path))
-        if isinstance(self.payload.time, TimeProperty) and self.protocol != "5":
-            found = f"the property {self.payload.time.property!r} cannot come with MQTT {self.protocol}"
+        if isinstance(self.payload.time, TimeProperty) and self.versions[0] != "5":
+            found = f"the property {self.payload.time.property!r} cannot come with MQTT {self.versions[0]}"
             yield Problem(("payload", "time"), found, "write protocol: 5")
         if self.time.by == "payload" and not self.payload.says_time:
             hint = "say where: payload: {time: $.ts, time_unit: ms}"
@@ -116,20 +122,24 @@ class Mqtt(Connected, Rejecting, Source):
         return self.qos > 0 and self.ack == "window"
 
     @property
-    def most_unacknowledged(self) -> int:
+    def needs_5(self) -> bool:
+        """Whether something is asked for that MQTT 3.1.1 does not have."""
+        return super().needs_5 or isinstance(self.payload.time, TimeProperty)
+
+    def most_unacknowledged(self, version: Version) -> int:
         """Messages that the broker may have under way; 0 for any number."""
         if not self.follows:
             return 0
-        if self.inflight is not None:
-            return self.inflight
-        return _V5_INFLIGHT if self.protocol == "5" else _MOSQUITTO_INFLIGHT
+        if version == "5":  # which has no way to ask for any number, and asks for the most of all
+            return self.inflight or V5_INFLIGHT
+        return MOSQUITTO_INFLIGHT if self.inflight is None else self.inflight
 
     def see_to(self) -> str | None:
         """What the broker is to be set to, so that it neither holds the source up nor loses what it keeps for it."""
         wanted = []
-        if self.follows and self.protocol != "5" and self.inflight is None:
+        if self.follows and self.versions[0] != "5" and self.inflight is None:
             wanted.append(
-                f"max_inflight_messages 0 with 'inflight: 0' here, or 'protocol: 5' (else {_MOSQUITTO_INFLIGHT} "
+                f"max_inflight_messages 0 with 'inflight: 0' here, or a broker with MQTT 5 (else {MOSQUITTO_INFLIGHT} "
                 "messages a window are the most)"
             )
         if self.qos:
@@ -164,8 +174,8 @@ class Mqtt(Connected, Rejecting, Source):
         channels = ChannelMap(context.outlet.one.size, self.keys, fixed=isinstance(self.channels, list))
         copies = context.names(context.outlet)
         self.keys = channels.keys
-        link = self.link(context, self.qos, self.most_unacknowledged)
-        inbox = Inbox()
+        link = self.link(context, self.qos, self.most_unacknowledged("5"))
+        inbox = Inbox(largest=self.payload.max_size + AROUND)
         taker = _Taker(self, channels, copies, inbox, outlet)
         link.facts = taker.facts
         if self.first_connect == "wait":
@@ -175,6 +185,7 @@ class Mqtt(Connected, Rejecting, Source):
             await subscribe(client, self.topic.filter, self.qos, str(link.url))
             await link.stands(client)
             outlet.opened()
+            taker.connected(client, link.version)
             try:
                 await inbox.each(client, taker)
             except asyncio.CancelledError:
@@ -219,15 +230,14 @@ class _Taker:
         self._of_properties = self._by_payload and isinstance(node.payload.time, TimeProperty)
         self._by_name = len(node.topic.names) > (node.replicate is not None)
         self._one_by_one = self._by_payload and node.follows
-        self._limit, self._is_known = node.most_unacknowledged, node.inflight is not None or node.protocol == "5"
-        self._window_ns = node.context.grid.window_ns
         self._collect = node.context.collect
         self._ignores = node.retained == "ignore"
         self._named: set[str] = set()
         self._keys: dict[str, tuple[str, str | None]] = {}
-        self._said_ns: int | None = None
+        self._warn = OnceAMinute(node.context)
         self._last_ns: int | None = None
-        self._since = self._full = self._full_window = 0
+        self._client: aiomqtt.Client | None = None
+        self._limit = Limit(node.context, self._warn, 0, True, "")
 
     async def take(self) -> None:
         """Push the events of the next messages: of all that are there where they go into one window, else of one."""
@@ -275,51 +285,26 @@ class _Taker:
         age = None if self._last_ns is None else round((self._clock.now_ns() - self._last_ns) / 1e9, 3)
         return {"last_message_s": {self._node.topic.text: age}, "in_flight": self._inbox.receipts.waiting}
 
-    def patience_s(self) -> float | None:
-        """How long to wait for news before `relieve` is called; None where news come by themselves.
+    def connected(self, client: aiomqtt.Client, version: Version) -> None:
+        """A connection stands."""
+        node = self._node
+        self._client = client
+        self._limit = Limit(
+            node.context,
+            self._warn,
+            node.most_unacknowledged(version),
+            node.inflight is not None or version == "5",
+            "raise max_inflight_messages of the broker and 'inflight' here" + _BETTER[version, node.protocol is None],
+        )
 
-        At its limit the broker sends nothing until something is acknowledged. By payload, windows wait for what would
-        come: one has to close. By arrival the clock closes them, and so many messages a window are the most there can
-        be, which is said.
-        """
-        waiting, limit = self._inbox.receipts.waiting, self._limit
-        if not limit or waiting < limit:
-            return None
-        if waiting > limit and not self._is_known:  # the broker's limit is another one, or there is none
-            self._limit = 0
-            return None
-        if not self._by_payload:
-            self._note_limit()
-            return None
-        if self._outlet.awaited < limit:
-            return None
-        return 0.0 if self._is_known else self._window_ns / 1e9
+    def patience_s(self) -> float | None:
+        """How long to wait for news before `relieve` is called; None where news come by themselves."""
+        return self._limit.patience_s(self._inbox.receipts.waiting, self._outlet.awaited if self._by_payload else None)
 
     async def relieve(self) -> None:
         """Let the oldest window go, so that its messages are acknowledged and others can come."""
-        self._say_limit("windows close before their time")
+        self._limit.say("windows close before their time")
         await self._outlet.force()
-
-    def _note_limit(self) -> None:
-        """Count the windows in which the broker came to its limit; say so where it does in most of them."""
-        number = self._clock.now_ns() // self._window_ns
-        if number == self._full_window:
-            return
-        self._full_window = number
-        self._full += 1
-        self._counters.note("at_limit")
-        if number - self._since > _STRETCH:
-            if self._full > _STRETCH // 2:
-                rate = self._limit * 1e9 / self._window_ns
-                self._say_limit(f"{rate:.4g} messages a second are the most that can be at such windows")
-            self._since, self._full = number, 0
-
-    def _say_limit(self, what: str) -> None:
-        now = self._clock.now_ns()
-        if self._said_ns is None or now - self._said_ns >= _MINUTE_NS:
-            self._said_ns = now
-            hint = "raise max_inflight_messages of the broker and 'inflight' here, or use protocol 5"
-            self._log("warning", f"{self._limit} messages wait to be acknowledged, the broker's limit: {what}; {hint}")
 
     def _read(self, message: Message, rows: _Rows) -> None:
         """Add the events of one message; what is wrong with it is counted."""
@@ -343,6 +328,11 @@ class _Taker:
             return
         for reason, count in reading.rejected.items():
             self._reject(message, reason, f"on {topic}: {reading.details[reason]}", count)
+        for reason, count in reading.noted.items():
+            self._counters.note(reason, count)
+            self._warn(reason, f"{reason}: on {topic}: {reading.details[reason]}")
+        for answer in reading.answers:
+            self._answer(*answer)
         if not len(reading.value):
             return
         places = self._places(message, key, reading)
@@ -394,6 +384,12 @@ class _Taker:
             self._keys.clear()
         found = self._keys[topic] = "/".join(keys), copied
         return found
+
+    def _answer(self, topic: str, data: bytes) -> None:
+        """Publish what a format has to say; nobody waits for it."""
+        if self._client is not None:
+            self._counters.note("answered")
+            self._client._client.publish(topic, data)
 
     def _reject(self, message: Message, reason: str, detail: str, count: int = 1) -> None:
         self._outlet.reject(reason, count, detail)

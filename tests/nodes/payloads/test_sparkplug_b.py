@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from spikeflow.nodes.payload import Envelope
+from spikeflow.nodes.mqtt_topics import parse_topic
+from spikeflow.nodes.payload import Envelope, Reading
 from spikeflow.nodes.payloads.sparkplug_b import SparkplugB, payload_class
 from tests.nodes.payload_checks import Cases, events_of, refused, said
 
@@ -14,9 +15,11 @@ NOW_MS = 1_714_564_803_250
 NOW = NOW_MS * 1_000_000
 
 
-def sent(*metrics: dict[str, Any], timestamp: int | None = NOW_MS) -> bytes:
+def sent(*metrics: dict[str, Any], timestamp: int | None = NOW_MS, seq: int | None = None) -> bytes:
     """A payload as an edge node sends it."""
     payload = payload_class()()
+    if seq is not None:
+        payload.seq = seq
     if timestamp is not None:
         payload.timestamp = timestamp
     for metric in metrics:
@@ -121,10 +124,96 @@ def test_arrays_are_a_channel_each_element() -> None:
 
 
 def test_deaths_and_commands_hold_no_events_and_other_topics_are_refused() -> None:
-    for topic in ("spBv1.0/p/NDEATH/n", "spBv1.0/p/DDEATH/n/d", "spBv1.0/p/NCMD/n", "spBv1.0/p/DCMD/n/d"):
-        assert said(SparkplugB(), BIRTH, topic=topic) == []
-    for topic in ("spBv1.0/STATE/host", "plant/press", "spBv1.0/p/NDATA/n/d/e"):
+    for topic in ("NDEATH/n", "DDEATH/n/d", "NCMD/n", "DCMD/n/d"):
+        assert said(SparkplugB(), BIRTH, topic=f"spBv1.0/p/{topic}") == []
+    assert said(SparkplugB(), b'{"online": true}', topic="spBv1.0/STATE/host") == []
+    for topic in ("plant/press", "spBv1.0/p/NDATA", "spBv1.0/p/NDATA/n/d/e"):
         assert refused(SparkplugB(), BIRTH, topic=topic) == "wrong topic"
+
+
+class Node:
+    """What is read of a node's messages."""
+
+    def __init__(self, **fields: Any) -> None:
+        self.payload, self.memory, self.now_ns = SparkplugB(**fields), dict[str, Any](), NOW
+
+    def says(self, kind: str, seq: int | None, *metrics: dict[str, Any], device: str = "") -> Reading:
+        """The reading of a message."""
+        topic = f"spBv1.0/plant/{kind}/press{device}"
+        return self.payload.decode(sent(*metrics, seq=seq), Envelope(topic, self.now_ns, memory=self.memory))
+
+
+def test_messages_that_are_missing_are_counted() -> None:
+    node = Node()
+    assert node.says("NDATA", 17).noted == {}  # the first that is heard
+    assert [node.says("NBIRTH", 0, SPEED).noted, node.says("DBIRTH", 1, device="/oven").noted] == [{}, {}]
+    reading = node.says("DDATA", 5, {"name": "x", "float_value": 1}, device="/oven")
+    assert (events_of(reading), reading.noted) == ([("x", 1.0, NOW)], {"sequence_gap": 3})
+    assert reading.details == {"sequence_gap": "3 messages of plant/press are missing: 5 came after 1"}
+    assert node.says("NDATA", 6).noted == {}
+    assert node.says("NDATA", 255).noted == {"sequence_gap": 248}
+    assert [node.says("NDATA", number).noted for number in (0, 1)] == [{}, {}]
+    assert node.says("DDEATH", 3, device="/oven").noted == {"sequence_gap": 1}
+    assert node.says("NDATA", 3).noted == {"sequence_repeated": 1}
+    assert node.says("NDATA", None).noted == {}
+    assert node.says("NDEATH", None).noted == node.says("NBIRTH", 0).noted == {}
+    assert [reading.answers for reading in (reading, node.says("NDATA", 9))] == [(), ()]
+
+
+def test_gaps_can_be_ignored() -> None:
+    node = Node(gap="ignore")
+    assert [node.says("NDATA", number).noted for number in (1, 9, 5)] == [{}, {}, {}]
+
+
+def test_a_node_whose_messages_are_missing_is_asked_to_be_born_again_now_and_then() -> None:
+    node = Node(gap="rebirth")
+    assert node.says("NDATA", 3, {"name": "x", "float_value": 1}).answers == ()
+    ((topic, data),) = node.says("NDATA", 5).answers
+    assert topic == "spBv1.0/plant/NCMD/press"
+    (metric,) = (command := payload_class().FromString(data)).metrics
+    assert (metric.name, metric.datatype, metric.boolean_value) == ("Node Control/Rebirth", 11, True)
+    assert command.timestamp == NOW_MS and not command.HasField("seq")
+    assert node.says("NDATA", 8).answers == node.says("NDATA", 9, {"alias": 1, "float_value": 1}).answers == ()
+    node.now_ns += 10_000_000_000
+    assert len(node.says("NDATA", 10, {"alias": 1, "float_value": 1}).answers) == 1
+    node.says("NBIRTH", 0, SPEED)
+    assert node.says("NDATA", 1, {"alias": 1, "float_value": 1}).answers == ()
+
+
+def test_a_death_takes_what_its_own_birth_gave_and_no_more() -> None:
+    node = Node()
+    node.says("NBIRTH", 0, {"name": "bdSeq", "datatype": 4, "long_value": 7}, SPEED)
+    node.says("DBIRTH", 1, {"name": "heat", "alias": 2, "datatype": 9, "float_value": 1}, device="/oven")
+    node.says("NDEATH", None, {"name": "bdSeq", "datatype": 4, "long_value": 6})  # the will of an earlier connection
+    assert node.says("NDATA", 2, {"alias": 1, "float_value": 3}).rejected == {}
+    node.says("DDEATH", 3, device="/oven")
+    reading = node.says("NDATA", 4, {"alias": 1, "float_value": 3}, {"alias": 2, "float_value": 3})
+    assert (events_of(reading), reading.rejected) == ([("speed", 3.0, NOW)], {"unknown alias": 1})
+    node.says("NDEATH", None, {"name": "bdSeq", "datatype": 4, "long_value": 7})
+    assert node.says("NDATA", 5, {"alias": 1, "float_value": 3}).rejected == {"unknown alias": 1}
+
+
+@pytest.mark.parametrize(
+    ("topic", "part"),
+    [
+        ("spBv1.0/plant/+/press/#", None),
+        ("spBv1.0/{group}/{kind}/{node}/#", None),
+        ("#", None),
+        ("spBv1.0/plant/DDATA/press/+", "would seem to have gaps"),
+        ("spBv1.0/plant/+/press/oven", "would seem to have gaps"),
+        ("$share/all/spBv1.0/#", "births go to one member"),
+    ],
+)
+def test_topics_on_which_a_part_is_heard_are_told(topic: str, part: str | None) -> None:
+    problems = list(SparkplugB().listen_problems(parse_topic(topic)))
+    assert [part is not None and part in problem.found for problem in problems] == [True] * (part is not None)
+    assert all(problem.warning for problem in problems)
+
+
+def test_nodes_without_end_are_refused() -> None:
+    memory: dict[str, Any] = {f"plant/{number}": {} for number in range(10_000)}
+    assert refused(SparkplugB(), BIRTH, topic="spBv1.0/plant/NDATA/press", memory=memory) == "too many nodes"
+    assert len(memory) == 10_000
 
 
 def test_more_metrics_than_anybody_has_are_refused() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import aiomqtt
 import numpy as np
+import paho.mqtt.client as paho
 import pyarrow as pa
 import pytest
 
@@ -25,8 +26,9 @@ from spikeflow.nodes.payloads.json import Json
 from spikeflow.nodes.sinks.mqtt import Mqtt
 from spikeflow.nodes.sources.mqtt import Mqtt as MqttSource
 from spikeflow.testing import check_node
-from tests.brokers import Mosquitto, mosquitto
+from tests.brokers import Mosquitto, mosquitto, running_mosquitto
 from tests.nodes.conftest import GivingInlet, LiveSource, Log, WallClock
+from tests.nodes.test_mqtt_versions import OldBroker, listening
 
 __all__ = ["mosquitto"]
 
@@ -135,6 +137,86 @@ async def test_each_message_comes_once_at_every_qos(mosquitto: Mosquitto, protoc
                 break
     assert found == values.tolist()
     assert sink.context.counters.noted == {"messages": 600}
+
+
+MANY = [
+    Batch.of(
+        Window.at(GRID, 0, 10, True),
+        RATE.schema(GRID),
+        sample_batch([GRID.origin_ns] * 90, [0] * 90, np.arange(90, dtype=np.float32)),
+    )
+]
+
+
+@pytest.mark.parametrize(
+    ("fields", "most"),
+    [({}, 7), ({"inflight": 3}, 3), ({"protocol": "3.1.1"}, 90), ({"protocol": "3.1.1", "inflight": 5}, 5)],
+)
+async def test_as_much_is_under_way_as_the_broker_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], most: int
+) -> None:
+    under_way: list[int] = []
+    send = paho.Client._send_publish
+
+    def noted(self: paho.Client, *arguments: Any, **options: Any) -> Any:
+        under_way.append(self._inflight_messages)
+        return send(self, *arguments, **options)
+
+    monkeypatch.setattr(paho.Client, "_send_publish", noted)
+    with running_mosquitto(tmp_path, settings=["max_inflight_messages 7"]) as broker:
+        sink = LiveSink(GivingInlet([RATE], MANY), url=broker.url, topic="x", each="event", **fields)
+        await sink.task
+    assert sink.context.counters.noted == {"messages": 90}
+    assert max(under_way) == most
+
+
+WIDE = Stream("wide", "samples", 400)
+
+
+CLOSES, TOO_LARGE = "the broker closes the connection on it", "the message is larger than the broker takes"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "why", "box"), [("3.1.1", CLOSES, False), ("5", TOO_LARGE, False), ("5", TOO_LARGE, True)]
+)
+async def test_a_message_that_the_broker_does_not_take_is_given_up_and_the_others_come(
+    tmp_path: Path, protocol: str, why: str, box: bool
+) -> None:
+    sizes = [3, 3, 400, 3]
+    windows = [Window.at(GRID, number * 10, number * 10 + 10) for number in range(len(sizes))]
+    given = [
+        Batch.of(window, WIDE.schema(GRID), sample_batch([GRID.origin_ns] * size, range(size), np.zeros(size, "f4")))
+        for window, size in zip(windows, sizes, strict=True)
+    ]
+    more: dict[str, Any] = {"outbox": {"path": tmp_path / "out.db"}} if box else {}
+    with running_mosquitto(tmp_path, settings=["max_packet_size 1000"]) as broker:
+        async with aiomqtt.Client(broker.host, broker.port) as reader:
+            await reader.subscribe("x", 1)
+            sink = LiveSink(GivingInlet([WIDE], given), url=broker.url, topic="x", protocol=protocol, **more)
+            async with asyncio.timeout(60):
+                await sink.task
+            heard = set()
+            async for message in reader.messages:  # those that were under way with one of them may come twice
+                assert isinstance(message.payload, bytes)
+                heard.add(json.loads(message.payload)["channel"][-1])
+                if len(reader.messages) == 0:
+                    break
+    counters = sink.context.counters
+    assert heard == {2}
+    assert counters.rejected == {f"refused: {why}": 400}
+    assert counters.noted["messages"] == 3
+    assert ("warning", f"{why}: 'x' is refused") in sink.log.lines
+    assert (counters.noted.get("reconnected", 0) > 0) == (protocol == "3.1.1")
+
+
+async def test_a_broker_that_answers_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spikeflow.nodes.mqtt_outgoing._SILENCE_S", 0.2)
+    async with listening(OldBroker("says so")) as url:
+        sink = LiveSink(GivingInlet([RATE], MANY), url=url, topic="x", each="event", payload={"format": "raw"})
+        said = await sink.log.says("the broker has answered none of ")
+        assert said == "the broker has answered none of 90 messages for 0.2 s; is 'inflight' more than it takes?"
+        sink.task.cancel()
+        await asyncio.gather(sink.task, return_exceptions=True)
 
 
 async def test_what_a_format_cannot_hold_is_rejected_and_counted(mosquitto: Mosquitto) -> None:

@@ -141,6 +141,36 @@ async def test_births_are_remembered_over_a_restart(url: str) -> None:
     assert [value for _, value, _ in again.outlet.pushed] == [3.0]
 
 
+async def test_a_message_far_larger_than_any_that_is_read_is_never_held(mosquitto: Mosquitto) -> None:
+    payload = {"value": "$.v", "max_size": 1000}
+    live = LiveSource(Mqtt(url=mosquitto.url, topic="x", channels=1, qos=1, payload=payload))
+    kept: list[int] = []
+    live.context.collect = lambda reason, topic, t_ns, data: kept.append(len(data))
+    async with live:
+        sizes = (0, 2_000, 400_000, 20_000_000, 0)
+        await flood(mosquitto, "x", [b'{"v": %d, "pad": "%s"}' % (size, b"x" * size) for size in sizes], 1)
+        await live.outlet.heard(2)
+    assert [value for _, value, _ in live.outlet.pushed] == [0, 0]
+    assert kept[0] > 2_000 and max(kept[1:]) <= 64
+    assert live.outlet.rejected == {"too large": 3}
+    assert live.context.counters.noted == {}
+
+
+async def test_a_gap_is_told_and_the_node_asked_to_be_born_again(url: str) -> None:
+    payload = {"format": "sparkplug_b", "gap": "rebirth"}
+    node = Mqtt(url=url, topic="spBv1.0/plant/#", channels=["speed"], payload=payload, qos=1)
+    metric = {"name": "speed", "datatype": 9, "float_value": 2.5}
+    async with LiveSource(node) as live, client(url, "press") as press:
+        await press.subscribe("spBv1.0/plant/NCMD/press", 1)
+        await published(url, [("spBv1.0/plant/NDATA/press", sent(metric, seq=seq)) for seq in (0, 1, 4, 5)])
+        command = await anext(aiter(press.messages))
+        await live.outlet.heard(4)
+    assert isinstance(command.payload, bytes) and b"Node Control/Rebirth" in command.payload
+    assert live.context.counters.noted == {"sequence_gap": 2, "answered": 1}
+    told = "sequence_gap: on spBv1.0/plant/NDATA/press: 2 messages of plant/press are missing: 4 came after 1"
+    assert [text for level, text in live.log.lines if level == "warning"] == [told]
+
+
 async def test_a_user_property_of_mqtt_5_says_when_it_was(mosquitto: Mosquitto) -> None:
     payload = {"value": "$.v", "time": {"property": "ts"}, "time_unit": "ms"}
     node = Mqtt(
@@ -168,7 +198,7 @@ async def test_keys_past_the_last_channel_are_counted_and_named_once(url: str) -
         await published(url, [("m/a", 1), ("m/b", 1), ("m/b", 1), ("m/c", 1), ("m/a", 2)])
         await live.outlet.heard(2)
     assert live.outlet.rejected == {"channels": 3}
-    assert [text for _, text in live.log.lines] == [
+    assert [text for level, text in live.log.lines if level == "warning"] == [
         "no channel is left for b; there are 1",
         "no channel is left for c; there are 1",
     ]
@@ -187,7 +217,7 @@ async def test_a_key_gets_a_copy_and_the_others_a_channel_that_is_the_same_in_al
     assert (live.context.named["machine"].keys, node.channel_names()) == (["a", "b"], ["x", "y"])
     assert live.context.outlet.shape == (2, 2)
     assert live.outlet.rejected == {"channels": 1, "copies": 2}
-    assert [text for _, text in live.log.lines] == [
+    assert [text for level, text in live.log.lines if level == "warning"] == [
         "no channel is left for z; there are 2",
         "no copy is left for c; there are 2",
     ]
@@ -299,6 +329,23 @@ def guarded(tmp_path: Path) -> Iterator[Mosquitto]:
         yield broker
 
 
+async def test_a_password_that_is_changed_while_a_run_is_on_is_told_and_waited_for(
+    guarded: Mosquitto, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    fields = {"url": guarded.url, "topic": "x", "channels": 1, "username": "me", "password": {"file": str(secret)}}
+    async with LiveSource(Mqtt.model_validate(fields)) as live:
+        guarded.stop()
+        await live.log.says("lost ")
+        guarded.protect({"me": "another"})
+        guarded.start()
+        said = await live.log.says("cannot connect to ")
+        assert said.endswith(": the broker does not let this user in, or the password is wrong; trying again")
+        secret.write_text("another")
+        await live.log.says("back on ")
+
+
 async def test_a_name_and_a_password_open_a_guarded_broker(guarded: Mosquitto) -> None:
     wrong = LiveSource(Mqtt(url=guarded.url, topic="x", channels=1, username="me", password="marmalade"))
     with pytest.raises(RefusedError) as error:
@@ -363,7 +410,11 @@ def test_times_that_are_missing_or_do_nothing_are_named_at_check() -> None:
     assert problems(payload=by_property, time={"by": "payload"}) == [
         "the property 'ts' cannot come with MQTT 3.1.1 — write protocol: 5"
     ]
-    assert problems(payload=by_property, time={"by": "payload"}, protocol="5") == []
+    assert problems(payload=by_property, time={"by": "payload"}, url="mqtt://broker", protocol="3.1.1") == [
+        "the property 'ts' cannot come with MQTT 3.1.1 — write protocol: 5"
+    ]
+    assert problems(payload=by_property, time={"by": "payload"}, url="mqtt://broker") == []
+    assert problems(protocol="5") == ["the embedded broker does not speak MQTT 5 — leave it out"]
 
 
 def test_copies_need_a_name_in_the_topic_and_a_number() -> None:
@@ -390,9 +441,10 @@ def test_what_a_broker_is_to_be_set_to_is_said_where_it_matters() -> None:
         return Mqtt.model_validate({"url": "embedded", "topic": "x", "channels": 1, **fields}).see_to() or ""
 
     assert said() == ""
-    limited = said(qos=1)
+    limited = said(qos=1, protocol="3.1.1")
     assert "max_inflight_messages 0" in limited and "max_queued_messages" in limited
     assert "persistence" not in limited
     assert "persistence true" in said(qos=1, client_id="me")
+    assert "max_inflight_messages" not in said(qos=1, url="mqtt://broker")
     for fields in ({"inflight": 100}, {"protocol": 5}, {"ack": "arrival"}):
-        assert "max_inflight_messages" not in said(qos=1, **fields)
+        assert "max_inflight_messages" not in said(**{"qos": 1, "protocol": "3.1.1"} | fields)

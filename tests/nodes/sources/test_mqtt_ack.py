@@ -44,8 +44,9 @@ async def answered(broker: Mosquitto) -> None:
     await flood(broker, "other", [b""], 1)
 
 
-async def test_with_mqtt_5_the_broker_sends_as_much_as_it_is_asked_for(broker: Mosquitto) -> None:
-    async with holding(broker, protocol=5) as live:
+@pytest.mark.parametrize("inflight", [None, 0])
+async def test_with_mqtt_5_the_broker_sends_as_much_as_it_is_asked_for(broker: Mosquitto, inflight: int | None) -> None:
+    async with holding(broker, inflight=inflight) as live:
         await publish(broker)
         await live.outlet.heard(MESSAGES)
         assert live.outlet.held  # nothing has been acknowledged
@@ -69,12 +70,12 @@ async def test_at_its_limit_the_broker_waits_until_something_has_been_handed_on(
     assert numbers(live) == list(range(MESSAGES))
 
 
-@pytest.mark.parametrize("inflight", [LIMIT, None], ids=["known", "assumed"])
+@pytest.mark.parametrize("fields", [{"inflight": LIMIT}, {"protocol": "3.1.1"}], ids=["known", "assumed"])
 async def test_at_the_limit_windows_that_wait_for_what_cannot_come_are_forced(
-    broker: Mosquitto, inflight: int | None
+    broker: Mosquitto, fields: dict[str, Any]
 ) -> None:
     payload = {"value": "$.v", "time": "$.t", "time_unit": "ns"}
-    async with holding(broker, payload=payload, time={"by": "payload"}, inflight=inflight) as live:
+    async with holding(broker, payload=payload, time={"by": "payload"}, **fields) as live:
         await publish(broker, '{"v": %d, "t": 5}')
         await live.outlet.heard(LIMIT + 2)
         assert live.outlet.forced
@@ -126,7 +127,7 @@ async def test_a_source_that_reads_nothing_for_a_while_keeps_its_connection(
 
 
 async def test_two_sources_do_not_stop_each_other(broker: Mosquitto) -> None:
-    async with holding(broker) as slow, holding(broker) as quick:
+    async with holding(broker, inflight=LIMIT) as slow, holding(broker) as quick:
         quick.outlet.holds = False
         await publish(broker)
         await quick.outlet.heard(MESSAGES)
