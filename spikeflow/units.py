@@ -204,3 +204,13 @@ def whole_ns(time: Any, what: str) -> int:
     if found <= 0:
         raise ParameterError(f"{what} of {time}", "give seconds above 0, or a text such as '1 ms'")
     return found
+
+
+def round_number(least: float) -> int:
+    """The smallest of 1, 2, 5, 10, 20, … that is not below `least`: a step that people can count in."""
+    power = 1
+    while True:
+        for step in (1, 2, 5):
+            if step * power >= least:
+                return step * power
+        power *= 10

@@ -21,6 +21,7 @@ from spikeflow.units import (
     parse_hertz,
     parse_ns,
     parse_seconds,
+    round_number,
 )
 
 
@@ -176,3 +177,8 @@ def test_a_size_is_whole_bytes(text: str, size: int) -> None:
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(ParameterError):
         parse_bytes(text)
+
+
+@pytest.mark.parametrize(("least", "found"), [(0.1, 1), (1, 1), (1.2, 2), (3, 5), (51, 100), (11.2, 20)])
+def test_a_step_is_a_number_that_people_can_count_in(least: float, found: int) -> None:
+    assert round_number(least) == found

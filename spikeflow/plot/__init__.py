@@ -18,7 +18,7 @@ from spikeflow.plot import canvas
 from spikeflow.plot.canvas import COLOURS, check_ending, save
 from spikeflow.plot.counting import Counts, Lines
 from spikeflow.plot.reading import Events, PlotWarning, Range, Source, opened
-from spikeflow.units import format_ns
+from spikeflow.units import format_ns, round_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -194,7 +194,7 @@ def _rate(stream: Events, over: float | None, place: Any, between: Range) -> tup
         end_ns = None  # silence at the end that is longer than all that can be shown
     found = counts.table(end_ns, 1)[:, 0]
     if over is None:
-        each = _nice(-(-len(found) // _BINS))
+        each = round_number(-(-len(found) // _BINS))
         found = np.append(found, np.zeros(-len(found) % each, np.int64)).reshape(-1, each).sum(axis=1)
         bin_ns *= each
     edges_ns = counts.start_ns + np.arange(len(found) + 1) * bin_ns
@@ -347,16 +347,6 @@ def _time(axes: Sequence[Axes], streams: Sequence[Events], spans: Sequence[tuple
     origin_ns = starts.pop() if len(starts) == 1 else None
     axes[0].figure.align_ylabels()
     canvas.timed(axes, origin_ns, (min(low for low, _ in spans), max(high for _, high in spans)))
-
-
-def _nice(least: int) -> int:
-    """The smallest of 1, 2, 5, 10, … that is not below `least`."""
-    power = 1
-    while True:
-        for step in (1, 2, 5):
-            if step * power >= least:
-                return step * power
-        power *= 10
 
 
 __all__ = ["PlotWarning", "check_ending", "graph", "raster", "rates", "save", "traces"]

@@ -226,13 +226,3 @@ class Samples:
                 found[1, key[starts]] = np.maximum.reduceat(value, starts)
                 found[2, key[starts]] = value[np.append(starts[1:], key.size) - 1]
         return np.ascontiguousarray(found.reshape(3, wide, count).transpose(1, 0, 2))
-
-
-def nice(least: float) -> int:
-    """The smallest of 1, 2, 5, 10, 20 … that is not below `least`."""
-    power = 1
-    while True:
-        for step in (1, 2, 5):
-            if step * power >= least:
-                return step * power
-        power *= 10

@@ -16,7 +16,8 @@ from aiohttp import WSMessage, WSMsgType, web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from spikeflow.monitor.page.following import MOST_CHANNELS, Following, Looked
-from spikeflow.monitor.page.history import COARSE_COLUMNS, Part, Samples, Spikes, nice
+from spikeflow.monitor.page.history import COARSE_COLUMNS, Part, Samples, Spikes
+from spikeflow.units import round_number
 
 FRAMES_PER_S = 20
 MOST_UNREAD = 4
@@ -233,10 +234,10 @@ class Viewer:
         sent = self._sent.get(f"raster {panel.id}")
         if sent is None:
             begin = (min(view.end, stream.end) if view.end is not None else stream.end) - view.span
-            sent = self._sent[f"raster {panel.id}"] = Sent(nice(view.span / panel.width))
+            sent = self._sent[f"raster {panel.id}"] = Sent(round_number(view.span / panel.width))
             if max(begin, 0) < stream.whole_from:
                 sent.is_coarse = True
-                sent.column = stream.coarse * nice(view.span / panel.width / stream.coarse)
+                sent.column = stream.coarse * round_number(view.span / panel.width / stream.coarse)
         found = self._range(view, stream.end, sent)
         if found is None:
             return
@@ -278,7 +279,7 @@ class Viewer:
         raws: list[bytes],
     ) -> bool:
         """Add what is new of some samples; False where nothing is."""
-        sent = self._sent.setdefault(f"{what} {name}", Sent(nice(view.span / width)))
+        sent = self._sent.setdefault(f"{what} {name}", Sent(round_number(view.span / width)))
         column = sent.column
         found = self._range(view, samples.end, sent)
         if found is None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeflow.monitor.page.history import COARSE_COLUMNS, Budget, Part, Samples, Spikes, nice
+from spikeflow.monitor.page.history import COARSE_COLUMNS, Budget, Part, Samples, Spikes
 
 EVENTS = st.lists(st.tuples(st.integers(0, 999), st.integers(0, 29)), max_size=80)
 
@@ -96,8 +95,3 @@ def test_samples_are_bounded() -> None:
     for tick in range(1000):
         samples.add(np.array([tick], np.int64), np.zeros(1, np.uint32), np.ones(1), tick + 1)
     assert samples.kept <= 100
-
-
-@pytest.mark.parametrize(("least", "found"), [(0.1, 1), (1, 1), (1.2, 2), (3, 5), (51, 100), (11.2, 20)])
-def test_columns_are_of_whole_ticks_that_people_can_count(least: float, found: int) -> None:
-    assert nice(least) == found
