@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,8 +19,8 @@ COARSE_COLUMNS = 12_000
 """Columns of 50 ms: ten minutes."""
 COARSE_ROWS = 256
 _MOST = 65_535
-_SMALL, _COUNTED = 1 << 16, 32
-"""What several viewers ask for at the same time: the newest few columns."""
+_SMALL, _COUNTED = 1 << 19, 32
+"""What several viewers ask for at the same time: the newest few columns, and all that a view shows as it begins."""
 
 
 class Budget:
@@ -67,12 +68,14 @@ class Spikes:
         end: the tick up to which everything that was not lost is here.
         whole_from: the tick from which every single spike is here.
         coarse: ticks of a column of the counts that are kept longest.
+        turn: whose turn it is to count much, so that nobody does what another one is doing.
     """
 
     def __init__(self, size: int, dt_s: float, budget: Budget) -> None:
         self.size = size
         self.end = 0
         self.whole_from = 0
+        self.turn = asyncio.Lock()
         self.coarse = max(1, round(COARSE_S / dt_s))
         self.rows = min(size, COARSE_ROWS)
         self._budget = budget

@@ -247,7 +247,8 @@ class Viewer:
         if is_coarse:
             counts = stream.coarse_counts(part)
         elif whole and stream.spikes_about(first * column, stop * column) > _HEAVY:
-            counts = await asyncio.to_thread(stream.counts, part)
+            async with stream.turn:
+                counts = await asyncio.to_thread(stream.counts, part)
         else:
             counts = stream.counts(part)
         raw = _aligned(np.ascontiguousarray(counts).tobytes())

@@ -95,3 +95,11 @@ def test_samples_are_bounded() -> None:
     for tick in range(1000):
         samples.add(np.array([tick], np.int64), np.zeros(1, np.uint32), np.ones(1), tick + 1)
     assert samples.kept <= 100
+
+
+def test_what_a_view_shows_as_it_begins_is_counted_once_for_all_who_ask() -> None:
+    stream = Spikes(230, 1e-3, Budget(1 << 20))
+    stream.add(np.arange(1000), np.zeros(1000, np.uint32), 1000)
+    part = Part(0, 230, 230, 1, 0, 900)
+    assert stream.counts(part) is stream.counts(Part(0, 230, 230, 1, 0, 900))
+    assert stream.counts(Part(0, 230, 230, 1, 200, 900)) is not stream.counts(Part(0, 230, 230, 1, 200, 900))  # goes on
