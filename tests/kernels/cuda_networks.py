@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -287,6 +288,12 @@ def outcome(net: Network, arriving: Drive | None = None, ticks: int = TICKS, win
                 parts.setdefault(name, []).append(np.asarray(column))
     found = {name: np.concatenate(columns).tobytes() for name, columns in parts.items()}
     return found | {f"saved {name}": np.asarray(value).tobytes() for name, value in net.save().items()}
+
+
+@functools.cache
+def reference() -> Outcome:
+    """What comes of `everything` on the reference backend."""
+    return outcome(everything("numpy"))
 
 
 def differences(left: Outcome, right: Outcome) -> list[str]:

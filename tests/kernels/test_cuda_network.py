@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,21 +12,9 @@ from spikeflow.kernels import Events, Group, Network, NeuronModel, backends, reg
 from spikeflow.kernels.vocabulary import where
 
 from . import catalogue
+from . import cuda_networks as networks
 from .cuda_host import COMPILER, Races, backend
-from .cuda_networks import (
-    DT,
-    TICKS,
-    Outcome,
-    anything,
-    by_falling_index,
-    by_rising_index,
-    differences,
-    drive,
-    everything,
-    outcome,
-    overflowing,
-    within,
-)
+from .cuda_networks import DT, TICKS, differences, drive, everything, outcome, reference
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no g++ for Linux here")
 
@@ -36,11 +23,6 @@ GRIDS = [
     for blocks, threads in ((1, 1), (1, 7), (1, 32), (1, 128), (2, 33), (3, 64), (4, 101))
     for reverse in (False, True)
 ]
-
-
-@functools.cache
-def reference() -> Outcome:
-    return outcome(everything("numpy"))
 
 
 def host(threads: int, reverse: bool, races: Races = "unwatched", blocks: int = 1) -> str:
@@ -134,23 +116,23 @@ def test_noise_is_the_same_in_every_copy(backend: str, size: int) -> None:
 
 
 def test_a_window_that_overflows_goes_on_where_it_stopped() -> None:
-    expected = outcome(overflowing("numpy"), ticks=30)
+    expected = outcome(networks.overflowing("numpy"), ticks=30)
     assert len(expected["many spikes t"]) > 10_000 * 8
     for reverse in (False, True):
-        assert differences(outcome(overflowing(host(100, reverse, blocks=4)), ticks=30), expected) == []
+        assert differences(outcome(networks.overflowing(host(100, reverse, blocks=4)), ticks=30), expected) == []
 
 
 @pytest.mark.parametrize("seed", range(16))
 def test_random_networks_give_the_bits_of_the_reference(seed: int) -> None:
-    expected = outcome(anything(seed, "numpy"), ticks=25)
-    assert differences(outcome(anything(seed, "cuda_host"), ticks=25, window=seed % 9 + 1), expected) == []
+    expected = outcome(networks.anything(seed, "numpy"), ticks=25)
+    assert differences(outcome(networks.anything(seed, "cuda_host"), ticks=25, window=seed % 9 + 1), expected) == []
 
 
 @pytest.mark.parametrize("reverse", [False, True])
 def test_events_out_of_order_within_a_tick_are_put_in_order(reverse: bool) -> None:
     net = everything(host(16, reverse, "errors"))
-    shuffled = by_falling_index(drive(net))
-    expected = outcome(everything("numpy"), by_rising_index(shuffled))
+    shuffled = networks.by_falling_index(drive(net))
+    expected = outcome(everything("numpy"), networks.by_rising_index(shuffled))
     assert differences(outcome(net, shuffled, window=14), expected) == []
 
 
@@ -180,7 +162,7 @@ def test_a_saved_state_goes_from_one_backend_to_the_other() -> None:
     second.load(first.save())
     second.reset(["b"])
     first.reset(["b"])
-    rest = within(first, arriving, 22, TICKS)
+    rest = networks.within(first, arriving, 22, TICKS)
     one, other = first.step(22, TICKS - 22, rest), second.step(22, TICKS - 22, rest)
     for group in one:
         np.testing.assert_array_equal(one[group].neuron, other[group].neuron)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,21 +13,9 @@ from spikeflow.kernels import Events, Group, Network, Projection, Train, cupy_ba
 from spikeflow.kernels import synapses as build
 from spikeflow.kernels.models.lif import Lif
 
+from . import cuda_networks as networks
 from .cuda_host import COMPILER
-from .cuda_networks import (
-    DT,
-    TICKS,
-    Outcome,
-    anything,
-    by_falling_index,
-    by_rising_index,
-    differences,
-    drive,
-    everything,
-    outcome,
-    overflowing,
-    within,
-)
+from .cuda_networks import DT, TICKS, differences, drive, everything, outcome, reference
 from .cuda_stand_in import StandIn, stand_in
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no g++ for Linux here")
@@ -39,11 +26,6 @@ def gpu() -> Iterator[StandIn]:
     """A GPU on which no block has more than 64 neurons, so that most populations have several."""
     with stand_in(most_threads=64) as made:
         yield made
-
-
-@functools.cache
-def reference() -> Outcome:
-    return outcome(everything("numpy"))
 
 
 def alone(backend: str, size: int = 700, **options: Any) -> Network:
@@ -73,20 +55,20 @@ def test_one_block_is_enough_for_a_small_network() -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_random_networks_have_the_bits_of_the_reference(gpu: StandIn, seed: int) -> None:
-    expected = outcome(anything(seed, "numpy"), ticks=25)
-    assert differences(outcome(anything(seed, "cuda"), ticks=25, window=seed + 2), expected) == []
+    expected = outcome(networks.anything(seed, "numpy"), ticks=25)
+    assert differences(outcome(networks.anything(seed, "cuda"), ticks=25, window=seed + 2), expected) == []
 
 
 def test_a_window_that_overflows_goes_on_where_it_stopped(gpu: StandIn) -> None:
-    expected = outcome(overflowing("numpy"), ticks=30)
-    assert differences(outcome(overflowing("cuda"), ticks=30), expected) == []
+    expected = outcome(networks.overflowing("numpy"), ticks=30)
+    assert differences(outcome(networks.overflowing("cuda"), ticks=30), expected) == []
     assert len(gpu.counts.launches) > 1
 
 
 def test_events_out_of_order_within_a_tick_are_put_in_order(gpu: StandIn) -> None:
     net = everything("cuda")
-    shuffled = by_falling_index(drive(net))
-    expected = outcome(everything("numpy"), by_rising_index(shuffled))
+    shuffled = networks.by_falling_index(drive(net))
+    expected = outcome(everything("numpy"), networks.by_rising_index(shuffled))
     assert differences(outcome(net, shuffled, window=14), expected) == []
 
 
@@ -108,7 +90,7 @@ def test_a_state_goes_to_the_device_and_back_and_can_be_put_back(gpu: StandIn) -
     second.reset(["b"])
     first.reset(["b"])
     assert second.pending() == first.pending() > 0
-    rest = within(first, arriving, 22, TICKS)
+    rest = networks.within(first, arriving, 22, TICKS)
     one, other = first.step(22, TICKS - 22, rest), second.step(22, TICKS - 22, rest)
     for group in one:
         np.testing.assert_array_equal(one[group].neuron, other[group].neuron)
