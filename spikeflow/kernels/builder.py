@@ -44,8 +44,8 @@ class Builder:
         scratch = max((len(decided.states) for decided, _ in self.forms), default=0) * TILE
         self.real: dict[str, int] = {"float32": scratch, "float64": scratch}
         self.fills: list[tuple[str, int, npt.NDArray[np.float64]]] = []
-        self.weights: dict[str, list[npt.NDArray[Any]]] = {"float32": [], "float64": []}
-        self.weight_count = {"float32": 0, "float64": 0}
+        self.weights: dict[str, list[npt.NDArray[Any]]] = {"float32": [], "float64": [], "float16": []}
+        self.weight_count = {"float32": 0, "float64": 0, "float16": 0}
         self.post: list[npt.NDArray[np.int32]] = [np.zeros(1, np.int32)]
         self.post_count = 1
         self.start: list[npt.NDArray[np.int64]] = [np.zeros(1, np.int64)]
@@ -60,7 +60,7 @@ class Builder:
         self.rules = [rule_form(lesson.learning.rule, dt) for lesson in lessons]
         of = [groups[lesson.after].precision for lesson in lessons]
         self.which_rule, rules = _distinct([decided for decided, _ in self.rules], of, rule_key)
-        self.program = Program(tuple(distinct), tuple(rules))
+        self.program = Program(tuple(distinct), tuple(rules), any(p.synapses.half for p in projections))
         self.couplings = [
             (place, coupling) for place, group in enumerate(groups) for coupling in group.model.couplings(dt)
         ]
@@ -245,12 +245,13 @@ class Builder:
         ]  # fmt: skip
         spare = len(decided.states) + len(decided.receptors) + len(decided.rows)
         weights, stride = synapses.weights, 1
+        stored = "float16" if synapses.half else group.precision
         apart = synapses.kind != layout.DENSE and projection.learning is None
         if apart and weights.size and (weights == weights.flat[0]).all():
             weights, stride = weights.ravel()[:1], 0  # one number, which is not fetched anew for each synapse
         if synapses.kind == layout.DENSE:
             stride = tiles_of(group.each) * TILE
-            wide = np.zeros((synapses.pre_size, stride), group.precision)
+            wide = np.zeros((synapses.pre_size, stride), stored)
             wide[:, : group.each] = synapses.weights
             weights = wide
         held = -1
@@ -263,12 +264,13 @@ class Builder:
             self.projection_at + place * CODES["PROJECTION"],
             P_KIND=synapses.kind, P_SOURCE=self.place[projection.source], P_TARGET=target,
             P_ROW=spare if earlier else row, P_INTO=row if earlier else -1,
-            P_WEIGHT=self.weight_count[group.precision], P_STRIDE=stride, P_PRE=synapses.pre_size,
+            P_WEIGHT=self.weight_count[stored], P_STRIDE=stride, P_PRE=synapses.pre_size,
             P_DELAYS=synapses.delays.size, P_DELAY=delays, P_HELD=held, P_STATE=-1,
             P_START=self._keep_start(synapses.start), P_POST=self._keep_post(synapses.post),
             P_MEMBER=self._keep_post(synapses.member), P_COPIES=group.copies, P_EACH=group.each, P_ALL=every,
+            P_HALF=int(synapses.half),
         )  # fmt: skip
-        self._keep_weights(weights, group.precision)
+        self._keep_weights(weights, stored)
 
     def _coupling(self, place: int, target: int, coupling: Coupling) -> None:
         """A dense projection that the target's own state drives; it has no source, and no delay."""
@@ -323,7 +325,7 @@ class Builder:
         self.fills.append((precision, at, np.array(scalars, np.float64)))
         return at
 
-    def _keep_weights(self, weights: npt.NDArray[Any], precision: Precision) -> None:
+    def _keep_weights(self, weights: npt.NDArray[Any], precision: str) -> None:
         flat = np.ascontiguousarray(weights, precision).ravel()
         padding = np.zeros(-flat.size % TILE, precision)
         self.weights[precision] += [flat, padding]
@@ -381,7 +383,7 @@ class Builder:
         any_typed: dict[str, Any] = {
             "table": np.array(self.table, np.int64),
             "real32": real["float32"], "real64": real["float64"],
-            "weight32": weights["float32"], "weight64": weights["float64"],
+            "weight32": weights["float32"], "weight64": weights["float64"], "weight16": weights["float16"],
             "post": np.concatenate(self.post), "start": np.concatenate(self.start),
             "time": aligned(max(self.event_count, 1), np.int64),
             "index": aligned(max(self.event_count, 1), np.uint32, 1024),

@@ -37,6 +37,7 @@ PARTS = ("blocks", "arrivals", "synapses", "window")
 _TYPES = {
     np.int64: "long long", np.int32: "int", np.uint32: "unsigned", np.uint8: "unsigned char",
     np.uint64: "unsigned long long", np.float32: "float", np.float64: "double",
+    np.float16: "unsigned short",
 }  # fmt: skip
 
 _NOISE = f"""\

@@ -1,4 +1,18 @@
 // What arrives, times the weights, is added up at the receptors.
+//
+// Weights are read as they are stored (`kept`): in the precision of their population, or as the bits of a float16, half
+// the bytes, which are widened on the way. That is exact, so it takes no part in the order of a sum.
+
+__device__ __forceinline__ float widened(float weight) { return weight; }
+__device__ __forceinline__ double widened(double weight) { return weight; }
+
+// In whole numbers, because a float32 below its normal ones is slow on some processors and zero on others.
+__device__ __forceinline__ float widened(unsigned short bits) {
+    const unsigned rest = bits & 0x7fff, normal = (rest << 13) + (112u << 23);
+    const float small = (float)(int)rest * 5.9604644775390625e-08f;  // 2^-24, the least of float16
+    const float size = rest < 0x400 ? small : __uint_as_float(normal);
+    return bits & 0x8000 ? -size : size;
+}
 
 // The first neuron from `from` on that belongs to this thread.
 __device__ __forceinline__ integer first_own(const Own &own, integer from) {
@@ -7,37 +21,38 @@ __device__ __forceinline__ integer first_own(const Own &own, integer from) {
 }
 
 // As `deliver_dense`, where each copy hears its own neurons.
-template <class real>
+template <class real, class kept>
 __device__ void deliver_own(
-    const integer *projection, const integer *group, const Own &own, real *reals, const real *weight,
+    const integer *projection, const integer *group, const Own &own, real *reals, const kept *weight,
     const Arrival *picked, int many) {
     for (int k = 0; k < many; k++) {
         const integer pre = projection[P_PRE], first = picked[k].neuron / pre * projection[P_EACH];
         const integer end = first + projection[P_EACH] < own.end ? first + projection[P_EACH] : own.end;
-        const real *row = weight + picked[k].neuron % pre * projection[P_STRIDE];
+        const kept *row = weight + picked[k].neuron % pre * projection[P_STRIDE];
         for (integer n = first_own(own, first); n < end; n += blockDim.x)
-            *cell_of(reals, group, projection[P_ROW], n) += row[n - first] * (real)picked[k].value;
+            *cell_of(reals, group, projection[P_ROW], n) += (real)widened(row[n - first]) * (real)picked[k].value;
     }
 }
 
-template <class real>
+template <class real, class kept>
 __device__ void deliver_dense(
-    const integer *projection, const integer *group, const Own &own, real *reals, const real *weight,
+    const integer *projection, const integer *group, const Own &own, real *reals, const kept *weight,
     const Arrival *picked, int many) {
     if (projection[P_ALL] > projection[P_PRE])
         return deliver_own(projection, group, own, reals, weight, picked, many);
     for (integer n = own.first + threadIdx.x; n < own.end; n += blockDim.x) {
         real *cell = cell_of(reals, group, projection[P_ROW], n);
         real sum = *cell;
-        const real *row = weight + n % projection[P_EACH];
-        for (int k = 0; k < many; k++) sum += row[picked[k].neuron * projection[P_STRIDE]] * (real)picked[k].value;
+        const kept *row = weight + n % projection[P_EACH];
+        for (int k = 0; k < many; k++)
+            sum += (real)widened(row[picked[k].neuron * projection[P_STRIDE]]) * (real)picked[k].value;
         *cell = sum;
     }
 }
 
-template <class real>
+template <class real, class kept>
 __device__ void deliver_one_to_one(
-    const integer *projection, const integer *group, const Own &own, real *reals, const real *weight,
+    const integer *projection, const integer *group, const Own &own, real *reals, const kept *weight,
     const Arrival *picked, int many) {
     const integer pre = projection[P_PRE];
     const bool own_ones = projection[P_ALL] > pre;
@@ -47,7 +62,8 @@ __device__ void deliver_one_to_one(
         for (integer copy = begin; copy < end; copy++) {
             const integer n = copy * projection[P_EACH] + row;
             if (n >= own.first && n < own.end && (n - own.first) % blockDim.x == threadIdx.x)
-                *cell_of(reals, group, projection[P_ROW], n) += weight[row * projection[P_STRIDE]] * (real)picked[k].value;
+                *cell_of(reals, group, projection[P_ROW], n) +=
+                    (real)widened(weight[row * projection[P_STRIDE]]) * (real)picked[k].value;
         }
     }
 }
@@ -95,9 +111,9 @@ __device__ int find_synapses(
 
 // Lays out up to PICKS synapses from the `done`th on, each with its target and what it adds: of an arrival after the
 // other, whichever thread does it.
-template <class real>
+template <class real, class kept>
 __device__ int lay_out(
-    const Net &net, const integer *projection, const real *weight, int done, int all, int many, Shared &shared) {
+    const Net &net, const integer *projection, const kept *weight, int done, int all, int many, Shared &shared) {
     const int count = all - done < PICKS ? all - done : PICKS;
     for (int p = threadIdx.x; p < count; p += blockDim.x) {
         int low = 0, high = many - 1;  // the first arrival with more than done + p synapses up to itself
@@ -108,7 +124,7 @@ __device__ int lay_out(
         }
         const integer s = shared.begin[low] + done + p - (low > 0 ? shared.ahead[low - 1] : 0);
         shared.post[p] = net.post[projection[P_POST] + s];
-        const real amount = weight[s * projection[P_STRIDE]] * (real)shared.picked[low].value;
+        const real amount = (real)widened(weight[s * projection[P_STRIDE]]) * (real)shared.picked[low].value;
         shared.amount[p] = amount;
     }
     return count;
@@ -131,15 +147,15 @@ __device__ void add_up(
     }
 }
 
-template <class real>
+template <class real, class kept>
 __device__ void deliver_csr(
-    const Net &net, const integer *projection, const integer *group, const Own &own, real *reals, const real *weight,
+    const Net &net, const integer *projection, const integer *group, const Own &own, real *reals, const kept *weight,
     int many, Shared &shared) {
     const integer each = projection[P_EACH];
     for (integer copy = own.first / each; copy * each < own.end && many > 0; copy++) {
         const int all = find_synapses(net, projection, own, copy, many, shared);
         for (int done = 0; done < all; done += PICKS) {
-            const int count = lay_out(net, projection, weight, done, all, many, shared);
+            const int count = lay_out<real>(net, projection, weight, done, all, many, shared);
             __syncthreads();  // L: they are laid out
             add_up(projection, group, reals, copy, count, shared);
             __syncthreads();  // M: they are added
@@ -149,13 +165,13 @@ __device__ void deliver_csr(
 }
 
 // Adds up what acts through a projection. All blocks take part in what they wait for each other, whatever they own.
-template <class real>
+template <class real, class kept>
 __device__ __noinline__ void deliver(
-    const Net &net, integer number, real *reals, const real *weights, integer tick, Shared &shared) {
+    const Net &net, integer number, real *reals, const kept *weights, integer tick, Shared &shared) {
     const integer *projection = row_of(net, H_PROJECTION, PROJECTION, number);
     const integer *group = row_of(net, H_GROUP, GROUP, projection[P_TARGET]);
     const Own own = own_neurons(net, projection[P_TARGET]);
-    const real *weight = weights + projection[P_WEIGHT];
+    const kept *weight = weights + projection[P_WEIGHT];
     integer *cursor = cursors_of(net, number), from = 0;
     if (projection[P_STATE] >= 0) meet(net);  // 4: the state that acts stands still
     else if (projection[P_HELD] >= 0) hold_samples(net, projection, tick, cursor);

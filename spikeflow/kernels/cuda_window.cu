@@ -81,8 +81,12 @@ __device__ void record(const Net &net, const integer *group, const integer *row,
 __device__ void deliver_listed(
     const Net &net, integer first, integer count, bool wide, integer tick, Shared &shared) {
     for (integer k = first; k < first + count; k++) {
-        if (wide) deliver(net, net.table[k], net.real64, net.weight64, tick, shared);
-        else deliver(net, net.table[k], net.real32, net.weight32, tick, shared);
+        const integer number = net.table[k];
+        const bool half = row_of(net, H_PROJECTION, PROJECTION, number)[P_HALF];
+        if (wide && half) deliver(net, number, net.real64, net.weight16, tick, shared);
+        else if (wide) deliver(net, number, net.real64, net.weight64, tick, shared);
+        else if (half) deliver(net, number, net.real32, net.weight16, tick, shared);
+        else deliver(net, number, net.real32, net.weight32, tick, shared);
     }
 }
 

@@ -93,7 +93,7 @@ PROJECTION = (
     "P_TARGET",
     "P_ROW",  # the row of the target's tiles that its sum goes to
     "P_INTO",  # the receptor's row that the sum is then added to, or -1 where P_ROW is that row
-    "P_WEIGHT",  # its first weight in `weight32` or `weight64` (the target's precision)
+    "P_WEIGHT",  # its first weight in `weight32` or `weight64` (the target's precision), or in `weight16`
     "P_STRIDE",  # DENSE: numbers per presynaptic neuron, a whole number of tiles; else 1, or 0 for one weight for all
     "P_PRE",  # presynaptic neurons of one copy
     "P_DELAYS",  # distinct delays, ascending
@@ -106,6 +106,7 @@ PROJECTION = (
     "P_COPIES",  # how many copies of the target share the synapses
     "P_EACH",  # postsynaptic neurons of one copy; those of copy c begin at c * P_EACH
     "P_ALL",  # presynaptic neurons of all copies; P_PRE where every copy hears the same ones
+    "P_HALF",  # 1 where the weights are in `weight16`, and widened as they are read
 )
 
 # One recorded variable.
@@ -160,6 +161,7 @@ class Arrays:
     real64: npt.NDArray[np.float64]
     weight32: npt.NDArray[np.float32]
     weight64: npt.NDArray[np.float64]
+    weight16: npt.NDArray[np.float16]
     post: npt.NDArray[np.int32]
     start: npt.NDArray[np.int64]
     time: npt.NDArray[np.int64]

@@ -66,7 +66,7 @@ def expanded(
     """Groups and projections with the traces that learning needs, behind the others.
 
     Raises:
-        ParameterError: learning where nothing spikes.
+        ParameterError: learning where nothing spikes, in copies, or with weights in float16.
     """
     all_groups, lessons = list(groups), list[Lesson]()
     targets = {group.name: group for group in groups}
@@ -82,6 +82,9 @@ def expanded(
         if not target.model.spikes:
             hint = "let a population learn that spikes"
             raise ParameterError(f"{target.name!r} learns, but its neurons never spike", hint)
+        if projection.synapses.half:
+            found = f"weights in float16 that learn, from {projection.source!r} to {projection.target!r}"
+            raise ParameterError(found, "let them have the precision of the population")
         listening = _listening(projection)
         names = [f"{projection.target}/{place}/{side}" for side in ("pre", "post")]
         before, after = len(all_groups), len(all_groups) + 1

@@ -36,6 +36,7 @@ from spikeflow.kernels.numba_words import (
     P_DELAY,
     P_DELAYS,
     P_EACH,
+    P_HALF,
     P_HELD,
     P_INTO,
     P_KIND,
@@ -60,6 +61,7 @@ from spikeflow.kernels.numba_words import (
     ahead,
     like,
     onward,
+    weighed,
 )  # fmt: skip
 
 
@@ -137,6 +139,11 @@ def plain(table: A, p: int) -> A:
     return one and table[p + P_HELD] < 0 and table[p + P_STATE] < 0
 
 
+def half(table: A, p: int) -> A:
+    """Whether a projection's weights are float16; what is done then is compiled only where some program has them."""
+    return table[p + P_HALF] != 0
+
+
 def bounds(table: A, time: A, g: int, span: int) -> A:
     """Find which events act in each of the next ticks: the first one, and one past the last.
 
@@ -183,7 +190,7 @@ def bulk(
         while place < end and np.int64(indices[place]) < beyond:
             neuron = np.int64(indices[place])
             factor = like(real, value[values + place]) if values >= 0 else one
-            real[at + (neuron >> 6) * stride + (neuron & 63)] += weights[neuron * wide] * factor
+            real[at + (neuron >> 6) * stride + (neuron & 63)] += weighed(real, weights, neuron * wide) * factor
             place += 1
         table[bound] = place
     elif kind == DENSE:
@@ -204,7 +211,8 @@ def bulk(
                 sum_up, k0 = onward(real, at + tile * stride), tile * TILE
                 row_a, row_b, row_c, row_d = onward(a, k0), onward(b, k0), onward(c, k0), onward(d, k0)
                 for k in range(TILE):
-                    sum_up[k] = (((sum_up[k] + row_a[k] * f_a) + row_b[k] * f_b) + row_c[k] * f_c) + row_d[k] * f_d
+                    two = (sum_up[k] + weighed(real, row_a, k) * f_a) + weighed(real, row_b, k) * f_b
+                    sum_up[k] = (two + weighed(real, row_c, k) * f_c) + weighed(real, row_d, k) * f_d
             place += 4
         while place < end:
             a = onward(weights, np.int64(indices[place]) * wide)
@@ -212,7 +220,7 @@ def bulk(
             for tile in range(first, last):
                 sum_up, row_a = onward(real, at + tile * stride), onward(a, tile * TILE)
                 for k in range(TILE):
-                    sum_up[k] += row_a[k] * f_a
+                    sum_up[k] += weighed(real, row_a, k) * f_a
             place += 1
     else:
         starts, posts = onward(start, table[p + P_START]), onward(post, table[p + P_POST])
@@ -228,14 +236,14 @@ def bulk(
             neuron = np.int64(indices[place])
             factor = like(real, value[values + place]) if values >= 0 else one
             if wide == 0:
-                part = weights[0] * factor
+                part = weighed(real, weights, 0) * factor
                 for k in range(starts[neuron], starts[neuron + 1]):
                     target = np.int64(posts[k])
                     real[at + (target >> 6) * stride + (target & 63)] += part
             else:
                 for k in range(starts[neuron], starts[neuron + 1]):
                     target = np.int64(posts[k])
-                    real[at + (target >> 6) * stride + (target & 63)] += weights[k] * factor
+                    real[at + (target >> 6) * stride + (target & 63)] += weighed(real, weights, k) * factor
             place += 1
     if place > begun and into >= 0:
         add_up(real, base + into * TILE, at, stride, first, last)
@@ -360,12 +368,16 @@ def deliver(
                 posts = table[p + P_POST]
                 for k in range(start[row], start[row + 1]):
                     target = begin + np.int64(post[posts + k])
-                    real[at + (target >> 6) * stride + (target & 63)] += weight[weights + k * wide] * factor
+                    real[at + (target >> 6) * stride + (target & 63)] += (
+                        weighed(real, weight, weights + k * wide) * factor
+                    )
             elif kind == DENSE:
                 spread(table, real, weight, p, at, stride, begin, neuron, factor)
             else:
                 target = begin + neuron
-                real[at + (target >> 6) * stride + (target & 63)] += weight[weights + neuron * wide] * factor
+                real[at + (target >> 6) * stride + (target & 63)] += (
+                    weighed(real, weight, weights + neuron * wide) * factor
+                )
     if arrived > 0 and into >= 0:
         add_up(real, base + into * TILE, at, stride, 0, tiles)
     return arrived
@@ -382,7 +394,7 @@ def spread(
         for tile in range(wide >> 6):
             into, part = onward(real, base + tile * stride), onward(weight, row + tile * TILE)
             for k in range(TILE):
-                into[k] += part[k] * factor
+                into[k] += weighed(real, part, k) * factor
     else:
         done: A = np.int64(0)
         while done < each:
@@ -391,7 +403,7 @@ def spread(
             many = min(TILE - inside, each - done)
             into, part = onward(real, at + (target >> 6) * stride + inside), onward(weight, row + done)
             for k in range(many):
-                into[k] += part[k] * factor
+                into[k] += weighed(real, part, k) * factor
             done += many
 
 

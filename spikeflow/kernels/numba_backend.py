@@ -6,6 +6,7 @@ import ast
 import ctypes
 import functools
 import inspect
+import os
 from collections.abc import Callable, Sequence
 
 from spikeflow.kernels import numba_arrivals, numba_text, numba_words, vocabulary
@@ -24,6 +25,7 @@ _GROUP = (
 _NOISE = ("mixed", "draw", "uniform32", "uniform64")
 _TYPES = {
     "table": "int64", "real32": "float32", "real64": "float64", "weight32": "float32", "weight64": "float64",
+    "weight16": "uint16",
     "post": "int32", "start": "int64", "time": "int64", "index": "uint32", "value": "float64", "held": "float64",
     "rest": "uint8", "recorded": "float64", "mask": "uint8", "words": "uint64",
 }  # fmt: skip
@@ -56,8 +58,8 @@ def _pointers(kind):
     return pointer
 
 
-int64s, int32s, uint32s, uint8s, uint64s, float32s, float64s = [
-    _pointers(getattr(types, name)) for name in "int64 int32 uint32 uint8 uint64 float32 float64".split()
+int64s, int32s, uint32s, uint16s, uint8s, uint64s, float32s, float64s = [
+    _pointers(getattr(types, name)) for name in "int64 int32 uint32 uint16 uint8 uint64 float32 float64".split()
 ]
 
 
@@ -89,6 +91,31 @@ def like(typing, array, number):
         return context.cast(builder, arguments[1], number, array.dtype)
 
     return array.dtype(array, number), emit
+
+
+def _widened(builder, bits):
+    word, number = ir.IntType(32), ir.FloatType()
+    if HAS_HALF:
+        return builder.fpext(builder.bitcast(bits, ir.HalfType()), number)
+    wide = builder.zext(bits, word)
+    sign, rest = (builder.and_(wide, ir.Constant(word, mask)) for mask in (0x8000, 0x7FFF))
+    normal = builder.add(builder.shl(rest, ir.Constant(word, 13)), ir.Constant(word, 112 << 23))
+    small = builder.fmul(builder.sitofp(rest, number), ir.Constant(number, 2.0**-24))
+    small = builder.bitcast(small, word)
+    found = builder.select(builder.icmp_unsigned("<", rest, ir.Constant(word, 1 << 10)), small, normal)
+    return builder.bitcast(builder.or_(found, builder.shl(sign, ir.Constant(word, 16))), number)
+
+
+@intrinsic
+def weighed(typing, real, weight, place):
+    def emit(context, builder, signature, arguments):
+        found = builder.load(builder.gep(arguments[1], [arguments[2]]))
+        if weight.dtype != types.uint16:
+            return found
+        found = _widened(builder, found)
+        return found if real.dtype == types.float32 else builder.fpext(found, ir.DoubleType())
+
+    return real.dtype(real, weight, types.int64), emit
 
 
 @intrinsic
@@ -179,7 +206,7 @@ def prepare(program: Program) -> Bind:
     run = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address(loop_text(), "run"))  # others run meanwhile
     behind: list[int] = []
     for form, precision in program.forms:
-        behind += [address(group_text(precision), "tick"), address(text(form, precision), "sweep")]
+        behind += [address(group_text(precision, program.halves), "tick"), address(text(form, precision), "sweep")]
         behind.append(int(not form.restless))
     behind += [address(learning_text(rule, precision), "learn") for rule, precision in program.rules]
 
@@ -227,10 +254,13 @@ def loop_text() -> str:
     return _file("the loop over ticks", [*_functions(_LOOP), "\n".join(lines)])
 
 
-def group_text(precision: Precision) -> str:
-    """The source file of what a tick of a population is beside its equations, which all populations share."""
-    arguments = ["table", "real", "weight", "post", "start", "time", "index", "value", "held", "rest", "recorded"]
-    arguments += ["mask", "words"]
+def group_text(precision: Precision, halves: bool = False) -> str:
+    """The source file of what a tick of a population is beside its equations, which all populations share.
+
+    With `halves` some weights are stored as float16: it costs half as much compiling again.
+    """
+    arguments = ["table", "real", "weight", "weight16", "post", "start", "time", "index", "value", "held", "rest"]
+    arguments += ["recorded", "mask", "words"]
     lines = [
         '@cfunc("void(int64, int64, int64, int64, int64)", error_model="numpy", _nrt=False)',
         "def tick(addresses, place, equations, looks, span):",
@@ -238,7 +268,9 @@ def group_text(precision: Precision) -> str:
         *_opened(arguments, 32 if precision == "float32" else 64),
         f"    group({', '.join(arguments)}, place, equations, looks != 0, span)\n",
     ]
-    return _file(f"a tick of {precision} populations", [settle_text(), *_functions(_GROUP), "\n".join(lines)])
+    parts = [f"HAS_HALF = {has_half()}", *_functions(("half",))] if halves else []
+    parts += [settle_text(), *_functions(_GROUP, halves), "\n".join(lines)]
+    return _file(f"a tick of {precision} populations", parts)
 
 
 def text(form: Form, precision: Precision) -> str:
@@ -257,6 +289,17 @@ def learning_text(rule: RuleForm, precision: Precision) -> str:
 
 def _file(what: str, parts: Sequence[str]) -> str:
     return "\n\n".join([_HEAD.format(what=what), _INTRINSICS, _codes(), *parts])
+
+
+@functools.cache
+def has_half() -> bool:
+    """Whether the processor has an instruction that widens float16; else it is done by hand, at twice the time."""
+    import llvmlite.binding as llvm
+
+    if os.environ.get("NUMBA_CPU_NAME") or os.environ.get("NUMBA_CPU_FEATURES"):  # compiled for another processor
+        return False
+    found = llvm.get_host_cpu_features()
+    return bool(found.get("f16c", "sse2" not in found))
 
 
 def _opened(names: Sequence[str], bits: int) -> list[str]:
@@ -282,9 +325,26 @@ def _codes() -> str:
     return "\n".join(f"{name} = {number}" for name, number in codes.items())
 
 
-def _functions(names: Sequence[str]) -> list[str]:
+def _functions(names: Sequence[str], halves: bool = True) -> list[str]:
+    """The texts of functions; without `halves`, without what is done where `half(…)` holds."""
     known = _texts()
-    return [f"@_njit\n{known[name]}\n" for name in names]
+    return [f"@_njit\n{known[name] if halves else _whole(known[name])}\n" for name in names]
+
+
+@functools.cache
+def _whole(text: str) -> str:
+    return ast.unparse(_Whole().visit(ast.parse(text))) if "half(" in text else text
+
+
+class _Whole(ast.NodeTransformer):
+    """Takes out what is done where `half(…)` holds."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
+        self.generic_visit(node)
+        match node.test:
+            case ast.Call(func=ast.Name(id="half")):
+                return node.orelse
+        return node
 
 
 @functools.cache  # the text is made anew for every network

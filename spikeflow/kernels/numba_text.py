@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spikeflow.kernels.numba_arrivals import bounds, bulk, couple, deliver, plain
+from spikeflow.kernels.numba_arrivals import bounds, bulk, couple, deliver, half, plain
 from spikeflow.kernels.numba_words import (
     FLUSH_EVERY,
     FULL,
@@ -81,8 +81,8 @@ from spikeflow.kernels.numba_words import (
 
 
 def group(
-    table: A, real: A, weight: A, post: A, start: A, time: A, index: A, value: A, held: A, rest: A, recorded: A,
-    mask: A, words: A, place: int, equations: A, looks: bool, span: int,
+    table: A, real: A, weight: A, weight16: A, post: A, start: A, time: A, index: A, value: A, held: A, rest: A,
+    recorded: A, mask: A, words: A, place: int, equations: A, looks: bool, span: int,
 ) -> None:  # fmt: skip
     """Ticks H_TICK to H_TICK + `span` of one population, then its spikes in order.
 
@@ -104,8 +104,8 @@ def group(
             table[H_TICK] = first
             while table[H_TICK] < table[H_END]:
                 part(
-                    table, real, weight, post, start, time, index, value, held, rest, recorded, mask, words, place,
-                    equations, looks, tile, last, table[H_TICK] - first, span
+                    table, real, weight, weight16, post, start, time, index, value, held, rest, recorded, mask, words,
+                    place, equations, looks, tile, last, table[H_TICK] - first, span
                 )  # fmt: skip
                 table[H_TICK] += 1
             tile = last
@@ -125,8 +125,8 @@ def group(
 
 
 def part(
-    table: A, real: A, weight: A, post: A, start: A, time: A, index: A, value: A, held: A, rest: A, recorded: A,
-    mask: A, words: A, place: int, equations: A, looks: bool, first: int, last: int, step: int, span: int,
+    table: A, real: A, weight: A, weight16: A, post: A, start: A, time: A, index: A, value: A, held: A, rest: A,
+    recorded: A, mask: A, words: A, place: int, equations: A, looks: bool, first: int, last: int, step: int, span: int,
 ) -> None:  # fmt: skip
     """One tick of tiles `first` to `last`: what arrives, the equations, what has come to rest, who spiked."""
     g = table[H_GROUP] + place * N_GROUP
@@ -145,9 +145,18 @@ def part(
         elif plain(table, p):
             bound = table[H_BOUNDS] + 2 * (k * table[H_SPAN] + step)
             if table[bound] < table[bound + 1]:
-                arrived += bulk(
-                    table, real, weight, post, start, index, value, p, bound, base, stride, row, into, first, last
-                )  # fmt: skip
+                if half(table, p):
+                    arrived += bulk(
+                        table, real, weight16, post, start, index, value, p, bound, base, stride, row, into, first, last
+                    )  # fmt: skip
+                else:
+                    arrived += bulk(
+                        table, real, weight, post, start, index, value, p, bound, base, stride, row, into, first, last
+                    )  # fmt: skip
+        elif half(table, p):
+            arrived += deliver(
+                table, real, weight16, post, start, time, index, value, held, p, base, stride, row, into, tiles
+            )  # fmt: skip
         else:
             arrived += deliver(
                 table, real, weight, post, start, time, index, value, held, p, base, stride, row, into, tiles

@@ -23,7 +23,7 @@ A: TypeAlias = Any
  G_AFTER, G_AFTERS, G_KEY, G_VALUE, G_LOST, G_EACH, G_BLOCK) = range(len(GROUP))  # fmt: skip
 S_COUNT, S_CAPACITY, S_OFFSET, S_SIZE, S_VALUE, S_START, S_KEPT = range(len(SOURCE))
 (P_KIND, P_SOURCE, P_TARGET, P_ROW, P_INTO, P_WEIGHT, P_STRIDE, P_PRE, P_DELAYS, P_DELAY, P_START, P_POST, P_MEMBER,
- P_HELD, P_STATE, P_COPIES, P_EACH, P_ALL) = range(len(PROJECTION))  # fmt: skip
+ P_HELD, P_STATE, P_COPIES, P_EACH, P_ALL, P_HALF) = range(len(PROJECTION))  # fmt: skip
 R_GROUP, R_ROW, R_EVERY, R_NEURON, R_NEURONS, R_OUT = range(len(RECORD))
 (L_RULE, L_PROJECTION, L_PRE, L_POST, L_CONSTANT, L_STATE, L_COUNT, L_UNTIL, L_BY_POST, L_SYNAPSE, L_ROW) = range(
     len(LEARNING)
@@ -65,6 +65,11 @@ def which_of(mask: A, first: int) -> A:
 def onward(array: A, first: int) -> A:
     """The array from `first` on."""
     return array[first:]
+
+
+def weighed(real: A, weight: A, place: int) -> A:
+    """A weight in the type of the state; where weights are stored as the bits of float16, the number that they mean."""
+    return real.dtype.type(weight[place : place + 1].view("f2" if weight.itemsize == 2 else weight.dtype)[0])
 
 
 def bits_of(array: A, place: int) -> int:

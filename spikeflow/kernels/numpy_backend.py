@@ -238,6 +238,8 @@ class _Pass:
 
     def _deliver(self, projection: _Row, arrival: Arrival, weight: Tiles, row: Tiles) -> None:
         neuron, d, value = arrival
+        if projection["P_HALF"]:
+            weight = self.arrays.weight16
         each, own = projection["P_EACH"], projection["P_ALL"] > projection["P_PRE"]
         of, neuron = divmod(neuron, projection["P_PRE"])  # a copy hears its own neurons, or those that all hear
         for copy in (of,) if own else range(projection["P_COPIES"]):
@@ -245,16 +247,16 @@ class _Pass:
             first, factor = projection["P_WEIGHT"], row.dtype.type(value)
             if projection["P_KIND"] == layout.DENSE:
                 first += neuron * projection["P_STRIDE"]
-                into += weight[first : first + each] * factor
+                into += weight[first : first + each].astype(row.dtype) * factor
             elif projection["P_KIND"] == layout.CSR:
                 at = projection["P_START"] + d * projection["P_PRE"] + neuron
                 start, end = (int(number) for number in self.arrays.start[at : at + 2])
                 posts = self.arrays.post[projection["P_POST"] + start : projection["P_POST"] + end]
                 every = projection["P_STRIDE"]
-                numbers = weight[first + start : first + end] if every else weight[first]
-                np.add.at(into, posts, numbers * factor)
+                numbers = weight[first + start : first + end] if every else weight[first : first + 1]
+                np.add.at(into, posts, numbers.astype(row.dtype) * factor)
             else:
-                into[neuron] += weight[first + neuron * projection["P_STRIDE"]] * factor
+                into[neuron] += row.dtype.type(weight[first + neuron * projection["P_STRIDE"]]) * factor
 
     def _update(self, form: Form, group: _Row, state: Tiles, real: Tiles) -> Tiles | None:
         """Run the model and what all models share; returns where there is a spike."""

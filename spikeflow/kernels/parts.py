@@ -84,10 +84,12 @@ class Program:
     """What a backend prepares for: the distinct forms, each with its precision; `G_FORM` counts into them.
 
     `rules` are the distinct learning rules, each with the precision of its synapses; `L_RULE` counts into them.
+    `halves`: whether some weights are stored as float16.
     """
 
     forms: tuple[tuple[Form, Precision], ...]
     rules: tuple[tuple[RuleForm, Precision], ...] = ()
+    halves: bool = False
 
 
 Run: TypeAlias = Callable[..., None]

@@ -21,7 +21,8 @@ class Synapses:
 
     Attributes:
         kind: DENSE, CSR or ONE_TO_ONE.
-        weights: DENSE [pre, post]; CSR one per synapse; ONE_TO_ONE one per neuron.
+        weights: DENSE [pre, post]; CSR one per synapse; ONE_TO_ONE one per neuron. Those of float16 are kept as they
+            are, and widened to the precision of the population as they are read; any others are kept in it.
         delays: the distinct delays in ticks, ascending.
         start: CSR, [delays * pre + 1]: where the synapses of each neuron at each delay start, delays outermost.
         post: CSR, the postsynaptic neuron of each synapse.
@@ -41,6 +42,11 @@ class Synapses:
     def count(self) -> int:
         """How many synapses there are."""
         return self.weights.size
+
+    @property
+    def half(self) -> bool:
+        """Whether the weights are kept as float16."""
+        return self.weights.dtype == np.float16
 
 
 def ticks(delay: npt.ArrayLike) -> Ints:

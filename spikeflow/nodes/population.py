@@ -165,7 +165,7 @@ class Population(Neuron):
             if projection.hold and stream.kind == "spikes":
                 yield Problem((*path, "hold"), "hold on spikes", "only samples are held; leave it out")
             for problem in projection.problems(
-                stream, *taken, self._default_delay(index), seed, f"{self.node_name}<{index}"
+                stream, *taken, self._default_delay(index), seed, f"{self.node_name}<{index}", rule is not None
             ):
                 yield replace(problem, path=(*path, *problem.path))
 

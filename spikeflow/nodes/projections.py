@@ -112,6 +112,10 @@ class ProjectionInput(Input):
     delay: Delay | None = Field(
         None, description="whole ticks; none unless said otherwise, one from a population to itself"
     )
+    precision: Literal["float16"] | None = Field(
+        None,
+        description="float16: the weights take half the memory, rounded to 11 bits; the population's unless said so",
+    )
     layout: Layout = Field("post_pre", description="the axes of a file of weights: [post, pre] or [pre, post]")
     autapses: bool = Field(True, description="whether a neuron may connect to itself")
     hold: Literal["last"] | None = Field(
@@ -138,9 +142,9 @@ class ProjectionInput(Input):
         return np.array(default) if self.delay is None else connect.ticks(self.delay, dt_ns / 1e9)
 
     def problems(
-        self, stream: Stream, size: int, dt_ns: int, default_delay: int, seed: int, name: str
+        self, stream: Stream, size: int, dt_ns: int, default_delay: int, seed: int, name: str, learns: bool = False
     ) -> Iterator[Problem]:
-        """What does not fit, with the key at fault; files are opened."""
+        """What does not fit, with the key at fault; files are opened. `learns`: by its own rule, or by the model's."""
         try:
             self.delays(dt_ns, default_delay)
         except ParameterError as error:
@@ -165,17 +169,25 @@ class ProjectionInput(Input):
         except ParameterError as error:
             yield Problem(("weights",), error.found, error.hint)
             return
-        if self.learn is not None and all(problem.warning for problem in unfit):
-            begin = self.learn.rule.begin
-            if self.until_tick(dt_ns) != 0 and getattr(begin, "__func__", None) is not LearningRule.begin:
-                if stream.size * size <= _COUNTED:
-                    yield from self._clipped(self.build(stream, size, dt_ns, default_delay, 0, seed, name).weights)
-                else:  # building them all takes longer than everything else here together
-                    looked = connect.first_weights(stream.size, size, self.weights, _COUNTED, seed, name)
-                    stored = isinstance(self.weights, File | np.ndarray)
-                    yield from self._clipped(looked, "" if stored else "the first ")
+        weights: npt.NDArray[Any] = np.zeros(0)
+        of = ""
+        begin = None if self.learn is None else getattr(self.learn.rule.begin, "__func__", None)
+        begins = begin not in (None, LearningRule.begin) and self.until_tick(dt_ns) != 0
+        if self.precision or (begins and all(problem.warning for problem in unfit)):
+            if stream.size * size <= _COUNTED or windowed(self.connect):
+                weights = self._drawn(stream, size, dt_ns, default_delay, 0, seed, name).weights
+            else:  # building them all takes longer than everything else here together
+                weights = connect.first_weights(stream.size, size, self.weights, _COUNTED, seed, name)
+                of = "" if isinstance(self.weights, File | np.ndarray) else "the first "
+        if self.precision and learns:
+            found = "weights in float16 that learn: what they learn at a time is less than they can tell apart"
+            yield Problem(("precision",), found, "leave precision out")
+        elif self.precision:
+            yield from rounding_problems(weights, of)
+        elif weights.size:
+            yield from self._clipped(weights, of)
 
-    def _clipped(self, weights: npt.NDArray[Any], of: str = "") -> Iterator[Problem]:
+    def _clipped(self, weights: npt.NDArray[Any], of: str) -> Iterator[Problem]:
         """That the rule does not begin with the weights as they are."""
         assert self.learn is not None
         begun = self.learn.rule.begin(np.asarray(weights, np.float64))
@@ -216,7 +228,23 @@ class ProjectionInput(Input):
     def build(
         self, stream: Stream, size: int, dt_ns: int, default_delay: int, earlier: int, seed: int, name: str
     ) -> Synapses:
-        """The synapses, with delays that are `earlier` ticks shorter."""
+        """The synapses, with delays that are `earlier` ticks shorter, and weights as they are kept.
+
+        Raises:
+            ParameterError: something does not fit, or a weight is beyond what its precision holds.
+        """
+        made = self._drawn(stream, size, dt_ns, default_delay, earlier, seed, name)
+        if self.precision is None:
+            return made
+        for problem in rounding_problems(made.weights, ""):
+            if not problem.warning:
+                raise ParameterError(problem.found, problem.hint)
+        return replace(made, weights=made.weights.astype(np.float16))
+
+    def _drawn(
+        self, stream: Stream, size: int, dt_ns: int, default_delay: int, earlier: int, seed: int, name: str
+    ) -> Synapses:
+        """As `build`, in the precision that they come in."""
         delay = self.delay if self.delay is not None else default_delay * dt_ns / 1e9
         fields = self._fields(stream, size) | {"delay": delay}
         made = connect.build(stream.size, size, dt=dt_ns / 1e9, autapses=self.autapses, seed=seed, name=name, **fields)
@@ -226,6 +254,24 @@ class ProjectionInput(Input):
         delay = 0.0 if self.delay is None else self.delay
         shapes = {"from_shape": self.from_shape or stream.shape, "to_shape": shape_of(size)}
         return {"connect": self.connect, "weights": self.weights, "delay": delay, "layout": self.layout, **shapes}
+
+
+def rounding_problems(weights: npt.NDArray[np.floating], of: str) -> Iterator[Problem]:
+    """What float16 does not hold of `weights`: those beyond its range are refused, those that become 0 are told.
+
+    Args:
+        of: what is said before their number, where they are not all.
+    """
+    with np.errstate(over="ignore"):
+        kept = weights.astype(np.float16)
+    among = f"of {of}{many(weights.size, 'weight')}"
+    if count := np.count_nonzero(np.isinf(kept)):
+        farthest = float(weights.flat[np.argmax(np.abs(weights))])
+        found = f"{count} {among} beyond float16, which ends at 65504; the farthest is {farthest:g}"
+        yield Problem(("precision",), found, "leave precision out, or scale the weights")
+    if count := np.count_nonzero((kept == 0) & (weights != 0)):
+        found = f"{count} {among} so near to zero that float16 has them as 0: they are nearer than 3e-08"
+        yield Problem(("precision",), found, "leave precision out, or scale the weights", warning=True)
 
 
 def receptor_hint(name: str, receptors: Iterable[str]) -> str:

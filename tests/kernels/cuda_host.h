@@ -252,4 +252,10 @@ static Whole atomicAnd(Whole *at, Whole bits) {
     return atomic(at, [=](Whole old) { return old & bits; });
 }
 
+static float __uint_as_float(unsigned bits) {
+    float number;
+    memcpy(&number, &bits, sizeof number);
+    return number;
+}
+
 static int __popc(unsigned bits) { return __builtin_popcount(bits); }

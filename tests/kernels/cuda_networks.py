@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -84,10 +85,29 @@ def everything(backend: str, **options: Any) -> Network:
         Projection("short", "cable", scattered(own, 101, 75, 900, own.integers(0, 3, 900))),
         Projection("short", "tree", build.dense(own.normal(0.5, 0.5, (101, 66)))),
         Projection("cable", "tree", scattered(own, 75, 66, 300, 1)),
+        *halved(np.random.default_rng(14)),
         *learned(np.random.default_rng(9)),
         *shared(np.random.default_rng(12)),
     ]
     return Network(groups, trains, projections, dt=DT, seed=3, backend=backend, origin_ns=500, dt_ns=10, **options)
+
+
+def halved(rng: np.random.Generator) -> list[Projection]:
+    """Each kind of synapses with weights in float16, to both precisions, and from what all copies hear."""
+
+    def half(synapses: Synapses) -> Synapses:
+        return replace(synapses, weights=synapses.weights.astype(np.float16))
+
+    return [
+        Projection("y", "b", half(scattered(rng, 101, 70, 300, rng.integers(0, 3, 300)))),
+        Projection("x", "b", half(build.dense(rng.normal(0, 1e-5, (90, 70)), rng.integers(0, 3, 90)))),
+        Projection("y", "short", half(build.one_to_one(rng.normal(0.5, 0.5, 101), rng.integers(1, 6, 101)))),
+        Projection("x", "short", half(build.dense(rng.normal(0, 0.2, (90, 101))))),
+        Projection("z", "short", half(scattered(rng, 40, 101, 400, 2)), hold=True),
+        Projection("y", "short", half(build.one_to_one(np.full(101, 0.1)))),
+        Projection("w", "fleet", half(build.dense(rng.normal(0, 0.2, (20, 37)), 1))),
+        Projection("z", "wide", half(scattered(rng, 40, 70, 300, 0))),
+    ]
 
 
 def copied(rng: np.random.Generator) -> list[Group]:

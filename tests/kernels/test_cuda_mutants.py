@@ -88,8 +88,8 @@ FAULTS = {
     "bits are not cleared at the start": ("shared.spiked[w] = 0;", ";"),
     "spikes of one block of neurons replace the last": ("count = before;", ""),
     "projections in the opposite order": (
-        "net.table[k], net.real32",
-        "net.table[2 * first + count - 1 - k], net.real32",
+        "number = net.table[k];",
+        "number = net.table[2 * first + count - 1 - k];",
     ),
     "a projection's sum does not start from zero": (
         "real *cell = cell_of(reals, group, projection[P_ROW], n);",
