@@ -36,6 +36,7 @@ struct Shared {
     int post[PICKS];
     double amount[PICKS];
     int many;
+    int twice;  // whether something acts twice
     unsigned long long first;
     unsigned spiked[32];  // a bit for each thread
 };
@@ -98,10 +99,15 @@ __device__ __forceinline__ integer *counts_of(const Net &net, integer place) {
     return net.work + WORK + 2 * place * gridDim.x;
 }
 
+// How the synapses of a projection are gone through.
+__device__ __forceinline__ const integer *way_of(const Net &net, integer projection) {
+    return net.plan + PLAN + net.table[H_GROUPS] * SPREAD + projection * WAY;
+}
+
 // How far this block has read: (next event, end of this tick's) for each delay of a projection.
 __device__ __forceinline__ integer *cursors_of(const Net &net, integer projection) {
     const integer all = net.plan[X_CURSORS], groups = net.table[H_GROUPS];
-    const integer first = net.plan[PLAN + groups * SPREAD + projection];
+    const integer first = way_of(net, projection)[X_CURSOR];
     return net.work + WORK + 2 * (groups * gridDim.x + blockIdx.x * all + first);
 }
 

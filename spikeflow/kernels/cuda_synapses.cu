@@ -164,6 +164,64 @@ __device__ void deliver_csr(
     }
 }
 
+// ---- columns of CSR, where much acts in one tick
+
+// Whether as much acts as makes columns the shorter way. What is held acts at every tick.
+__device__ bool is_dense(const Net &net, const integer *projection, const integer *way, const integer *cursor) {
+    if (way[X_COLUMN] < 0) return false;
+    if (projection[P_HELD] >= 0) return projection[P_ALL] * projection[P_DELAYS] >= way[X_DENSE];
+    integer events = 0;
+    for (integer d = 0; d < projection[P_DELAYS]; d++) events += cursor[2 * d + 1] - cursor[2 * d];
+    return events >= way[X_DENSE] && projection[P_ALL] * projection[P_DELAYS] <= PICKS * (integer)sizeof(Found) * 8;
+}
+
+// Sets a bit for each source that acts, delays outermost; before they are cleared again, there is barrier D. False where
+// one acts twice, or what acts carries values: then rows are the way.
+__device__ bool mark_sources(const Net &net, const integer *projection, integer *cursor, Shared &shared) {
+    const integer *source = row_of(net, H_SOURCE, SOURCE, projection[P_SOURCE]);
+    if (source[S_VALUE] >= 0) return false;
+    unsigned *bits = (unsigned *)shared.found;
+    const integer words = (projection[P_ALL] * projection[P_DELAYS] + 31) / 32;
+    for (integer w = threadIdx.x; w < words; w += blockDim.x) bits[w] = 0;
+    if (threadIdx.x == 0) shared.twice = 0;
+    __syncthreads();  // X: no bit is set
+    const Team team = team_of_threads();
+    for (integer d = team.place; d < projection[P_DELAYS]; d += team.teams) {
+        for (integer event = cursor[2 * d] + team.lane; event < cursor[2 * d + 1]; event += team.width) {
+            const integer place = d * projection[P_ALL] + net.index[source[S_OFFSET] + event];
+            const unsigned bit = 1u << place % 32;
+            if (atomicOr(&bits[place / 32], bit) & bit) atomicOr(&shared.twice, 1);
+        }
+    }
+    __syncthreads();  // Y: all are set
+    if (shared.twice) return false;
+    for (integer d = threadIdx.x; d < projection[P_DELAYS]; d += blockDim.x) cursor[2 * d] = cursor[2 * d + 1];
+    return true;
+}
+
+// Each neuron goes through all its synapses, in the order that rows would bring them, and adds those that act.
+template <class real, class kept>
+__device__ void walk_columns(
+    const Net &net, const integer *projection, const integer *group, const Own &own, real *reals, const kept *weight,
+    const integer *column, const Shared &shared) {
+    const unsigned *bits = (const unsigned *)shared.found;
+    const integer each = projection[P_EACH], pre = projection[P_PRE], stride = projection[P_STRIDE];
+    const double *held = net.held + projection[P_HELD];
+    for (integer n = own.first + threadIdx.x; n < own.end; n += blockDim.x) {
+        const integer end = column[n % each + 1], base = projection[P_ALL] > pre ? n / each * pre : 0;
+        real *cell = cell_of(reals, group, projection[P_ROW], n);
+        real sum = *cell;
+        for (integer k = column[n % each]; k < end; k++) {
+            const integer place = (column[k] >> 32) + base;
+            const bool acts = projection[P_HELD] >= 0 ? held[place] != 0 : bits[place / 32] >> place % 32 & 1;
+            if (!acts) continue;
+            const real value = projection[P_HELD] >= 0 ? (real)held[place] : (real)1;
+            sum += (real)widened(weight[(column[k] & 0xffffffff) * stride]) * value;
+        }
+        *cell = sum;
+    }
+}
+
 // Adds up what acts through a projection. All blocks take part in what they wait for each other, whatever they own.
 template <class real, class kept>
 __device__ __noinline__ void deliver(
@@ -176,7 +234,13 @@ __device__ __noinline__ void deliver(
     if (projection[P_STATE] >= 0) meet(net);  // 4: the state that acts stands still
     else if (projection[P_HELD] >= 0) hold_samples(net, projection, tick, cursor);
     else if (own.first < own.end) look_ahead(net, projection, tick, cursor);
-    for (bool more = own.first < own.end; more;) {
+    bool more = own.first < own.end;
+    const integer *way = way_of(net, number);
+    if (more && is_dense(net, projection, way, cursor)) {
+        more = projection[P_HELD] < 0 && !mark_sources(net, projection, cursor, shared);
+        if (!more) walk_columns(net, projection, group, own, reals, weight, net.column + way[X_COLUMN], shared);
+    }
+    while (more) {
         const int many = pick(net, projection, group, reals, cursor, from, more, shared);
         const Arrival *picked = shared.picked;
         if (projection[P_KIND] == DENSE) deliver_dense(projection, group, own, reals, weight, picked, many);

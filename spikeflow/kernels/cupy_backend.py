@@ -18,7 +18,7 @@ from spikeflow.kernels.cuda_source import COMPILER_OPTIONS, KERNEL, MOST_THREADS
 from spikeflow.kernels.layout import ARGUMENTS, CODES, TILE, Arrays
 from spikeflow.kernels.machine_code import cache_folder
 from spikeflow.kernels.parts import Bind, Program, Resident
-from spikeflow.kernels.spread import most_tiles, spread
+from spikeflow.kernels.spread import SPREAD_ARGUMENTS, most_tiles, spread
 from spikeflow.machine import gigabytes
 
 THREADS = 512
@@ -100,9 +100,9 @@ class OnDevice(Resident):
             self._stream = cupy.cuda.Stream(non_blocking=True)
             self._words, self._stage = _pinned(cupy, self._head), _pinned(cupy, 4096)
             self.blocks, self.threads = self._grid()
-            own = spread(arrays.table, self.blocks)
-            for name, array in (("plan", own.plan), ("work", own.work), ("fired", own.fired)):
-                self._put(name, array)
+            own = spread(arrays, self.blocks)
+            for name in SPREAD_ARGUMENTS:
+                self._put(name, getattr(own, name))
         self.push(*ARGUMENTS)
 
     def _grid(self) -> tuple[int, int]:
@@ -120,7 +120,7 @@ class OnDevice(Resident):
         with self._device, self._stream:
             self._words[:] = self._arrays.table[: self._head]
             table[: self._head].set(self._words, stream=self._stream)
-            arguments = tuple(self._there[name] for name in (*ARGUMENTS, "plan", "work", "fired"))
+            arguments = tuple(self._there[name] for name in (*ARGUMENTS, *SPREAD_ARGUMENTS))
             together = self.blocks > 1
             self.launches += 1
             self._function((self.blocks,), (self.threads,), arguments, enable_cooperative_groups=together)

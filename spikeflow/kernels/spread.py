@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.kernels.layout import CODES, TILE
+from spikeflow.kernels.layout import CODES, CSR, TILE, Arrays
 
 # The head of the plan.
 PLAN = (
@@ -16,21 +16,39 @@ PLAN = (
     "X_CURSORS",  # delays of all projections
 )
 
-# One population; behind them comes the number of delays before those of each projection.
+# One population; behind them come the projections.
 SPREAD = (
     "X_OF",  # tiles of its level
     "X_TILES",  # tiles of the level before its own
     "X_FIRED",  # its first neuron in `fired`
 )
 
+# How the synapses of one projection are gone through.
+WAY = (
+    "X_CURSOR",  # delays of the projections before it
+    "X_COLUMN",  # where its columns begin in `column`, or -1: it has only rows
+    "X_DENSE",  # so many events in a tick, and its columns take less time than their rows
+)
+
 # The head of the room to work in; then two counts for each population and block, and two cursors for each block and
 # delay. What blocks wait at lies apart from what they write.
 WORK = {"W_ARRIVED": 0, "W_FOUND": 16, "W_LOST": 17, "WORK": 32}
 
-SPREAD_CODES: dict[str, int] = {name: place for names in (PLAN, SPREAD) for place, name in enumerate(names)}
-SPREAD_CODES |= {"PLAN": len(PLAN), "SPREAD": len(SPREAD), **WORK}
+SPREAD_CODES: dict[str, int] = {name: place for names in (PLAN, SPREAD, WAY) for place, name in enumerate(names)}
+SPREAD_CODES |= {"PLAN": len(PLAN), "SPREAD": len(SPREAD), "WAY": len(WAY), **WORK}
 
-SPREAD_ARGUMENTS = ("plan", "work", "fired")
+SPREAD_ARGUMENTS = ("plan", "work", "fired", "column")
+
+DENSE_FROM = 1 / 32
+"""The share of a projection's sources that have to act in a tick before its columns are walked.
+
+A block has some 512 neurons with k synapses each. Along rows, of these the share f that acts is gone through 512 at a
+time, and each looks at the others for its own target: f * k rounds of 512 looks at shared memory. Along columns a
+thread goes through the k synapses of its neuron: k looks at memory, which take some 16 times as long. So they are even
+at f = 16 / 512. That is counted from the text; it has not been measured on a GPU.
+"""
+MOST_SYNAPSES = 2**24
+"""Projections with more have rows only: columns take 8 bytes a synapse, and 0.1 µs to sort on the host."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +59,14 @@ class Spread:
         plan: what `SPREAD_CODES` names; the launch does not change it.
         work: room for the blocks, zeros before the first launch.
         fired: room for the spikes of a tick, a place for each neuron.
+        column: of each projection that has columns where those of each neuron begin; then, for each of its synapses,
+            neurons ascending, then delays, the source (delay * P_ALL + neuron) << 32 | which synapse it is.
     """
 
     plan: npt.NDArray[np.int64]
     work: npt.NDArray[np.int64]
     fired: npt.NDArray[np.uint32]
+    column: npt.NDArray[np.int64]
 
 
 def most_tiles(table: npt.NDArray[np.int64]) -> int:
@@ -64,8 +85,9 @@ def levels(table: npt.NDArray[np.int64]) -> list[list[int]]:
     return found
 
 
-def spread(table: npt.NDArray[np.int64], blocks: int) -> Spread:
+def spread(arrays: Arrays, blocks: int) -> Spread:
     """The plan for a grid of `blocks` blocks."""
+    table = arrays.table
     groups, projections = int(table[CODES["H_GROUPS"]]), int(table[CODES["H_PROJECTIONS"]])
     rows = np.zeros((groups, len(SPREAD)), np.int64)
     by_level = levels(table)
@@ -79,10 +101,35 @@ def spread(table: npt.NDArray[np.int64], blocks: int) -> Spread:
     rows[:, SPREAD_CODES["X_FIRED"]] = np.cumsum([0, *tiles])[:-1] * TILE
     delays = np.cumsum([0, *(_column(table, "PROJECTION", "P_DELAYS", k) for k in range(projections))])
     ends = np.cumsum([len(level) for level in by_level])
-    head = [len(by_level), len(PLAN) + rows.size + projections, int(delays[-1])]
-    plan = np.concatenate([head, rows.ravel(), delays[:-1], ends]).astype(np.int64)
+    columns, ways, begin = [np.zeros(1, np.int64)], np.zeros((projections, len(WAY)), np.int64), 1
+    for place in range(projections):
+        entries, dense = _columns(arrays, place)
+        ways[place] = delays[place], begin if entries.size else -1, dense
+        columns.append(entries)
+        begin += entries.size
+    head = [len(by_level), len(PLAN) + rows.size + ways.size, int(delays[-1])]
+    plan = np.concatenate([head, rows.ravel(), ways.ravel(), ends]).astype(np.int64)
     work = np.zeros(WORK["WORK"] + 2 * blocks * (groups + int(delays[-1])), np.int64)
-    return Spread(plan, work, np.zeros(max(sum(tiles), 1) * TILE, np.uint32))
+    return Spread(plan, work, np.zeros(max(sum(tiles), 1) * TILE, np.uint32), np.concatenate(columns))
+
+
+def _columns(arrays: Arrays, place: int) -> tuple[npt.NDArray[np.int64], int]:
+    """The columns of a projection, and from how many events in a tick they are walked; nothing where it has none."""
+
+    def of(column: str) -> int:
+        return _column(arrays.table, "PROJECTION", column, place)
+
+    pre, each, rows = of("P_PRE"), of("P_EACH"), of("P_PRE") * of("P_DELAYS")
+    starts = arrays.start[of("P_START") : of("P_START") + rows + 1]
+    if of("P_KIND") != CSR or not 0 < (count := int(starts[-1])) <= MOST_SYNAPSES:
+        return np.zeros(0, np.int64), 0
+    post = arrays.post[of("P_POST") : of("P_POST") + count]
+    delay, neuron = np.divmod(np.repeat(np.arange(rows), np.diff(starts)), pre)
+    order = np.lexsort((delay, neuron, post))  # stable: of one source the synapses keep their order
+    entries = (delay * of("P_ALL") + neuron)[order] << 32 | order
+    first = each + 1 + np.cumsum(np.bincount(post, minlength=each)) - np.bincount(post, minlength=each)
+    acting = of("P_ALL") * of("P_DELAYS")
+    return np.concatenate([first, [each + 1 + count], entries]), max(1, int(np.ceil(DENSE_FROM * acting)))
 
 
 def _at_once(table: npt.NDArray[np.int64], place: int) -> list[int]:

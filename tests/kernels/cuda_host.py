@@ -25,7 +25,7 @@ from spikeflow.kernels import layout, register
 from spikeflow.kernels.backends import Prepare
 from spikeflow.kernels.cuda_source import KERNEL, cuda_source
 from spikeflow.kernels.network import Program, Run
-from spikeflow.kernels.spread import spread
+from spikeflow.kernels.spread import SPREAD_ARGUMENTS, spread
 
 Kind = TypeVar("Kind", bound=np.generic)
 
@@ -72,8 +72,8 @@ def backend(
 
         def run(*arrays: Any) -> None:
             guarded = Guarded()
-            own = spread(arrays[0], blocks)
-            copies = [guarded.copy(array) for array in (*arrays, own.plan, own.work, own.fired)]
+            own = spread(layout.Arrays(*arrays), blocks)
+            copies = [guarded.copy(array) for array in (*arrays, *(getattr(own, name) for name in SPREAD_ARGUMENTS))]
             with contextlib.suppress(*[RaceError] * (races == "forgiven")):
                 kernel.run(copies, blocks=blocks, threads=threads, reverse=reverse)
             guarded.check()

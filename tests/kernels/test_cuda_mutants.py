@@ -133,6 +133,18 @@ FAULTS = {
     "couplings that come after the equations come never": ("group[G_AFTER], group[G_AFTERS]", "group[G_AFTER], 0"),
     "spikes carry another state": ("net.real32, group, group[G_VALUE],", "net.real32, group, group[G_VALUE] - 1,"),
     "values are written one place too late": ("source[S_VALUE] + at + k]", "source[S_VALUE] + at + k + 1]"),
+    "columns begin one synapse too late": (
+        "integer k = column[n % each]; k < end",
+        "integer k = column[n % each] + 1; k < end",
+    ),
+    "columns end in the next one": ("end = column[n % each + 1], base", "end = column[n % each + 1] + 1, base"),
+    "columns of a copy hear the first one": ("? n / each * pre : 0;", "? 0 : 0;"),
+    "what acts twice counts once": ("if (shared.twice) return false;", ""),
+    "marked events are not read": (
+        "cursor[2 * d] = cursor[2 * d + 1];\n    return true;",
+        "cursor[2 * d] = cursor[2 * d];\n    return true;",
+    ),
+    "held values of columns count 1": ("? (real)held[place] : (real)1;", "? (real)1 : (real)1;"),
     "the last neuron learns nothing": ("end = after[G_SIZE];", "end = after[G_SIZE] - 1;"),
     "a row of synapses is one too short": ("end = starts[1];", "end = starts[1] - 1;"),
     "one to one learns from its neighbour": ("? row : end;", "? row + 1 : end;"),
