@@ -14,6 +14,8 @@ typedef long long integer;
 #define PICKS 512  // arrivals, and synapses of CSR, that are handled between two barriers
 #endif
 
+#define HAND 64  // ticks in hand, at most: a bit for each
+
 // One event or held value that acts in this tick.
 struct Arrival {
     unsigned neuron;
@@ -36,7 +38,11 @@ struct Shared {
     int post[PICKS];
     double amount[PICKS];
     int many;
-    int twice;  // whether something acts twice
+    int twice;               // whether something acts twice
+    int found_in[HAND];      // spikes of each tick in hand: the block's so far, then those of all blocks,
+    int before[HAND];        // and of the blocks before this one
+    unsigned long long any;  // a bit for each tick in hand with a spike
+    unsigned long long stirred;
     unsigned long long first;
     unsigned spiked[32];  // a bit for each thread
 };
@@ -94,9 +100,10 @@ __device__ Own own_neurons(const Net &net, integer place) {
     return Own{first * TILE, end * TILE < group[G_SIZE] ? end * TILE : group[G_SIZE]};
 }
 
-// The counts of spikes that the blocks write down: (in this tick, held before), for each block of a population.
+// The counts of spikes that the blocks write down: (held before, in this tick or each tick in hand), for each block of a
+// population.
 __device__ __forceinline__ integer *counts_of(const Net &net, integer place) {
-    return net.work + WORK + 2 * place * gridDim.x;
+    return net.work + WORK + net.plan[X_COUNTS] * place * gridDim.x;
 }
 
 // How the synapses of a projection are gone through.
@@ -108,7 +115,12 @@ __device__ __forceinline__ const integer *way_of(const Net &net, integer project
 __device__ __forceinline__ integer *cursors_of(const Net &net, integer projection) {
     const integer all = net.plan[X_CURSORS], groups = net.table[H_GROUPS];
     const integer first = way_of(net, projection)[X_CURSOR];
-    return net.work + WORK + 2 * (groups * gridDim.x + blockIdx.x * all + first);
+    return net.work + WORK + net.plan[X_COUNTS] * groups * gridDim.x + 3 * blockIdx.x * all + 2 * first;
+}
+
+// How far it had read before the ticks in hand: a number for each delay.
+__device__ __forceinline__ integer *kept_cursors_of(const Net &net, integer projection) {
+    return cursors_of(net, 0) + 2 * net.plan[X_CURSORS] + way_of(net, projection)[X_CURSOR];
 }
 
 // ---- events

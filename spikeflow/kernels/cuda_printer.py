@@ -35,8 +35,10 @@ __device__ __forceinline__ float exp_(float x) { return expf(x); }
 __device__ __forceinline__ double exp_(double x) { return exp(x); }
 __device__ __forceinline__ float power_(float x, float y) { return powf(x, y); }
 __device__ __forceinline__ double power_(double x, double y) { return pow(x, y); }
+__device__ __forceinline__ unsigned bits_of(float x) { return __float_as_uint(x); }
+__device__ __forceinline__ long long bits_of(double x) { return __double_as_longlong(x); }
 """
-"""The vocabulary in CUDA C, as `vocabulary.py` defines it."""
+"""The vocabulary in CUDA C, as `vocabulary.py` defines it, and the bits of a number, which tell 0 from -0."""
 
 
 @dataclass(frozen=True)

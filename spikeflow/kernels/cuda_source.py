@@ -31,7 +31,7 @@ MOST_THREADS = 1024
 COMPILER_OPTIONS = ("--std=c++17", "--fmad=false", "--ftz=false", "--prec-div=true", "--prec-sqrt=true")
 """What NVRTC and nvcc must be told: a contracted a * b + c rounds once where every other backend rounds twice."""
 
-PARTS = ("blocks", "arrivals", "synapses", "window")
+PARTS = ("blocks", "arrivals", "synapses", "hand", "window")
 """The files of what every network shares, in order."""
 
 _TYPES = {
@@ -67,7 +67,7 @@ def cuda_source(program: Program) -> str:
     Raises:
         ParameterError: a model's `update` says something that kernels cannot.
     """
-    codes = {**layout.CODES, **spread.SPREAD_CODES}
+    codes = {**layout.CODES, **spread.SPREAD_CODES, "FLUSH_EVERY": vocabulary.FLUSH_EVERY}
     columns = ", ".join(f"{name} = {number}" for name, number in codes.items())
     parameters = _parameters()
     parts = [
@@ -119,7 +119,11 @@ def _shared(function: Callable[..., Any], flags: list[str]) -> str:
 
 
 def _form(form: Form, precision: Precision, place: int) -> str:
-    """`update_<place>`, and `step_<place>`, which moves one neuron and says whether it spikes or is lost."""
+    """`update_<place>`, and `Model_<place>`: a neuron's state while it is in registers, which a tick moves.
+
+    `move_on` takes a receptor's sum where anything has arrived; it says whether the neuron spikes and is lost, and, at
+    the ticks at which tiny state becomes zero, whether the state has other bits than before.
+    """
     real = "float" if precision == "float32" else "double"
     model, file, first_line = _origin(form)
     printed = print_function(form.update, f"update_{place}", f"{model} ({file})", first_line=first_line)
@@ -131,37 +135,61 @@ def _form(form: Form, precision: Precision, place: int) -> str:
         )
     states, sums = len(form.states), len(form.receptors)
     constant = {name: f"constant[{k}]" for k, name in enumerate(form.constants)}
-    constant |= {name: f"cell[{states + sums + k} * TILE]" for k, name in enumerate(form.rows)}
+    constant |= {name: f"model.own_{k}" for k, name in enumerate(form.rows)}
     named = printed.parameters[len(form.moved) + sums + len(form.noise) :]
-    taken = [f"cell[{k} * TILE]" for k in range(len(form.moved))]
-    taken += [f"cell[{states + k} * TILE]" for k in range(sums)]
+    taken = [f"model.state_{k}" for k in range(len(form.moved))]
+    taken += [f"sum_{k}" for k in range(sums)]
     taken += [f"draw_{k}" for k in range(len(form.noise))]
     taken += [constant[name] for name in named]
     given = [f"next_{k}" for k in range(len(form.moved))] + ["spiked"] * form.spikes
+    kept = [f"state_{k}" for k in range(states)] + [f"own_{k}" for k in range(len(form.rows))]
+    rows = [*range(states), *(states + sums + k for k in range(len(form.rows)))]
     lines = [f"{real} {', '.join(f'next_{k}' for k in range(states))};", "bool spiked = false;"]
+    for k in range(sums):
+        lines += [f"const {real} sum_{k} = came ? cell[{states + k} * TILE] : {constant['zero']};"]
+        lines += [f"if (came) cell[{states + k} * TILE] = {constant['zero']};"]
     lines += [f"{real} draw_{k}; uniform(key[{k}], neuron, tick, draw_{k});" for k in range(len(form.noise))]
     lines += [f"update_{place}<{real}>({', '.join(taken + given)});"]
-    lines += [f"cell[{states + k} * TILE] = {constant['zero']};" for k in range(sums)]
     if form.refracts:
         rho = states - 1
-        lines += [f"const bool free = cell[{rho} * TILE] <= {constant['zero']};", "spiked = spiked && free;"]
+        lines += [f"const bool free = model.state_{rho} <= {constant['zero']};", "spiked = spiked && free;"]
         for k in (form.states.index(name) for name in form.held):
-            lines += [f"shared_hold<{real}>(free, cell[{k} * TILE], next_{k}, next_{k});"]
+            lines += [f"shared_hold<{real}>(free, model.state_{k}, next_{k}, next_{k});"]
         others = ", ".join(constant[name] for name in ("rho_reset", "one", "zero"))
-        lines += [f"shared_count_down<{real}>(cell[{rho} * TILE], free, spiked, {others}, next_{rho});"]
-    for k in range(states):
-        lines += [f"cell[{k} * TILE] = next_{k};"]
+        lines += [f"shared_count_down<{real}>(model.state_{rho}, free, spiked, {others}, next_{rho});"]
     lines += [f"lost = {' || '.join(f'next_{k} != next_{k}' for k in range(states))};"]
     lines += [f"if (tick % {vocabulary.FLUSH_EVERY} == 0) {{"]
-    for k in range(states):
-        lines += [f"    shared_flush<{real}>(next_{k}, {constant['tiny']}, {constant['zero']}, cell[{k} * TILE]);"]
-    lines += ["}"]
-    head = (
-        f"// {model}, {precision}\n__device__ __forceinline__ bool step_{place}(\n"
-        f"    {real} *cell, const {real} *constant, const long long *key, long long neuron, long long tick,\n"
-        "    bool &lost) {"
-    )
-    return printed.text + "\n    ".join([head, *lines, "return spiked;"]) + "\n}\n"
+    lines += [f"    moved = {'true' if form.restless else 'spiked'};"]
+    for k in range(states):  # before the flush as well: what the flush changes has not come to rest
+        state, after = f"model.state_{k}", f"next_{k}"
+        lines += [f"    moved = moved || bits_of({state}) != bits_of({after});", f"    {state} = {after};"]
+        lines += [f"    shared_flush<{real}>({state}, {constant['tiny']}, {constant['zero']}, {after});"]
+        lines += [f"    moved = moved || bits_of({state}) != bits_of({after});"]
+    lines += ["}", *[f"model.state_{k} = next_{k};" for k in range(states)]]
+    of, inline = f"Model_{place}", "__device__ __forceinline__"
+    head = [
+        f"// {model}, {precision}",
+        f"struct {of} {{",
+        f"    typedef {real} number;",
+        f"    {real} {', '.join(kept)};",
+        f"    static constexpr bool wide = {_c(precision == 'float64')}, noisy = {_c(bool(form.noise))};",
+        "};",
+        f"{inline} {real} *numbers_of(const Net &net, const {of} &) {{ return net.real{precision[-2:]}; }}",
+        f"{inline} void load({of} &model, const {real} *cell) {{",
+        *[f"    model.{name} = cell[{row} * TILE];" for name, row in zip(kept, rows, strict=True)],
+        "}",
+        f"{inline} void store(const {of} &model, {real} *cell) {{",
+        *[f"    cell[{k} * TILE] = model.state_{k};" for k in range(states)],
+        "}",
+        f"{inline} bool move_on(",
+        f"    {of} &model, {real} *cell, bool came, const {real} *constant, const long long *key, long long neuron,",
+        "    long long tick, bool &lost, bool &moved) {",
+    ]
+    return printed.text + "\n".join(head) + "\n    " + "\n    ".join([*lines, "return spiked;"]) + "\n}\n"
+
+
+def _c(flag: bool) -> str:
+    return "true" if flag else "false"
 
 
 def _rule(rule: RuleForm, precision: Precision, place: int) -> str:
@@ -224,17 +252,39 @@ def _origin(form: Form | RuleForm) -> tuple[str, str, int]:
 
 
 def _dispatch(program: Program) -> str:
+    """`move`, one tick of one neuron, and `run`, some ticks of a block's neurons."""
     doubles = " || ".join(f"form == {k}" for k, (_, of) in enumerate(program.forms) if of == "float64") or "false"
     lines = [
         f"__device__ __forceinline__ bool is_double(long long form) {{ return {doubles}; }}",
-        "__device__ bool move(",
-        "    const Net &net, const long long *group, long long neuron, long long tick, bool &lost) {",
+        "template <class Model> __device__ __forceinline__ bool move_one(",
+        "    const Net &net, const long long *group, long long neuron, long long tick, bool &lost, bool &moved) {",
         "    const long long at = group[G_BASE] + neuron / TILE * group[G_ROWS] * TILE + neuron % TILE;",
-        "    const long long constant = group[G_CONSTANT], *key = net.table + group[G_KEY];",
+        "    const long long counted = Model::noisy ? neuron % group[G_EACH] : neuron;",
+        "    const long long *key = net.table + group[G_KEY];",
+        "    Model model;",
+        "    typename Model::number *reals = numbers_of(net, model), *cell = reals + at;",
+        "    load(model, cell);",
+        "    const auto *constant = reals + group[G_CONSTANT];",
+        "    const bool spikes = move_on(model, cell, true, constant, key, counted, tick, lost, moved);",
+        "    store(model, cell);",
+        "    return spikes;",
+        "}",
+        "__device__ bool move(",
+        "    const Net &net, const long long *group, long long neuron, long long tick, bool &lost, bool &moved) {",
         "    switch (group[G_FORM]) {",
     ]
-    for k, (form, precision) in enumerate(program.forms):
-        reals = "net.real32" if precision == "float32" else "net.real64"
-        counted = "neuron % group[G_EACH]" if form.noise else "neuron"
-        lines.append(f"    case {k}: return step_{k}({reals} + at, {reals} + constant, key, {counted}, tick, lost);")
-    return "\n".join([*lines, "    default: return false;", "    }", "}", ""])
+    for k in range(len(program.forms)):
+        lines.append(f"    case {k}: return move_one<Model_{k}>(net, group, neuron, tick, lost, moved);")
+    lines += [
+        "    default: return false;",
+        "    }",
+        "}",
+        "struct Shared;",
+        "template <class Model> __device__ __noinline__ void run_ticks(",
+        "    const Net &net, long long place, long long first, long long ticks, Shared &shared);",
+        "__device__ void run(const Net &net, long long place, long long first, long long ticks, Shared &shared) {",
+        "    switch (net.table[net.table[H_GROUP] + place * GROUP + G_FORM]) {",
+    ]
+    for k in range(len(program.forms)):
+        lines.append(f"    case {k}: return run_ticks<Model_{k}>(net, place, first, ticks, shared);")
+    return "\n".join([*lines, "    }", "}", ""])

@@ -222,37 +222,40 @@ __device__ void walk_columns(
     }
 }
 
-// Adds up what acts through a projection. All blocks take part in what they wait for each other, whatever they own.
+// Adds up what acts through a projection on some of the block's neurons; says whether anything did. All blocks take part
+// in what they wait for each other, whatever they own.
 template <class real, class kept>
-__device__ __noinline__ void deliver(
-    const Net &net, integer number, real *reals, const kept *weights, integer tick, Shared &shared) {
+__device__ __noinline__ bool deliver(
+    const Net &net, integer number, real *reals, const kept *weights, integer tick, const Own &own, Shared &shared) {
     const integer *projection = row_of(net, H_PROJECTION, PROJECTION, number);
     const integer *group = row_of(net, H_GROUP, GROUP, projection[P_TARGET]);
-    const Own own = own_neurons(net, projection[P_TARGET]);
     const kept *weight = weights + projection[P_WEIGHT];
     integer *cursor = cursors_of(net, number), from = 0;
     if (projection[P_STATE] >= 0) meet(net);  // 4: the state that acts stands still
     else if (projection[P_HELD] >= 0) hold_samples(net, projection, tick, cursor);
     else if (own.first < own.end) look_ahead(net, projection, tick, cursor);
-    bool more = own.first < own.end;
+    bool more = own.first < own.end, came = false;
     const integer *way = way_of(net, number);
     if (more && is_dense(net, projection, way, cursor)) {
         more = projection[P_HELD] < 0 && !mark_sources(net, projection, cursor, shared);
-        if (!more) walk_columns(net, projection, group, own, reals, weight, net.column + way[X_COLUMN], shared);
+        came = !more;
+        if (came) walk_columns(net, projection, group, own, reals, weight, net.column + way[X_COLUMN], shared);
     }
     while (more) {
         const int many = pick(net, projection, group, reals, cursor, from, more, shared);
         const Arrival *picked = shared.picked;
+        came = came || many > 0;
         if (projection[P_KIND] == DENSE) deliver_dense(projection, group, own, reals, weight, picked, many);
         if (projection[P_KIND] == ONE_TO_ONE) deliver_one_to_one(projection, group, own, reals, weight, picked, many);
         if (projection[P_KIND] == CSR) deliver_csr(net, projection, group, own, reals, weight, many, shared);
         __syncthreads();  // O: `picked` is free again
     }
     if (projection[P_STATE] >= 0) meet(net);  // 5: every block knows what acts
-    if (projection[P_INTO] < 0) return;
+    if (projection[P_INTO] < 0 || !came) return came;
     for (integer n = own.first + threadIdx.x; n < own.end; n += blockDim.x) {
         real *spare = cell_of(reals, group, projection[P_ROW], n);
         *cell_of(reals, group, projection[P_INTO], n) += *spare;
         *spare = 0;
     }
+    return came;
 }

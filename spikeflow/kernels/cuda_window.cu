@@ -8,12 +8,6 @@ __device__ double carried(const Net &net, const integer *group, integer neuron) 
     return *cell_of(net.real32, group, group[G_VALUE], neuron);
 }
 
-// Where it is noted that a state is not a number: a word for even ticks and one for odd ones, so that none is written
-// to while another block still reads it.
-__device__ __forceinline__ unsigned long long *lost_at(const Net &net, integer tick) {
-    return (unsigned long long *)net.work + W_LOST + tick % 2;
-}
-
 // Moves the block's neurons and lists those that spike, ascending. No bit of `shared.spiked` is set on entry and on
 // return.
 __device__ void move_group(const Net &net, integer place, integer tick, Shared &shared) {
@@ -26,8 +20,9 @@ __device__ void move_group(const Net &net, integer place, integer tick, Shared &
     integer count = 0;
     for (integer first = own.first; first < own.end; first += blockDim.x) {
         const integer n = first + threadIdx.x;
-        bool lost = false;
-        const bool spikes = n < own.end && move(net, group, n, tick, lost);
+        bool lost = false, moved = false;
+        const bool spikes = n < own.end && move(net, group, n, tick, lost, moved);
+        if (moved) stir(shared, tick);
         if (lost) atomicMin(lost_at(net, tick), (unsigned long long)place);
         if (spikes) atomicOr(&spiked[word], bit);
         __syncthreads();  // P: every bit is set
@@ -41,7 +36,7 @@ __device__ void move_group(const Net &net, integer place, integer tick, Shared &
         if (spikes) atomicAnd(&spiked[word], ~bit);
     }
     integer *counts = counts_of(net, place) + 2 * blockIdx.x;
-    if (threadIdx.x == 0) counts[0] = count, counts[1] = row_of(net, H_SOURCE, SOURCE, place)[S_COUNT];
+    if (threadIdx.x == 0) counts[1] = count, counts[0] = row_of(net, H_SOURCE, SOURCE, place)[S_COUNT];
 }
 
 // Writes down the spikes that the block has listed, behind those of the blocks before it.
@@ -52,9 +47,9 @@ __device__ void write_spikes(const Net &net, integer place, integer tick) {
     integer *source = row_of(net, H_SOURCE, SOURCE, place);
     const integer *counts = counts_of(net, place);
     const unsigned *fired = net.fired + net.plan[PLAN + place * SPREAD + X_FIRED] + own.first;
-    const integer count = counts[2 * blockIdx.x];
-    integer at = counts[2 * blockIdx.x + 1];
-    for (unsigned block = 0; block < blockIdx.x; block++) at += counts[2 * block];
+    const integer count = counts[2 * blockIdx.x + 1];
+    integer at = counts[2 * blockIdx.x];
+    for (unsigned block = 0; block < blockIdx.x; block++) at += counts[2 * block + 1];
     for (integer k = threadIdx.x; k < count; k += blockDim.x) {
         net.index[source[S_OFFSET] + at + k] = fired[k];
         net.time[source[S_OFFSET] + at + k] = head[H_ORIGIN] + tick * head[H_STEP];
@@ -78,23 +73,12 @@ __device__ void record(const Net &net, const integer *group, const integer *row,
     }
 }
 
-__device__ void deliver_listed(
-    const Net &net, integer first, integer count, bool wide, integer tick, Shared &shared) {
-    for (integer k = first; k < first + count; k++) {
-        const integer number = net.table[k];
-        const bool half = row_of(net, H_PROJECTION, PROJECTION, number)[P_HALF];
-        if (wide && half) deliver(net, number, net.real64, net.weight16, tick, shared);
-        else if (wide) deliver(net, number, net.real64, net.weight64, tick, shared);
-        else if (half) deliver(net, number, net.real32, net.weight16, tick, shared);
-        else deliver(net, number, net.real32, net.weight32, tick, shared);
-    }
-}
-
 // What a population does with what was written down before.
 __device__ void step_group(const Net &net, integer place, integer tick, Shared &shared) {
     const integer *group = row_of(net, H_GROUP, GROUP, place);
     const bool wide = is_double(group[G_FORM]);
-    deliver_listed(net, group[G_LIST], group[G_LISTED], wide, tick, shared);
+    const Own own = own_neurons(net, place);
+    if (deliver_listed(net, group[G_LIST], group[G_LISTED], wide, tick, own, shared) && threadIdx.x == 0) stir(shared, tick);
     move_group(net, place, tick, shared);
 }
 
@@ -102,7 +86,8 @@ __device__ void step_group(const Net &net, integer place, integer tick, Shared &
 __device__ void settle_group(const Net &net, integer place, integer tick, Shared &shared) {
     const integer *head = net.table, *group = row_of(net, H_GROUP, GROUP, place);
     const bool wide = is_double(group[G_FORM]);
-    deliver_listed(net, group[G_AFTER], group[G_AFTERS], wide, tick, shared);
+    const Own own = own_neurons(net, place);
+    if (deliver_listed(net, group[G_AFTER], group[G_AFTERS], wide, tick, own, shared) && threadIdx.x == 0) stir(shared, tick);
     if (group[G_AFTERS] > 0) __syncthreads();  // R: the state that is recorded stands still
     bool recorded = false;
     for (integer r = 0; r < head[H_RECORDS]; r++) {
@@ -199,6 +184,19 @@ __device__ void step_tick(const Net &net, integer tick, Shared &shared) {
     if (learns) meet(net);  // 8: the traces may move again
 }
 
+// Says whether every tile rests: at the last tick at which states were looked at nothing moved, and nothing has arrived
+// since. Then the host launches nothing before the next event.
+__device__ void note_rest(const Net &net, integer tick) {
+    integer *table = net.table;
+    const integer looked = (tick - 1) / FLUSH_EVERY * FLUSH_EVERY;
+    const integer stirred = (integer)((unsigned long long *)net.work)[W_STIRRED];  // one more than the tick
+    const bool rests = table[H_SKIP] && tick > table[H_TICK] && looked >= table[H_TICK] && stirred <= looked;
+    for (integer place = 0; place < table[H_GROUPS]; place++) {
+        integer *group = row_of(net, H_GROUP, GROUP, place);
+        group[G_RESTING] = rests ? group[G_TILES] : 0;
+    }
+}
+
 // Steps ticks H_TICK to H_PAUSE, or stops before a tick that there may be no room for, or before the first with a reason.
 __device__ void step_window(const Net &net, Shared &shared) {
     integer *table = net.table;
@@ -206,7 +204,9 @@ __device__ void step_window(const Net &net, Shared &shared) {
     if (is_first_thread()) {
         unsigned long long *words = (unsigned long long *)net.work;
         words[W_FOUND] = words[W_LOST] = words[W_LOST + 1] = none;
+        words[W_STIRRED] = 0;
     }
+    if (threadIdx.x == 0) shared.stirred = 0;
     for (unsigned w = threadIdx.x; w < 32; w += blockDim.x) shared.spiked[w] = 0;
     meet(net);  // 9: nothing is found, nothing is lost
     if (table[H_FRESH]) {
@@ -221,20 +221,34 @@ __device__ void step_window(const Net &net, Shared &shared) {
     __syncthreads();  // W: the cursors are set
     unsigned long long lost = none;
     integer tick = table[H_TICK], full;
-    for (;; tick++) {
+    Way way = {};
+    const bool hands = net.plan[X_HAND] > 1;
+    if (hands) {
+        way = step_hands(net, shared);
+        tick = way.tick, full = way.full, lost = way.lost;
+    }
+    for (; !hands; tick++) {
         full = full_source(net);
         if (tick == table[H_PAUSE] || full >= 0 || lost != none) break;
         step_tick(net, tick, shared);
         lost = *lost_at(net, tick);
     }
-    if (tick > table[H_TICK]) copy_cursors(net, true);  // else other blocks may still take theirs
+    if (hands || tick > table[H_TICK]) copy_cursors(net, true);  // else other blocks may still take theirs
+    __syncthreads();  // AG: all of the block has stirred what it stirs
+    if (threadIdx.x == 0) atomicMax((unsigned long long *)net.work + W_STIRRED, shared.stirred);
     meet(net);  // 10: every thread knows how far they came
     if (!is_first_thread()) return;
+    note_rest(net, tick);
     for (integer r = 0; r < table[H_RECORDS]; r++) {
         integer *row = row_of(net, H_RECORD, RECORD, r);
         row[R_OUT] += (multiples(tick, row[R_EVERY]) - multiples(table[H_TICK], row[R_EVERY])) * row[R_NEURONS];
     }
-    if (lost != none) table[H_STATUS] = LOST, table[H_DETAIL] = (integer)lost, tick--;
+    if (hands) table[H_FOUND] = way.found, table[H_AT] = way.level, table[H_END] = way.end;
+    if (lost != none && hands) {
+        table[H_STATUS] = LOST, table[H_DETAIL] = (integer)(lost >> 32 & 0xfffff);
+        table[H_NEURON] = (integer)(lost & 0xffffffff);
+        tick += (integer)(lost >> 52);
+    } else if (lost != none) table[H_STATUS] = LOST, table[H_DETAIL] = (integer)lost, tick--;
     else if (tick < table[H_PAUSE]) table[H_STATUS] = FULL, table[H_DETAIL] = full;
     table[H_TICK] = tick;
     table[H_FRESH] = 0;

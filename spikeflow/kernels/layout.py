@@ -41,10 +41,10 @@ HEAD = (
     "H_FORMS",  # how many forms the program has; its learning rules come behind them
     "H_ORDER",  # where the order of the populations within a tick is listed
     "H_SCRATCH",  # room for a backend's own use: twice the most delays, or 8 numbers a tile
-    # What follows is the Numba backend's own.
+    # What follows belongs to backends that step several ticks at once.
     "H_SPAN",  # how many ticks a population may be ahead of the others: their events take longer to come back to it
     "H_END",  # the end of the ticks in hand; earlier where a state was not a number
-    "H_AT",  # which population has to go on first, in their order
+    "H_AT",  # which population has to go on first, in their order; on a GPU which level of them
     "H_FOUND",  # the spikes that it found and could not keep yet; -1 where it has yet to step
     "H_NEURON",  # the neuron whose state is not a number; -1: look for it
     "H_COUNTS",  # room for the spikes of each tick in hand

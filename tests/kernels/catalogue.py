@@ -100,12 +100,12 @@ def every(kind: str) -> Chosen:
     return tuple((kind, place) for place in range(len(variants(models()[kind]))))
 
 
-def network(chosen: Chosen, backend: str, precision: Any, scale: float | None = None) -> Network:
+def network(chosen: Chosen, backend: str, precision: Any, scale: float | None = None, recorded: bool = True) -> Network:
     """Each variant as a population of its own; `scale` is how strong the input is, else what makes it fire."""
     groups, projections = [], []
     for kind, place in chosen:
         model, name = variants(models()[kind])[place], f"{kind}/{place}"
-        record = {state: (np.arange(SIZE), 1) for state in model.state}
+        record = {state: (np.arange(SIZE), 1) for state in model.state if recorded}
         groups.append(Group(name, model, SIZE, precision, record=record))
         rng = np.random.default_rng(zlib.crc32(name.encode()))
         for receptor in model.receptors:
@@ -135,9 +135,19 @@ def silent(net: Network, found: Outcome) -> list[str]:
     return [name for name in can if len(found[f"{name} spikes neuron"]) < 4 * SIZE]
 
 
-def run(chosen: Chosen, backend: str, precision: Any, window: int = TICKS) -> Outcome:
+def alone() -> dict[float | None, Chosen]:
+    """Of `by_tolerance` those that nothing looks at after a tick: neither couplings nor spikes that carry a state."""
+
+    def is_plain(model: NeuronModel) -> bool:
+        return model.graded is None and not model.couplings(DT)
+
+    every_one = by_tolerance().items()
+    return {k: tuple(one for one in of if is_plain(variants(models()[one[0]])[one[1]])) for k, of in every_one}
+
+
+def run(chosen: Chosen, backend: str, precision: Any, window: int = TICKS, recorded: bool = True) -> Outcome:
     """All that can be seen of a run; each population that can has fired."""
-    net = network(chosen, backend, precision)
+    net = network(chosen, backend, precision, recorded=recorded)
     found = outcome(net, ticks=TICKS, window=window)
     assert silent(net, found) == []
     return found

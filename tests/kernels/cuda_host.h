@@ -243,6 +243,11 @@ static Whole atomicMin(Whole *at, Whole other) {
 }
 
 template <class Whole>
+static Whole atomicMax(Whole *at, Whole other) {
+    return atomic(at, [=](Whole old) { return other > old ? other : old; });
+}
+
+template <class Whole>
 static Whole atomicOr(Whole *at, Whole bits) {
     return atomic(at, [=](Whole old) { return old | bits; });
 }
@@ -252,10 +257,16 @@ static Whole atomicAnd(Whole *at, Whole bits) {
     return atomic(at, [=](Whole old) { return old & bits; });
 }
 
-static float __uint_as_float(unsigned bits) {
-    float number;
-    memcpy(&number, &bits, sizeof number);
-    return number;
+template <class To, class From>
+static To with_bits_of(From from) {
+    To to;
+    static_assert(sizeof to == sizeof from, "as many bits");
+    memcpy(&to, &from, sizeof to);
+    return to;
 }
+
+static float __uint_as_float(unsigned bits) { return with_bits_of<float>(bits); }
+static unsigned __float_as_uint(float number) { return with_bits_of<unsigned>(number); }
+static long long __double_as_longlong(double number) { return with_bits_of<long long>(number); }
 
 static int __popc(unsigned bits) { return __builtin_popcount(bits); }

@@ -24,8 +24,9 @@ import numpy.typing as npt
 from spikeflow.kernels import layout, register
 from spikeflow.kernels.backends import Prepare
 from spikeflow.kernels.cuda_source import KERNEL, cuda_source
+from spikeflow.kernels.layout import CODES
 from spikeflow.kernels.network import Program, Run
-from spikeflow.kernels.spread import SPREAD_ARGUMENTS, spread
+from spikeflow.kernels.spread import SPREAD_ARGUMENTS, Spread, spread
 
 Kind = TypeVar("Kind", bound=np.generic)
 
@@ -46,6 +47,11 @@ _TAIL = """
 static void **host_arguments;
 static void host_body() {{ {call}; }}
 extern "C" unsigned long host_race() {{ return races::found; }}
+extern "C" void host_count(uintptr_t from, uintptr_t to) {{
+    races::counted_from = from, races::counted_to = to;
+    memset(races::counted, 0, sizeof races::counted);
+}}
+extern "C" unsigned long host_counted(int access) {{ return races::counted[access]; }}
 extern "C" int host_run(void **arguments, unsigned blocks, unsigned threads, int reverse) {{
     host_arguments = arguments;
     return host::run(host_body, blocks, threads, reverse != 0);
@@ -64,25 +70,44 @@ def backend(
     races: Races = "unwatched",
     edit: Callable[[str], str] = str,
     options: tuple[str, ...] = SMALL,
+    counts: list[tuple[int, int]] | None = None,
 ) -> Prepare:
-    """A backend that runs the CUDA text on this machine, edited first where a test wants that."""
+    """A backend that runs the CUDA text on this machine, edited first where a test wants that.
+
+    `counts` gets, for each call that is watched, how often the tiles of the first population were read and written.
+    """
 
     def prepare(program: Program) -> Run:
         kernel = HostKernel(edit(cuda_source(program)), watch=races != "unwatched", options=options)
 
+        kept: list[Spread] = []
+
         def run(*arrays: Any) -> None:
             guarded = Guarded()
-            own = spread(layout.Arrays(*arrays), blocks)
+            if arrays[0][CODES["H_FOUND"]] < 0 or not kept:  # else it goes on, with what it kept on the device
+                kept[:] = [spread(layout.Arrays(*arrays), blocks)]
+            own = kept[0]
             copies = [guarded.copy(array) for array in (*arrays, *(getattr(own, name) for name in SPREAD_ARGUMENTS))]
+            tiles = tiles_of_first(copies[0], copies[layout.ARGUMENTS.index("real32")])
+            kernel.count(tiles)
             with contextlib.suppress(*[RaceError] * (races == "forgiven")):
                 kernel.run(copies, blocks=blocks, threads=threads, reverse=reverse)
             guarded.check()
-            for array, copy in zip(arrays, copies, strict=False):
+            if counts is not None:
+                counts.append(kernel.counted())
+            for array, copy in zip((*arrays, *(getattr(own, name) for name in SPREAD_ARGUMENTS)), copies, strict=True):
                 array[...] = copy
 
         return run
 
     return prepare
+
+
+def tiles_of_first(table: npt.NDArray[Any], real32: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """State, sums and parameters of the first population, if it has float32."""
+    columns = table[table[CODES["H_GROUP"]] :]
+    base = int(columns[CODES["G_BASE"]])
+    return real32[base : base + int(columns[CODES["G_TILES"]] * columns[CODES["G_ROWS"]]) * layout.TILE]
 
 
 def both_orders(program: Program) -> Run:
@@ -126,7 +151,8 @@ class HostKernel:
         tail = _TAIL.format(call=f"{name}({given})")
         self._library = ctypes.CDLL(str(_compiled(text + tail, (*FLAGS, *options, *[WATCH] * watch))))
         self._library.host_run.argtypes = [ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint, ctypes.c_int]
-        self._library.host_race.restype = ctypes.c_ulong
+        self._library.host_race.restype = self._library.host_counted.restype = ctypes.c_ulong
+        self._library.host_count.argtypes = [ctypes.c_size_t, ctypes.c_size_t]
 
     def run(self, arrays: Sequence[npt.NDArray[Any]], *, threads: int, reverse: bool, blocks: int = 1) -> None:
         """Run `blocks` blocks of `threads` threads on `arrays`, one for each of the kernel's parameters.
@@ -150,6 +176,14 @@ class HostKernel:
             raise KernelError("a loop that does not end")
         if outcome == 3:
             raise RaceError(f"a race between two barriers at {self._named(place, arrays)}")
+
+    def count(self, array: npt.NDArray[Any]) -> None:
+        """Count how often an array is read and written from now on, if the kernel is watched."""
+        self._library.host_count(array.ctypes.data, array.ctypes.data + array.nbytes)
+
+    def counted(self) -> tuple[int, int]:
+        """The reads and the writes."""
+        return self._library.host_counted(0), self._library.host_counted(1)
 
     def _named(self, place: int, arrays: Sequence[npt.NDArray[Any]]) -> str:
         for name, array in zip(self._names, arrays, strict=True):

@@ -49,6 +49,8 @@ static Meeting meetings[MEETINGS];
 static unsigned last_epoch = 0;
 static const unsigned *thread = nullptr, *block = nullptr;
 static uintptr_t found = 0;
+static uintptr_t counted_from = 0, counted_to = 0;  // where accesses are counted as well,
+static unsigned long counted[ACCESSES];             // and how many there were
 
 // A launch knows all that was done before it.
 UNWATCHED static void begin() {
@@ -90,6 +92,7 @@ static uintptr_t (*seen_as)(uintptr_t word) = nullptr;  // what lies in shared m
 
 UNWATCHED static void see(const void *place, unsigned bytes, Access access) {
     if (thread == nullptr) return;
+    if ((uintptr_t)place >= counted_from && (uintptr_t)place < counted_to) counted[access]++;
     const uintptr_t first = (uintptr_t)place / 4, last = ((uintptr_t)place + bytes - 1) / 4;
     for (uintptr_t word = first; word <= last; word++) see(word, seen_as(word), access);
 }

@@ -14,6 +14,7 @@ import pytest
 from spikeflow.errors import SpikeflowError
 from spikeflow.kernels import Network, cuda_source, register
 
+from .cuda_hands import ahead
 from .cuda_host import COMPILER, HostKernel, KernelError, Races, backend
 from .cuda_networks import (
     Outcome,
@@ -37,10 +38,10 @@ pytestmark = [
 THREADS, BLOCKS = 70, 4  # three words of bits, the last one not full; no size is a multiple
 WINDOW = 14
 TEXT = cuda_source.shared_text()
-WAITS = {letter: wait for wait, letter in re.findall(r"(__syncthreads\(\)|meet\(net\));  // ([A-Z]|\d+):", TEXT)}
+WAITS = {letter: wait for wait, letter in re.findall(r"(__syncthreads\(\)|meet\(net\));  // ([A-Z]+|\d+):", TEXT)}
 
 FAULTS = {
-    "a neuron too many moves": ("n < own.end && move", "n <= own.end && move"),
+    "a neuron too many moves": ("n < own.end && move(", "n <= own.end && move("),
     "the last neuron of a block gets no input": (
         "n < own.end; n += blockDim.x) {\n        real *cell",
         "n + 1 < own.end; n += blockDim.x) {\n        real *cell",
@@ -155,9 +156,48 @@ FAULTS = {
 }
 
 
+HAND_FAULTS = {
+    "a hand begins a tick too late": ("const integer tick = first + step;", "const integer tick = first + step + 1;"),
+    "the last tick in hand is left out": (
+        "step < ticks; step++) {\n            const",
+        "step + 1 < ticks; step++) {\n            const",
+    ),
+    "a hand is longer than a way back": (
+        "least = way.tick + net.plan[X_HAND]",
+        "least = way.tick + 2 * net.plan[X_HAND]",
+    ),
+    "later neurons of a block read on": ("if (hears && from > own.first) mark_cursors(net, group, true);", ""),
+    "it is not kept where they begin to read": ("mark_cursors(net, group, false);", ""),
+    "state is not stored": ("if (n < own.end) store(model, cell);", ""),
+    "nobody hears what comes late in a hand": ("listens(net, group, first + ticks)", "listens(net, group, first + 1)"),
+    "longer delays are not heard": (
+        "(end - delay[2 * d]) * head[H_STEP]) return true",
+        "(end - delay[2 * d]) * head[H_STEP]) return d == 0",
+    ),
+    "spikes of a hand are listed one too late": (
+        "+ before + __popc(spiked[w] & (bit - 1))] = (unsigned)n",
+        "+ before + 1 + __popc(spiked[w] & (bit - 1))] = (unsigned)n",
+    ),
+    "each part of the neurons lists from the start": (
+        "shared.found_in[step] = before;",
+        "shared.found_in[step] = before - (before > 1);",
+    ),
+    "spikes of other ticks are in the way": ("fired[step * net.plan[X_ROOM] + k]", "fired[k]"),
+    "blocks write over the one before": (
+        "if (block == blockIdx.x) before = all;",
+        "if (block == blockIdx.x) before = 0;",
+    ),
+    "ticks write over the one before": ("at += shared.found_in[step];", "at += 0;"),
+    "times are those of the first tick": ("now = first + step;", "now = first;"),
+    "what is held is forgotten": ("integer at = counts[0];", "integer at = 0;"),
+    "the next hand begins with the last level": ("        way.level = 0;\n", ""),
+}
+
+
 ALONE = {"S": recorded, "8": lone, "W": crossed}
+ALONE |= dict.fromkeys(("Z", "AA", "AB", "AC", "AD", "AE", "AF", "11", "12"), ahead)
 """Waits that only a population without others needs (there are others between two of its moves else), and the one that
-is needed where the first projection that is gone through is another thread's to set."""
+is needed where the first projection that is gone through is another thread's to set; and those of ticks in hand."""
 
 
 SILENT = ("A", "R", "S", "V", "W")
@@ -228,6 +268,9 @@ def compiled(request: pytest.FixtureRequest) -> None:
             kernels.add((without_barrier(letter)(shown), True))
         if "fault" in chosen:
             kernels.add((replaced(*FAULTS[str(chosen["fault"])])(text), False))
+        if "hand_fault" in chosen:
+            shown = cuda_source.cuda_source(ahead("numpy").program)
+            kernels.add((replaced(*HAND_FAULTS[str(chosen["hand_fault"])])(shown), False))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(lambda kernel: HostKernel(kernel[0], watch=kernel[1]), sorted(kernels)))
 
@@ -271,3 +314,8 @@ def test_a_window_that_takes_more_room_than_there_is_is_found() -> None:
 @pytest.mark.parametrize("fault", FAULTS)
 def test_each_fault_is_found(fault: str) -> None:
     assert is_found(replaced(*FAULTS[fault]))
+
+
+@pytest.mark.parametrize("hand_fault", HAND_FAULTS)
+def test_each_fault_of_ticks_in_hand_is_found(hand_fault: str) -> None:
+    assert is_found(replaced(*HAND_FAULTS[hand_fault]), of=ahead)

@@ -186,10 +186,10 @@ def test_what_lies_on_another_device_comes_over_the_host() -> None:
 
 
 def test_a_device_without_room_is_said_in_one_sentence() -> None:
-    with stand_in(memory=300_000), pytest.raises(ParameterError) as error:
+    with stand_in(memory=1_300_000), pytest.raises(ParameterError) as error:
         alone("cuda", size=4000)
     assert str(error.value) == (
-        "0.000806 GB more for neurons and synapses on cuda:0, which has 0.000225 GB free of 0.0003 GB — "
+        "0.000806 GB more for neurons and synapses on cuda:0, which has 0.000208 GB free of 0.0013 GB — "
         "use fewer synapses, another device, or device: cpu"
     )
 
