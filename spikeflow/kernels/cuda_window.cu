@@ -234,7 +234,7 @@ __device__ void step_window(const Net &net, Shared &shared) {
         lost = *lost_at(net, tick);
     }
     if (hands || tick > table[H_TICK]) copy_cursors(net, true);  // else other blocks may still take theirs
-    __syncthreads();  // AG: all of the block has stirred what it stirs
+    // a barrier stands between what stirs and here: P, or those of `list_spikes`
     if (threadIdx.x == 0) atomicMax((unsigned long long *)net.work + W_STIRRED, shared.stirred);
     meet(net);  // 10: every thread knows how far they came
     if (!is_first_thread()) return;

@@ -104,6 +104,20 @@ def test_of_several_states_that_are_lost_in_a_hand_the_first_tick_is_named() -> 
     assert said[0] == said[1] == "neuron 100 of 'a' is not a number at tick 3, in its state 'v'"
 
 
+def test_what_comes_through_a_long_delay_alone_is_heard() -> None:
+    """Ticks 10 to 19 and 20 to 29 hear nothing; in those behind them the event acts a second time."""
+    found = []
+    for of in ("numpy", host(2, 30, reverse=True)):
+        synapses = build.sparse(4, 70, np.array([2, 2]), np.array([5, 66]), np.full(2, 30.0), np.array([1, 35]))
+        net = Network([Group("a", Lif(), 70)], [Train("x", 4)], [Projection("x", "a", synapses)], dt=DT, backend=of)
+        assert hand(net) == 64
+        event = {"x": Events(np.array([0]), np.array([2], np.uint32))}
+        spikes = [net.step(first, 10, event if first == 0 else {})["a"] for first in range(0, 60, 10)]
+        found.append([(int(t), int(n)) for result in spikes for t, n in zip(result.t, result.neuron, strict=True)])
+    assert found[0] == found[1]
+    assert {neuron for _, neuron in found[1]} == {5, 66}
+
+
 @pytest.mark.parametrize("ticks", [1, 2, 16, 40])
 def test_state_is_read_and_written_once_for_all_ticks_in_hand(ticks: int) -> None:
     counts: list[tuple[int, int]] = []

@@ -170,10 +170,6 @@ HAND_FAULTS = {
     "it is not kept where they begin to read": ("mark_cursors(net, group, false);", ""),
     "state is not stored": ("if (n < own.end) store(model, cell);", ""),
     "nobody hears what comes late in a hand": ("listens(net, group, first + ticks)", "listens(net, group, first + 1)"),
-    "longer delays are not heard": (
-        "(end - delay[2 * d]) * head[H_STEP]) return true",
-        "(end - delay[2 * d]) * head[H_STEP]) return d == 0",
-    ),
     "spikes of a hand are listed one too late": (
         "+ before + __popc(spiked[w] & (bit - 1))] = (unsigned)n",
         "+ before + 1 + __popc(spiked[w] & (bit - 1))] = (unsigned)n",
@@ -269,8 +265,9 @@ def compiled(request: pytest.FixtureRequest) -> None:
         if "fault" in chosen:
             kernels.add((replaced(*FAULTS[str(chosen["fault"])])(text), False))
         if "hand_fault" in chosen:
+            fault = str(chosen["hand_fault"])
             shown = cuda_source.cuda_source(ahead("numpy").program)
-            kernels.add((replaced(*HAND_FAULTS[str(chosen["hand_fault"])])(shown), False))
+            kernels.add((replaced(*HAND_FAULTS[fault])(shown), False))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(lambda kernel: HostKernel(kernel[0], watch=kernel[1]), sorted(kernels)))
 
