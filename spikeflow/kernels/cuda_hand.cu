@@ -91,6 +91,32 @@ __device__ __noinline__ void list_spikes(
     __syncthreads();  // AD: every thread knows which ticks have spikes
 }
 
+// What a thread knows of its neuron while ticks are in hand.
+template <class Model>
+struct Neuron {
+    Model model;
+    integer number, counted, stirred;  // `counted` as noise counts it; `stirred` the last tick that stirred it, or -1
+    unsigned long long spikes;         // a bit for each tick in hand
+    bool moves;                        // false beyond the population, and once a state is lost: it is to be found
+};
+
+// One tick of one neuron, the `step`th in hand.
+template <class Model>
+__device__ __forceinline__ void pass(
+    const Net &net, Neuron<Model> &neuron, typename Model::number *cell, const typename Model::number *constant,
+    const integer *key, integer place, integer tick, integer step, bool came) {
+    if (came) neuron.stirred = tick;
+    if (!neuron.moves) return;
+    bool lost = false, moved = false;
+    const bool spikes = move_on(neuron.model, cell, came, constant, key, neuron.counted, tick, lost, moved);
+    if (spikes) neuron.spikes |= 1ULL << step;
+    if (moved) neuron.stirred = tick;
+    if (!lost) return;
+    neuron.moves = false;
+    const unsigned long long first = (unsigned long long)step << 52 | (unsigned long long)place << 32 | neuron.number;
+    atomicMin(lost_at(net, tick), first);
+}
+
 // The block's neurons of a population go through `ticks` ticks from `first` on.
 template <class Model>
 __device__ __noinline__ void run_ticks(
@@ -100,35 +126,30 @@ __device__ __noinline__ void run_ticks(
     unsigned *fired = net.fired + net.plan[PLAN + place * SPREAD + X_FIRED] + own.first;
     integer *counts = counts_of(net, place) + blockIdx.x * net.plan[X_COUNTS];
     typename Model::number *reals = numbers_of(net, Model{});
+    const typename Model::number *constant = reals + group[G_CONSTANT];
     const bool hears = own.first < own.end && listens(net, group, first + ticks);
     for (integer step = threadIdx.x; step < ticks; step += blockDim.x) shared.found_in[step] = 0;
     mark_cursors(net, group, false);
     for (integer from = own.first; from < own.end; from += blockDim.x) {
-        const Own part = {from, from + blockDim.x < own.end ? from + blockDim.x : own.end};
         const integer n = from + threadIdx.x;
         typename Model::number *cell = cell_of(reals, group, 0, n < own.end ? n : from);
-        unsigned long long bits = 0;
-        integer stirred = -1;
+        Neuron<Model> neuron = {{}, n, Model::noisy ? n % group[G_EACH] : n, -1, 0, n < own.end};
+        if (n < own.end) load(neuron.model, cell);
         if (hears && from > own.first) mark_cursors(net, group, true);
-        Model model = {};
-        if (n < own.end) load(model, cell);
-        bool lost = false;
-#pragma unroll 1  // each copy of the tick would want registers of its own
-        for (integer step = 0; step < ticks; step++) {
-            const integer tick = first + step;
-            const bool came = hears && deliver_listed(
-                net, group[G_LIST], group[G_LISTED], Model::wide, tick, part, shared);
-            if (came) stirred = tick;
-            if (n >= own.end || lost) continue;  // what is lost stays as it is, to be found
-            bool moved = false;
-            const integer counted = Model::noisy ? n % group[G_EACH] : n;
-            if (move_on(model, cell, came, reals + group[G_CONSTANT], key, counted, tick, lost, moved)) bits |= 1ULL << step;
-            if (moved) stirred = tick;
-            if (lost) atomicMin(lost_at(net, tick), (unsigned long long)step << 52 | (unsigned long long)place << 32 | n);
+        // Two loops, because a call in one takes away half of its registers. Of each copy of a tick there would be more.
+#pragma unroll 1
+        for (integer step = 0; step < ticks && !hears; step++)
+            pass(net, neuron, cell, constant, key, place, first + step, step, false);
+#pragma unroll 1
+        for (integer step = 0; step < ticks && hears; step++) {
+            const Own part = {from, from + blockDim.x < own.end ? from + blockDim.x : own.end};
+            const bool came =
+                deliver_listed(net, group[G_LIST], group[G_LISTED], Model::wide, first + step, part, shared);
+            pass(net, neuron, cell, constant, key, place, first + step, step, came);
         }
-        if (n < own.end) store(model, cell);
-        if (stirred >= 0) stir(shared, stirred);
-        list_spikes(net, n, bits, fired, ticks, shared);
+        if (n < own.end) store(neuron.model, cell);
+        if (neuron.stirred >= 0) stir(shared, neuron.stirred);
+        list_spikes(net, n, neuron.spikes, fired, ticks, shared);
     }
     for (integer step = threadIdx.x; step < ticks; step += blockDim.x) counts[1 + step] = shared.found_in[step];
     if (threadIdx.x == 0) counts[0] = row_of(net, H_SOURCE, SOURCE, place)[S_COUNT];

@@ -226,6 +226,10 @@ def _dispatch_rules(program: Program) -> str:
         "__device__ bool change(",
         "    const Net &net, const long long *learning, long long weight, long long beside, long long before,",
         "    long long after) {",
+    ]
+    if not program.rules:
+        return "\n".join([*lines, "    return false;", "}", ""])
+    lines += [
         "    const long long apart = learning[L_COUNT], constant = learning[L_CONSTANT];",
         "    switch (learning[L_RULE]) {",
     ]

@@ -157,18 +157,16 @@ FAULTS = {
 
 
 HAND_FAULTS = {
-    "a hand begins a tick too late": ("const integer tick = first + step;", "const integer tick = first + step + 1;"),
-    "the last tick in hand is left out": (
-        "step < ticks; step++) {\n            const",
-        "step + 1 < ticks; step++) {\n            const",
-    ),
+    "a hand begins a tick too late": ("place, first + step, step, came)", "place, first + step + 1, step, came)"),
+    "the last tick in hand is left out": ("step < ticks && !hears;", "step + 1 < ticks && !hears;"),
+    "what arrives in the last tick is left out": ("step < ticks && hears;", "step + 1 < ticks && hears;"),
     "a hand is longer than a way back": (
         "least = way.tick + net.plan[X_HAND]",
         "least = way.tick + 2 * net.plan[X_HAND]",
     ),
     "later neurons of a block read on": ("if (hears && from > own.first) mark_cursors(net, group, true);", ""),
     "it is not kept where they begin to read": ("mark_cursors(net, group, false);", ""),
-    "state is not stored": ("if (n < own.end) store(model, cell);", ""),
+    "state is not stored": ("if (n < own.end) store(neuron.model, cell);", ""),
     "nobody hears what comes late in a hand": ("listens(net, group, first + ticks)", "listens(net, group, first + 1)"),
     "spikes of a hand are listed one too late": (
         "+ before + __popc(spiked[w] & (bit - 1))] = (unsigned)n",
