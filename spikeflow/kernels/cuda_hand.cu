@@ -100,21 +100,38 @@ struct Neuron {
     bool moves;                        // false beyond the population, and once a state is lost: it is to be found
 };
 
-// One tick of one neuron, the `step`th in hand.
+// One tick of one neuron, the `step`th in hand; says whether its state is lost. `came` is the same in the whole block.
 template <class Model>
-__device__ __forceinline__ void pass(
-    const Net &net, Neuron<Model> &neuron, typename Model::number *cell, const typename Model::number *constant,
-    const integer *key, integer place, integer tick, integer step, bool came) {
-    if (came) neuron.stirred = tick;
-    if (!neuron.moves) return;
+__device__ __forceinline__ bool pass(
+    Neuron<Model> &neuron, typename Model::number *cell, const typename Model::number *constant, const integer *key,
+    integer tick, int step, bool came) {
     bool lost = false, moved = false;
     const bool spikes = move_on(neuron.model, cell, came, constant, key, neuron.counted, tick, lost, moved);
-    if (spikes) neuron.spikes |= 1ULL << step;
+    neuron.spikes |= (unsigned long long)spikes << step;
     if (moved) neuron.stirred = tick;
-    if (!lost) return;
+    return lost;
+}
+
+template <class Model>
+__device__ void note_lost(const Net &net, Neuron<Model> &neuron, integer place, integer tick, int step) {
     neuron.moves = false;
     const unsigned long long first = (unsigned long long)step << 52 | (unsigned long long)place << 32 | neuron.number;
     atomicMin(lost_at(net, tick), first);
+}
+
+// All ticks in hand of one neuron, where nothing arrives. A function of its own: in it the state, and the constants as
+// well, have all registers to themselves; where the block delivers in between, some of them are kept in local memory.
+template <class Model>
+__device__ __noinline__ void pass_silence(
+    const Net &net, Neuron<Model> &neuron, typename Model::number *cell, const typename Model::number *constant,
+    const integer *key, integer place, integer first, int ticks) {
+    Neuron<Model> own = neuron;
+    bool lost = false;
+    int step = 0;
+#pragma unroll 1  // each copy of a tick would want registers of its own
+    for (; step < ticks && !lost; step++) lost = pass(own, cell, constant, key, first + step, step, false);
+    if (lost) note_lost(net, own, place, first + step - 1, step - 1);
+    neuron = own;
 }
 
 // The block's neurons of a population go through `ticks` ticks from `first` on.
@@ -136,16 +153,15 @@ __device__ __noinline__ void run_ticks(
         Neuron<Model> neuron = {{}, n, Model::noisy ? n % group[G_EACH] : n, -1, 0, n < own.end};
         if (n < own.end) load(neuron.model, cell);
         if (hears && from > own.first) mark_cursors(net, group, true);
-        // Two loops, because a call in one takes away half of its registers. Of each copy of a tick there would be more.
+        if (!hears && neuron.moves) pass_silence(net, neuron, cell, constant, key, place, first, (int)ticks);
 #pragma unroll 1
-        for (integer step = 0; step < ticks && !hears; step++)
-            pass(net, neuron, cell, constant, key, place, first + step, step, false);
-#pragma unroll 1
-        for (integer step = 0; step < ticks && hears; step++) {
+        for (int step = 0; step < ticks && hears; step++) {
             const Own part = {from, from + blockDim.x < own.end ? from + blockDim.x : own.end};
             const bool came =
                 deliver_listed(net, group[G_LIST], group[G_LISTED], Model::wide, first + step, part, shared);
-            pass(net, neuron, cell, constant, key, place, first + step, step, came);
+            if (came) neuron.stirred = first + step;
+            if (neuron.moves && pass(neuron, cell, constant, key, first + step, step, came))
+                note_lost(net, neuron, place, first + step, step);
         }
         if (n < own.end) store(neuron.model, cell);
         if (neuron.stirred >= 0) stir(shared, neuron.stirred);

@@ -157,8 +157,8 @@ FAULTS = {
 
 
 HAND_FAULTS = {
-    "a hand begins a tick too late": ("place, first + step, step, came)", "place, first + step + 1, step, came)"),
-    "the last tick in hand is left out": ("step < ticks && !hears;", "step + 1 < ticks && !hears;"),
+    "a hand begins a tick too late": ("Model::wide, first + step, part", "Model::wide, first + step + 1, part"),
+    "the last tick in hand is left out": ("step < ticks && !lost;", "step + 1 < ticks && !lost;"),
     "what arrives in the last tick is left out": ("step < ticks && hears;", "step + 1 < ticks && hears;"),
     "a hand is longer than a way back": (
         "least = way.tick + net.plan[X_HAND]",
