@@ -63,11 +63,25 @@ __device__ __noinline__ void mark_cursors(const Net &net, const integer *group, 
     }
 }
 
-// Lists the spikes of a block's threads, whose bits are `bits`, behind those that it has found of each tick.
-__device__ __noinline__ void list_spikes(
-    const Net &net, integer n, unsigned long long bits, unsigned *fired, integer ticks, Shared &shared) {
+// Lists those of the block's threads whose neuron `n` spikes behind the `before` that are listed; returns how many then
+// are. No bit of `shared.spiked` is set on entry and on return.
+__device__ integer list_spikes(integer n, bool spikes, unsigned *fired, integer before, Shared &shared) {
     const unsigned word = threadIdx.x / 32, bit = 1u << threadIdx.x % 32, words = (blockDim.x + 31) / 32;
     unsigned *spiked = shared.spiked;
+    if (spikes) atomicOr(&spiked[word], bit);
+    __syncthreads();  // P: every bit is set
+    for (unsigned w = 0; w < words; w++) {
+        if (w == word && spikes) fired[before + __popc(spiked[w] & (bit - 1))] = (unsigned)n;
+        before += __popc(spiked[w]);
+    }
+    __syncthreads();  // Q: every bit is counted
+    if (spikes) atomicAnd(&spiked[word], ~bit);
+    return before;
+}
+
+// As `list_spikes`, of each tick in hand in which the block has any; a thread has those of its neuron in `bits`.
+__device__ __noinline__ void list_ticks(
+    const Net &net, integer n, unsigned long long bits, unsigned *fired, integer ticks, Shared &shared) {
     if (threadIdx.x == 0) shared.any = 0;
     __syncthreads();  // Z: no tick is said to have a spike
     if (bits != 0) atomicOr(&shared.any, bits);
@@ -75,20 +89,11 @@ __device__ __noinline__ void list_spikes(
     const unsigned long long any = shared.any;
     for (integer step = 0; step < ticks; step++) {
         if ((any >> step & 1) == 0) continue;
-        const bool spikes = bits >> step & 1;
-        if (spikes) atomicOr(&spiked[word], bit);
-        __syncthreads();  // AB: every bit is set
-        integer before = shared.found_in[step];
-        for (unsigned w = 0; w < words; w++) {
-            if (w == word && spikes)
-                fired[step * net.plan[X_ROOM] + before + __popc(spiked[w] & (bit - 1))] = (unsigned)n;
-            before += __popc(spiked[w]);
-        }
-        __syncthreads();  // AC: every bit is counted
-        if (spikes) atomicAnd(&spiked[word], ~bit);
-        if (threadIdx.x == 0) shared.found_in[step] = before;
+        unsigned *listed = fired + step * net.plan[X_ROOM];
+        const integer found = list_spikes(n, bits >> step & 1, listed, shared.found_in[step], shared);
+        if (threadIdx.x == 0) shared.found_in[step] = found;
     }
-    __syncthreads();  // AD: every thread knows which ticks have spikes
+    __syncthreads();  // AB: every thread knows which ticks have spikes
 }
 
 // What a thread knows of its neuron while ticks are in hand.
@@ -165,7 +170,7 @@ __device__ __noinline__ void run_ticks(
         }
         if (n < own.end) store(neuron.model, cell);
         if (neuron.stirred >= 0) stir(shared, neuron.stirred);
-        list_spikes(net, n, neuron.spikes, fired, ticks, shared);
+        list_ticks(net, n, neuron.spikes, fired, ticks, shared);
     }
     for (integer step = threadIdx.x; step < ticks; step += blockDim.x) counts[1 + step] = shared.found_in[step];
     if (threadIdx.x == 0) counts[0] = row_of(net, H_SOURCE, SOURCE, place)[S_COUNT];
@@ -174,7 +179,7 @@ __device__ __noinline__ void run_ticks(
 // Of each tick how many spikes the blocks before this one have, and all of them; returns how many in all ticks.
 __device__ __noinline__ integer count_spikes(const Net &net, integer place, integer ticks, Shared &shared) {
     const integer *counts = counts_of(net, place), width = net.plan[X_COUNTS];
-    __syncthreads();  // AE: the counts of the population before are read
+    __syncthreads();  // AC: the counts of the population before are read
     for (integer step = threadIdx.x; step < ticks; step += blockDim.x) {
         integer before = 0, all = 0;
         for (unsigned block = 0; block < gridDim.x; block++) {
@@ -183,14 +188,20 @@ __device__ __noinline__ integer count_spikes(const Net &net, integer place, inte
         }
         shared.before[step] = before, shared.found_in[step] = all;
     }
-    __syncthreads();  // AF: they are added up
+    __syncthreads();  // AD: they are added up
     integer total = 0;
     for (integer step = 0; step < ticks; step++) total += shared.found_in[step];
     return total;
 }
 
-// Writes down the spikes of the ticks in hand, in their order.
-__device__ void write_hand(const Net &net, integer place, integer first, integer ticks, Shared &shared) {
+// What a spike of the neuron carries.
+__device__ double carried(const Net &net, const integer *group, integer neuron) {
+    if (is_double(group[G_FORM])) return *cell_of(net.real64, group, group[G_VALUE], neuron);
+    return *cell_of(net.real32, group, group[G_VALUE], neuron);
+}
+
+// Writes down the spikes of the ticks in hand, in their order: of each tick behind those of the blocks before this one.
+__device__ void write_spikes(const Net &net, integer place, integer first, integer ticks, Shared &shared) {
     const integer *head = net.table, *group = row_of(net, H_GROUP, GROUP, place);
     const Own own = own_neurons(net, place);
     integer *source = row_of(net, H_SOURCE, SOURCE, place);
@@ -199,10 +210,12 @@ __device__ void write_hand(const Net &net, integer place, integer first, integer
     if (count_spikes(net, place, ticks, shared) == 0 || own.first == own.end) return;
     integer at = counts[0];
     for (integer step = 0; step < ticks; step++) {
-        const integer begin = source[S_OFFSET] + at + shared.before[step], now = first + step;
+        const integer begin = at + shared.before[step], tick = first + step;
         for (integer k = threadIdx.x; k < counts[1 + step]; k += blockDim.x) {
-            net.index[begin + k] = fired[step * net.plan[X_ROOM] + k];
-            net.time[begin + k] = head[H_ORIGIN] + now * head[H_STEP];
+            const unsigned neuron = fired[step * net.plan[X_ROOM] + k];
+            net.index[source[S_OFFSET] + begin + k] = neuron;
+            net.time[source[S_OFFSET] + begin + k] = head[H_ORIGIN] + tick * head[H_STEP];
+            if (group[G_VALUE] >= 0) net.value[source[S_VALUE] + begin + k] = carried(net, group, neuron);
         }
         at += shared.found_in[step];
     }
@@ -241,7 +254,7 @@ __device__ Way step_hands(const Net &net, Shared &shared) {
                 if (source[S_KEPT] && source[S_CAPACITY] - held < found) way.full = order[g], way.found = found;
             }
             if (way.full >= 0) return way;
-            for (integer g = begin; g < end && whole; g++) write_hand(net, order[g], way.tick, ticks, shared);
+            for (integer g = begin; g < end && whole; g++) write_spikes(net, order[g], way.tick, ticks, shared);
             meet(net);  // 12: their spikes are written down
         }
         way.level = 0;

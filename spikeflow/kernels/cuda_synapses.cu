@@ -209,8 +209,7 @@ __device__ void walk_columns(
     const double *held = net.held + projection[P_HELD];
     for (integer n = own.first + threadIdx.x; n < own.end; n += blockDim.x) {
         const integer end = column[n % each + 1], base = projection[P_ALL] > pre ? n / each * pre : 0;
-        real *cell = cell_of(reals, group, projection[P_ROW], n);
-        real sum = *cell;
+        real &cell = *cell_of(reals, group, projection[P_ROW], n), sum = cell;
         for (integer k = column[n % each]; k < end; k++) {
             const integer place = (column[k] >> 32) + base;
             const bool acts = projection[P_HELD] >= 0 ? held[place] != 0 : bits[place / 32] >> place % 32 & 1;
@@ -218,7 +217,7 @@ __device__ void walk_columns(
             const real value = projection[P_HELD] >= 0 ? (real)held[place] : (real)1;
             sum += (real)widened(weight[(column[k] & 0xffffffff) * stride]) * value;
         }
-        *cell = sum;
+        cell = sum;
     }
 }
 

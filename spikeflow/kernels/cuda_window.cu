@@ -2,21 +2,11 @@
 
 // ---- one tick of one population
 
-// What a spike of the neuron carries.
-__device__ double carried(const Net &net, const integer *group, integer neuron) {
-    if (is_double(group[G_FORM])) return *cell_of(net.real64, group, group[G_VALUE], neuron);
-    return *cell_of(net.real32, group, group[G_VALUE], neuron);
-}
-
-// Moves the block's neurons and lists those that spike, ascending. No bit of `shared.spiked` is set on entry and on
-// return.
+// Moves the block's neurons and lists those that spike, ascending.
 __device__ void move_group(const Net &net, integer place, integer tick, Shared &shared) {
     const integer *group = row_of(net, H_GROUP, GROUP, place);
     const Own own = own_neurons(net, place);
-    if (own.first == own.end) return;
     unsigned *fired = net.fired + net.plan[PLAN + place * SPREAD + X_FIRED] + own.first;
-    const unsigned word = threadIdx.x / 32, bit = 1u << threadIdx.x % 32, words = (blockDim.x + 31) / 32;
-    unsigned *spiked = shared.spiked;
     integer count = 0;
     for (integer first = own.first; first < own.end; first += blockDim.x) {
         const integer n = first + threadIdx.x;
@@ -24,38 +14,10 @@ __device__ void move_group(const Net &net, integer place, integer tick, Shared &
         const bool spikes = n < own.end && move(net, group, n, tick, lost, moved);
         if (moved) stir(shared, tick);
         if (lost) atomicMin(lost_at(net, tick), (unsigned long long)place);
-        if (spikes) atomicOr(&spiked[word], bit);
-        __syncthreads();  // P: every bit is set
-        integer before = count;
-        for (unsigned w = 0; w < words; w++) {
-            if (w == word && spikes) fired[before + __popc(spiked[w] & (bit - 1))] = (unsigned)n;
-            before += __popc(spiked[w]);
-        }
-        count = before;
-        __syncthreads();  // Q: every bit is counted
-        if (spikes) atomicAnd(&spiked[word], ~bit);
+        count = list_spikes(n, spikes, fired, count, shared);
     }
-    integer *counts = counts_of(net, place) + 2 * blockIdx.x;
+    integer *counts = counts_of(net, place) + blockIdx.x * net.plan[X_COUNTS];
     if (threadIdx.x == 0) counts[1] = count, counts[0] = row_of(net, H_SOURCE, SOURCE, place)[S_COUNT];
-}
-
-// Writes down the spikes that the block has listed, behind those of the blocks before it.
-__device__ void write_spikes(const Net &net, integer place, integer tick) {
-    const integer *head = net.table, *group = row_of(net, H_GROUP, GROUP, place);
-    const Own own = own_neurons(net, place);
-    if (own.first == own.end) return;
-    integer *source = row_of(net, H_SOURCE, SOURCE, place);
-    const integer *counts = counts_of(net, place);
-    const unsigned *fired = net.fired + net.plan[PLAN + place * SPREAD + X_FIRED] + own.first;
-    const integer count = counts[2 * blockIdx.x + 1];
-    integer at = counts[2 * blockIdx.x];
-    for (unsigned block = 0; block < blockIdx.x; block++) at += counts[2 * block + 1];
-    for (integer k = threadIdx.x; k < count; k += blockDim.x) {
-        net.index[source[S_OFFSET] + at + k] = fired[k];
-        net.time[source[S_OFFSET] + at + k] = head[H_ORIGIN] + tick * head[H_STEP];
-        if (group[G_VALUE] >= 0) net.value[source[S_VALUE] + at + k] = carried(net, group, fired[k]);
-    }
-    if (threadIdx.x == 0 && own.end == group[G_SIZE]) source[S_COUNT] = at + count;
 }
 
 // How many ticks below `tick` are multiples of `every`.
@@ -170,7 +132,7 @@ __device__ void step_tick(const Net &net, integer tick, Shared &shared) {
         const integer end = net.plan[net.plan[X_ENDS] + level];
         for (integer g = begin; g < end; g++) step_group(net, order[g], tick, shared);
         meet(net);  // 6: all have moved
-        for (integer g = begin; g < end; g++) write_spikes(net, order[g], tick);
+        for (integer g = begin; g < end; g++) write_spikes(net, order[g], tick, 1, shared);
         meet(net);  // 7: their spikes are written down
         for (integer g = begin; g < end; g++) settle_group(net, order[g], tick, shared);
         begin = end;

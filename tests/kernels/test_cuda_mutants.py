@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from spikeflow.errors import SpikeflowError
-from spikeflow.kernels import Network, cuda_source, register
+from spikeflow.kernels import Network, cuda_source, register, spread
 
 from .cuda_hands import ahead
 from .cuda_host import COMPILER, HostKernel, KernelError, Races, backend
@@ -48,8 +48,7 @@ FAULTS = {
     ),
     "a block steps a tile of its neighbour": ("high < before + tiles ? high - before : tiles;", "tiles;"),
     "the last tile belongs to nobody": ("(blockIdx.x + 1) / gridDim.x", "(blockIdx.x + 1) / (gridDim.x + 1)"),
-    "spikes of the blocks before are not counted": ("block < blockIdx.x; block++", "block + 1 < blockIdx.x; block++"),
-    "spikes are counted by a block that is not the last": ("own.end == group[G_SIZE])", "own.first == 0)"),
+    "nobody says how many spikes there are": ("own.end == group[G_SIZE])", "own.end < 0)"),
     "blocks go on before the last one is there": ("arrived, 0ULL) < end", "arrived, 0ULL) + 1 < end"),
     "a block does not wait for the next round": ("/ gridDim.x + 1) * gridDim.x;", "/ gridDim.x) * gridDim.x;"),
     "a level begins with the first population": ("        begin = end;\n", ""),
@@ -87,7 +86,7 @@ FAULTS = {
     "the last word of bits is not counted": ("words = (blockDim.x + 31) / 32", "words = blockDim.x / 32"),
     "bits stay set": ("if (spikes) atomicAnd(&spiked[word], ~bit);", ""),
     "bits are not cleared at the start": ("shared.spiked[w] = 0;", ";"),
-    "spikes of one block of neurons replace the last": ("count = before;", ""),
+    "spikes of one block of neurons replace the last": ("spikes, fired, count, shared)", "spikes, fired, 0, shared)"),
     "projections in the opposite order": (
         "number = net.table[k];",
         "number = net.table[2 * first + count - 1 - k];",
@@ -133,7 +132,7 @@ FAULTS = {
     ),
     "couplings that come after the equations come never": ("group[G_AFTER], group[G_AFTERS]", "group[G_AFTER], 0"),
     "spikes carry another state": ("net.real32, group, group[G_VALUE],", "net.real32, group, group[G_VALUE] - 1,"),
-    "values are written one place too late": ("source[S_VALUE] + at + k]", "source[S_VALUE] + at + k + 1]"),
+    "values are written one place too late": ("source[S_VALUE] + begin + k]", "source[S_VALUE] + begin + k + 1]"),
     "columns begin one synapse too late": (
         "integer k = column[n % each]; k < end",
         "integer k = column[n % each] + 1; k < end",
@@ -169,12 +168,12 @@ HAND_FAULTS = {
     "state is not stored": ("if (n < own.end) store(neuron.model, cell);", ""),
     "nobody hears what comes late in a hand": ("listens(net, group, first + ticks)", "listens(net, group, first + 1)"),
     "spikes of a hand are listed one too late": (
-        "+ before + __popc(spiked[w] & (bit - 1))] = (unsigned)n",
-        "+ before + 1 + __popc(spiked[w] & (bit - 1))] = (unsigned)n",
+        "shared.found_in[step], shared);",
+        "shared.found_in[step] + 1, shared);",
     ),
     "each part of the neurons lists from the start": (
-        "shared.found_in[step] = before;",
-        "shared.found_in[step] = before - (before > 1);",
+        "found_in[step] = found;",
+        "found_in[step] = found - (found > 1);",
     ),
     "spikes of other ticks are in the way": ("fired[step * net.plan[X_ROOM] + k]", "fired[k]"),
     "blocks write over the one before": (
@@ -182,16 +181,20 @@ HAND_FAULTS = {
         "if (block == blockIdx.x) before = 0;",
     ),
     "ticks write over the one before": ("at += shared.found_in[step];", "at += 0;"),
-    "times are those of the first tick": ("now = first + step;", "now = first;"),
+    "times are those of the first tick": ("before[step], tick = first + step;", "before[step], tick = first;"),
     "what is held is forgotten": ("integer at = counts[0];", "integer at = 0;"),
     "the next hand begins with the last level": ("        way.level = 0;\n", ""),
 }
 
 
 ALONE = {"S": recorded, "8": lone, "W": crossed}
-ALONE |= dict.fromkeys(("Z", "AA", "AB", "AC", "AD", "AE", "AF", "11", "12"), ahead)
+ALONE |= dict.fromkeys(("Z", "AA", "AB", "AC", "AD", "11", "12"), ahead)
 """Waits that only a population without others needs (there are others between two of its moves else), and the one that
 is needed where the first projection that is gone through is another thread's to set; and those of ticks in hand."""
+
+
+ROWS = ("N", "sparse copies hear their neighbour")
+"""What shows only where all sparse synapses go along rows."""
 
 
 SILENT = ("A", "R", "S", "V", "W")
@@ -249,6 +252,13 @@ def without_barrier(letter: str) -> Callable[[str], str]:
     return replaced(f"{WAITS[letter]};  // {letter}:", f";  // {letter}:")
 
 
+@pytest.fixture(autouse=True)
+def rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+    if {chosen.get("letter"), chosen.get("fault")} & set(ROWS):
+        monkeypatch.setattr(spread, "DENSE_FROM", 1e9)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def compiled(request: pytest.FixtureRequest) -> None:
     """Has the compiler at work on every core: the texts of the tests that were asked for are known beforehand."""
@@ -299,8 +309,12 @@ def test_a_missing_barrier_shows_in_the_results_of_an_order(letter: str) -> None
     assert is_found(without_barrier(letter), "forgiven", network_of(letter))
 
 
-def test_a_window_that_takes_more_room_than_there_is_is_found() -> None:
-    edit = replaced("< source[S_SIZE]) return", "< 0) return")
+@pytest.mark.parametrize(("hand", "check"), [(1, "< source[S_SIZE]) return"), (64, "held < found) way.full")])
+def test_a_window_that_takes_more_room_than_there_is_is_found(
+    hand: int, check: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spread, "MOST_HAND", hand)
+    edit = replaced(check, {1: "< 0) return", 64: "held < 0) way.full"}[hand])
     register("mutant without room", backend(THREADS, reverse=False, edit=edit))
     with pytest.raises(KernelError, match=r"past an end|wild access"):
         outcome(overflowing("mutant without room"), ticks=30)
