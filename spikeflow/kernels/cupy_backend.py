@@ -18,7 +18,7 @@ from spikeflow.kernels.cuda_source import COMPILER_OPTIONS, KERNEL, MOST_THREADS
 from spikeflow.kernels.layout import ARGUMENTS, CODES, TILE, Arrays
 from spikeflow.kernels.machine_code import cache_folder
 from spikeflow.kernels.parts import Bind, Program, Resident
-from spikeflow.kernels.spread import SPREAD_ARGUMENTS, most_tiles, spread
+from spikeflow.kernels.spread import SPREAD_ARGUMENTS, SPREAD_CODES, most_tiles, spread
 from spikeflow.machine import gigabytes
 
 THREADS = 512
@@ -84,6 +84,7 @@ class OnDevice(Resident):
     Attributes:
         number: which device.
         blocks, threads: of a launch.
+        hand: how many ticks a population goes through at once, its state in registers.
         launches: how many there were.
     """
 
@@ -101,6 +102,7 @@ class OnDevice(Resident):
             self._words, self._stage = _pinned(cupy, self._head), _pinned(cupy, 4096)
             self.blocks, self.threads = self._grid()
             own = spread(arrays, self.blocks)
+            self.hand = int(own.plan[SPREAD_CODES["X_HAND"]])
             for name in SPREAD_ARGUMENTS:
                 self._put(name, getattr(own, name))
         self.push(*ARGUMENTS)

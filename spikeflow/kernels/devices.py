@@ -15,7 +15,7 @@ CORE_NS = 0.3
 LAUNCH_NS = 10_000
 """What a launch and its copies cost a window (ns), however small it is."""
 TICK_NS = 5_000
-"""What a tick costs a GPU at least (ns): its blocks wait for each other twice."""
+"""What a tick costs a GPU (ns) whose blocks wait for each other twice in it; ticks in hand will cost less."""
 
 
 class Choice(NamedTuple):

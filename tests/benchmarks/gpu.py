@@ -35,7 +35,9 @@ class Work:
     Attributes:
         window: ticks of a window.
         dt: a tick (s).
-        bytes_a_tick: what the neurons' state takes to read and write (bytes); synapses are counted by their events.
+        bytes_a_tick: what the neurons' state takes to read and write once (bytes): in each tick, or for ticks in hand;
+            synapses are counted by their events.
+        bytes_arriving: what the weights of what arrives from outside take in a tick.
         fan_out: synapses of a presynaptic neuron, and the bytes of each.
     """
 
@@ -48,6 +50,7 @@ class Work:
     fan_out: float = 0.0
     synapse_bytes: float = 0.0
     drive: Drive = lambda first, ticks: {}
+    bytes_arriving: float = 0.0
 
 
 def w1(backend: str, size: int, window: int = 100) -> Work:
@@ -73,7 +76,8 @@ def w2(backend: str, size: int = 10_000, events: int = 100) -> Work:
         return {"x": Events(np.repeat(np.arange(first, first + ticks), events), index)}
 
     rows = 4.0 * size * events
-    return Work(f"W2, {events} events to {size:,}", net, size, 10, 1e-3, 6 * 4.0 * size + rows, drive=drive)
+    name = f"W2, {events} events to {size:,}"
+    return Work(name, net, size, 10, 1e-3, 6 * 4.0 * size, drive=drive, bytes_arriving=rows)
 
 
 def w3(backend: str, size: int) -> Work:
@@ -141,7 +145,9 @@ def measured(work: Work, bandwidth: float) -> list[Any]:
     took, windows, spikes = run(SECONDS)
     launches = (counter.launches - before) / windows if counter is not None else "–"
     ticks = windows * window
-    moved = work.bytes_a_tick * ticks + spikes * work.fan_out * work.synapse_bytes + 12.0 * spikes
+    hand = 1 if counter is None else min(counter.hand, window)
+    moved = (work.bytes_a_tick / hand + work.bytes_arriving) * ticks
+    moved += spikes * work.fan_out * work.synapse_bytes + 12.0 * spikes
     return [
         work.name, 1e6 * took / ticks, took / (ticks * work.dt), spikes / (work.neurons * ticks * work.dt),
         moved / ticks / 1e6, 100 * moved / took / bandwidth, launches,
