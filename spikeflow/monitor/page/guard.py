@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-COOKIE = "spikeflow"
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
@@ -48,7 +47,7 @@ class Guard:
             return True
         scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
         given = (
-            request.cookies.get(COOKIE, ""),
+            request.cookies.get(_cookie(request), ""),
             bearer if scheme.lower() == "bearer" else "",
             request.query.get("token", ""),
         )
@@ -62,7 +61,7 @@ class Guard:
             text = f"This monitor does not answer to the name {name or host!r}; add it under monitor: {{hosts: […]}}.\n"
             return web.Response(status=421, text=text)
         origin = request.headers.get("Origin")
-        if origin is not None and (urlsplit(origin).netloc.lower() != host.lower() or origin == "null"):
+        if origin is not None and (origin == "null" or _site(origin) != host.lower()):
             return web.Response(status=403, text="This monitor is not for other sites.\n")
         if not self.knows(request):
             return web.Response(status=401, text=_CLOSED, headers={"WWW-Authenticate": "Bearer"})
@@ -91,7 +90,7 @@ class Guard:
                 return refused
             if "token" in request.query and request.path == "/" and self._token is not None:
                 moved = web.Response(status=303, headers={"Location": "/", **_HEADERS})
-                moved.set_cookie(COOKIE, self._token, httponly=True, samesite="Strict", path="/")
+                moved.set_cookie(_cookie(request), self._token, httponly=True, samesite="Strict", path="/")
                 return moved
             return await handler(request)
 
@@ -102,6 +101,20 @@ class Guard:
         """Put the headers on every answer, for `on_response_prepare`."""
         for name, value in _HEADERS.items():
             response.headers[name] = value
+
+
+def _cookie(request: web.Request) -> str:
+    """What the cookie is called: browsers send one to every port of a host, where another run may have its own page."""
+    _, _, port = request.headers.get("Host", "").rpartition(":")
+    return f"spikeflow-{port}" if port.isdecimal() and port.isascii() else "spikeflow"
+
+
+def _site(origin: str) -> str | None:
+    """The host and port in an Origin header."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 def _name(host: str) -> str | None:

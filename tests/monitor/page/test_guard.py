@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from aiohttp import ClientSession, WSMsgType, WSServerHandshakeError
+from aiohttp import ClientSession, CookieJar, WSMsgType, WSServerHandshakeError
 
 from spikeflow.monitor.page.guard import Guard
 from spikeflow.monitor.page.serve import MOST_VIEWERS
@@ -31,12 +31,13 @@ async def loopback() -> AsyncIterator[tuple[str, ClientSession]]:
 
 
 @pytest.mark.parametrize("path", ["/", "/main.js", "/metrics", "/healthz", "/frames", "/spikes.arrows", "/nothing"])
-@pytest.mark.parametrize("given", [{}, {"Authorization": "Bearer wrong"}, {"Cookie": "spikeflow=wrong"}])
+@pytest.mark.parametrize("given", [{}, {"Authorization": "Bearer wrong"}, {"Cookie": "spikeflow-{port}=wrong"}])
 async def test_without_the_token_everything_is_closed(
     closed: tuple[str, ClientSession], path: str, given: dict[str, str]
 ) -> None:
     url, client = closed
-    async with client.get(url + path, headers=given) as answer:
+    headers = {name: value.format(port=url.rpartition(":")[2]) for name, value in given.items()}
+    async with client.get(url + path, headers=headers) as answer:
         assert answer.status == 401
         assert "sesame" not in await answer.text()
 
@@ -51,8 +52,20 @@ async def test_the_token_in_the_address_becomes_a_cookie_that_no_script_and_no_o
         assert "HttpOnly" in cookie and "SameSite=Strict" in cookie
     async with client.get(f"{url}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}) as answer:
         assert answer.status == 200
-    async with client.get(f"{url}/", headers={"Cookie": f"spikeflow={TOKEN}"}) as answer:
+    name = cookie.partition("=")[0]
+    async with client.get(f"{url}/", headers={"Cookie": f"{name}={TOKEN}"}) as answer:
         assert answer.status == 200
+
+
+async def test_two_runs_on_one_host_leave_each_other_their_cookies(closed: tuple[str, ClientSession]) -> None:
+    url, _ = closed
+    async with (
+        page(NOWHERE, Guard("another", loopback=False)) as (other, _, _client),
+        ClientSession(cookie_jar=CookieJar(unsafe=True)) as browser,  # keeps cookies of addresses, as browsers do
+    ):
+        for asked in (f"{url}/?token={TOKEN}", f"{other}/?token=another", url, other):
+            async with browser.get(asked) as answer:
+                assert answer.status == 200
 
 
 @pytest.mark.parametrize(
@@ -85,7 +98,9 @@ async def test_a_page_that_others_can_reach_answers_to_addresses_and_the_names_i
         assert answer.status == status
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:1", "https://evil.example:443"])
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "http://127.0.0.1:1", "https://evil.example:443", "http://[", ""]
+)
 async def test_other_sites_get_nothing_not_even_frames(loopback: tuple[str, ClientSession], origin: str) -> None:
     url, client = loopback
     async with client.get(url, headers={"Origin": origin}) as answer:
