@@ -15,8 +15,7 @@ import pyarrow as pa
 from aiohttp import WSCloseCode, web
 from aiohttp.typedefs import Handler
 from prometheus_client import CollectorRegistry
-from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as _OPEN
-from prometheus_client.openmetrics.exposition import generate_latest
+from prometheus_client.exposition import choose_encoder
 
 from spikeflow.events import SPIKES, build
 from spikeflow.monitor.page.following import Following
@@ -55,8 +54,8 @@ def application(following: Following, guard: Guard) -> web.Application:
     app.router.add_get("/readyz", _ready)
 
     async def metrics(request: web.Request) -> web.Response:
-        body: bytes = generate_latest(registry)  # type: ignore[no-untyped-call]
-        return web.Response(body=body, headers={"Content-Type": _OPEN})
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))  # OpenMetrics for who asks for it
+        return web.Response(body=encode(registry), headers={"Content-Type": content_type})
 
     app.router.add_get("/metrics", metrics)
     app.on_shutdown.append(_hang_up)

@@ -11,11 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from prometheus_client.parser import text_string_to_metric_families as text_parser
 from ruamel.yaml import YAML
 
 from spikeflow.monitor.page.latencies import Histogram
 from tests.monitor.page.pages import page
 from tests.runtime.looking import Gate, events_of, graph, looked_at, own_folder
+
+OPEN = {"Accept": "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"}
+"""What Prometheus asks for."""
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +37,7 @@ async def test_prometheus_reads_what_the_run_did_by_node_and_port() -> None:
         await following.until(lambda: following.figures)
         Gate.go.set()
         await following.until(lambda: following.figures["nodes"]["rate"]["windows"] >= 50)
-        async with client.get(f"{url}/metrics") as answer:
+        async with client.get(f"{url}/metrics", headers=OPEN) as answer:
             assert answer.content_type == "application/openmetrics-text"
             families = {family.name: family for family in _parsed(await answer.text())}
         sent = {
@@ -50,6 +54,17 @@ async def test_prometheus_reads_what_the_run_did_by_node_and_port() -> None:
         assert engine.spec.name == next(iter(families["spikeflow_run_info"].samples)).labels["graph"]
         async with client.get(f"{url}/readyz") as answer:
             assert answer.status == 200
+
+
+@pytest.mark.parametrize("accept", ["*/*", "text/plain;version=0.0.4"])
+async def test_who_does_not_ask_for_openmetrics_gets_the_text_that_everybody_reads(accept: str) -> None:
+    async with looked_at(graph(50), stays=True) as (_, path, _run), page(path) as (url, following, client):
+        await following.until(lambda: following.figures)
+        async with client.get(f"{url}/metrics", headers={"Accept": accept}) as answer:
+            assert answer.content_type == "text/plain"
+            kinds = {family.name: family.type for family in text_parser(await answer.text())}
+    assert kinds["spikeflow_sent_events"] == "counter"
+    assert "unknown" not in kinds.values()
 
 
 async def test_a_run_that_is_gone_is_not_ready_and_down_and_the_page_is_healthy() -> None:
@@ -84,7 +99,7 @@ def _expressions() -> list[str]:
 async def test_the_example_dashboard_and_alerts_ask_for_metrics_that_there_are() -> None:
     async with looked_at(graph(50)) as (_, path, _run), page(path) as (url, following, client):
         await following.until(lambda: following.figures)
-        async with client.get(f"{url}/metrics") as answer:
+        async with client.get(f"{url}/metrics", headers=OPEN) as answer:
             families = {family.name: family.type for family in _parsed(await answer.text())}
     endings = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum"), "gauge": ("",)}
     there = {name + ending for name, kind in families.items() for ending in endings[kind]}
