@@ -168,7 +168,7 @@ class Viewer:
         """What is new, as one message; None where nothing is."""
         following, view = self.following, self._view
         facts: dict[str, Any] = {"now": following.now, "connected": following.connected, "lost": self.lost}
-        if self._figures_due and following.info:
+        if self._figures_due and following.info and following.figures:  # a busy run may say who it is first
             self._figures_due = False
             if self._process != following.info["started"]:
                 self._process = following.info["started"]

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
 import pytest
 from aiohttp import ClientWebSocketResponse
+from aiohttp.web import WebSocketResponse
 
 from spikeflow.monitor.page.history import Part
-from spikeflow.monitor.page.viewer import MOST_UNREAD
+from spikeflow.monitor.page.viewer import MOST_UNREAD, Viewer
 from tests.monitor.page.pages import page
 from tests.runtime.looking import SIZE, Gate, events_of, graph, looked_at, own_folder
 
@@ -67,6 +69,18 @@ async def test_a_viewer_gets_every_spike_of_what_it_asks_for_and_the_graph_once(
             assert int(counts.sum()) == sum(len(events_of(k)[1]) for k in range(50))
             await following.until(lambda: following.looks)
         await following.until(lambda: not following.looks)  # nobody looks there any more
+
+
+async def test_a_run_that_is_too_busy_to_tell_its_figures_is_shown_once_it_has_told_them() -> None:
+    async with page(Path("/nonexistent/1.sock")) as (_, following, _client):
+        viewer = Viewer(following, WebSocketResponse())
+        following.info = {"graph": "busy", "started": 1.0}
+        assert await viewer._frame() is None
+        following.figures = {"nodes": {}}
+        frame = await viewer._frame()
+        assert frame is not None
+        facts = orjson.loads(frame[4:])
+        assert (facts["info"]["graph"], facts["figures"]) == ("busy", {"nodes": {}})
 
 
 async def test_a_viewer_that_does_not_read_loses_frames_which_are_counted_and_others_get_theirs() -> None:
