@@ -226,6 +226,15 @@ def test_a_part_that_is_dragged_open_is_shown_finer_and_0_goes_back(page: Page) 
     _wait(page, "spikeflow.view.end === null && spikeflow.panels.get('dots').high === 10")
 
 
+def test_the_colours_of_finer_pixels_do_not_go_by_what_larger_ones_counted(page: Page) -> None:
+    _show(page, 2000, 10000)
+    coarse = page.evaluate("spikeflow.panels.get('crowd').scale")
+    _show(page, 2000, 200)
+    fine = page.evaluate("(({scale, data}) => ({scale, peak: Math.max(...data.data)}))(spikeflow.panels.get('crowd'))")
+    assert coarse > 1
+    assert fine["scale"] == max(1, fine["peak"]) < coarse
+
+
 def test_of_many_channels_some_can_be_chosen_or_the_next_ones_paged_to(page: Page) -> None:
     panel = page.locator('[data-id="many"]')
     keys, field = panel.locator(".keys span"), panel.locator("input")

@@ -121,7 +121,8 @@ export class Raster extends Plot {
 
   take(part) {
     if (part.whole || part.rows !== this.data.width) this.data = new Columns(part.rows, Uint16Array);
-    this.column = part.column;
+    if (this.column !== part.column || this.rows !== part.rows) this.scale = 0; // counts of larger pixels say nothing of these
+    [this.column, this.rows] = [part.column, part.rows];
     this.coarse = part.coarse;
     this.data.put(part, part.counts, Math.ceil(this.most_columns / part.column) + 8);
   }
