@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -131,6 +132,7 @@ class Synthetic(Source):
             await outlet.send(self._part(key, origin_ns, first, first + ticks, grid))
             first += ticks
             await outlet.advance(origin_ns + first * grid.dt_ns)
+            await asyncio.sleep(0)  # a part may take as long as all else in a window: nobody has to wait for several
 
     def _ticks_a_part(self, grid: Grid) -> int:
         """Whole windows with a bounded number of cells, and of at most a second."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import numpy as np
@@ -100,3 +101,15 @@ def test_channels_and_size_are_one_thing() -> None:
     with pytest.raises(ValidationError, match="keep one of them"):
         Synthetic(signal="sine", channels=1, size=2)
     assert Synthetic(signal="poisson", size=3).outlets(())[""].size == 3
+
+
+async def test_others_run_between_the_parts_of_a_large_population_to_which_nobody_listens() -> None:
+    """Else a run that is slower than the clock would not answer who looks on, and would not stop."""
+    node = Synthetic(signal="poisson", size=50_000, rate="1 Hz", length="100 ms")
+    outlet = bind_source(node, GRID)
+    produced = asyncio.create_task(node.produce(outlet))
+    turns = 0
+    while not produced.done():
+        turns += 1
+        await asyncio.sleep(0)
+    assert turns >= 10
