@@ -51,7 +51,8 @@ class Guard:
             bearer if scheme.lower() == "bearer" else "",
             request.query.get("token", ""),
         )
-        return any(hmac.compare_digest(one.encode(), self._token.encode()) for one in given)
+        token = self._token.encode()
+        return any(hmac.compare_digest(one.encode(errors="replace"), token) for one in given)  # any bytes may come
 
     def refusal(self, request: web.Request) -> web.Response | None:
         """Why a request is refused; None where it is not."""

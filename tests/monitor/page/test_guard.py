@@ -57,6 +57,15 @@ async def test_the_token_in_the_address_becomes_a_cookie_that_no_script_and_no_o
         assert answer.status == 200
 
 
+@pytest.mark.parametrize("header", [b"Authorization: Bearer \xff\xfe", b"Cookie: spikeflow=\xff"])
+async def test_a_token_that_is_no_text_is_a_wrong_one(closed: tuple[str, ClientSession], header: bytes) -> None:
+    url, _ = closed
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+    writer.write(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n" + header + b"\r\nConnection: close\r\n\r\n")
+    assert (await reader.readline()).split()[1] == b"401"
+    writer.close()
+
+
 async def test_two_runs_on_one_host_leave_each_other_their_cookies(closed: tuple[str, ClientSession]) -> None:
     url, _ = closed
     async with (
