@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spikeflow.errors import ParameterError, many
+from spikeflow.events import Kind
 from spikeflow.plot import canvas
 from spikeflow.plot.canvas import COLOURS, check_ending, save
 from spikeflow.plot.counting import Counts, Lines
@@ -58,7 +59,7 @@ def raster(*sources: Source, neurons: Sequence[int] | None = None, between: Rang
         >>> figure.axes[0].get_title(loc="left"), figure.axes[0].get_xlabel()
         ('spikes · 6 neurons · 2 spikes', 'time (s)')
     """
-    streams = opened(sources, "spikes")
+    streams = _opened(sources, "spikes", neurons, between)
     place = _places(neurons)
     figure, axes = canvas.panels(len(streams), 2.0)
     spans = [
@@ -150,9 +151,9 @@ def rates(
         >>> [float(rate) for rate in figure.axes[0].patches[0].get_data().values]
         [20.0, 10.0]
     """
-    if over is not None and not 0 < over < math.inf:
+    if over is not None and not (isinstance(over, int | float) and 0 < over < math.inf):
         raise ParameterError(f"over: {over!r}", "give the length of a bin in seconds, such as 0.05")
-    streams = opened(sources, "spikes")
+    streams = _opened(sources, "spikes", neurons, between)
     place = _places(neurons)
     figure, (axes,) = canvas.panels(1, 2.8)
     spans = []
@@ -227,7 +228,7 @@ def traces(*sources: Source, channels: Sequence[int] | None = None, between: Ran
         >>> [float(value) for value in figure.axes[0].lines[0].get_ydata()]
         [0.5, 1.0, 0.5]
     """
-    streams = opened(sources, "samples")
+    streams = _opened(sources, "samples", channels, between)
     chosen = None if channels is None else [int(one) for one in channels]
     figure, axes = canvas.panels(len(streams), 1.8)
     spans = [_traces_of(one, stream, chosen, between) for one, stream in zip(axes, streams, strict=True)]
@@ -299,13 +300,44 @@ def graph(graph: GraphSpec | str | Path | Mapping[str, Any]) -> Figure:
 # What pictures have in common.
 
 
+def _opened(sources: Sequence[Source], kind: Kind, chosen: Sequence[int] | None, between: Range) -> list[Events]:
+    """The streams, once it is clear that something of them can be shown."""
+    low, high = _seconds(between)
+    if low is not None and high is not None and not low < high:
+        raise ParameterError(f"between: {between!r}", "give the earlier time first")
+    streams = opened(sources, kind)
+    if chosen is None:
+        return streams
+    word = "neurons" if kind == "spikes" else "channels"
+    wanted = np.asarray(chosen)
+    if wanted.ndim != 1 or not wanted.size or wanted.dtype.kind not in "iu" or wanted.min() < 0:
+        raise ParameterError(f"{word}: {chosen!r}", "give some, as whole numbers from 0 on")
+    sizes = [stream.size for stream in streams]
+    largest = max((size for size in sizes if size is not None), default=0)
+    if None not in sizes and wanted.min() >= largest:
+        names = ", ".join(stream.name for stream in streams[:4])
+        raise ParameterError(
+            f"{word}: {wanted.min()} is past the last one of {names}", f"name some of 0 to {largest - 1}"
+        )
+    return streams
+
+
+def _seconds(between: Range) -> Range:
+    """From when to when, if that is what it says."""
+    try:
+        low, high = between
+        if all(at is None or math.isfinite(at) for at in (low, high)):
+            return low, high
+    except (TypeError, ValueError):
+        pass
+    raise ParameterError(f"between: {between!r}", "give two times in seconds, such as (1.0, 2.5) or (1.0, None)")
+
+
 def _places(neurons: Sequence[int] | None) -> Any:
     """A table from neuron to place, -1 for those that are left out, and the neurons in order; None for all."""
     if neurons is None:
         return None
     chosen = np.unique(np.asarray(neurons, np.int64))
-    if not chosen.size or chosen[0] < 0:
-        raise ParameterError(f"neurons: {list(neurons)[:8]}", "give some, as whole numbers from 0 on")
     table = np.full(int(chosen[-1]) + 1, -1, np.int64)
     table[chosen] = np.arange(chosen.size)
     return table, chosen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -97,6 +98,10 @@ def opened(sources: Sequence[Source], kind: Kind) -> list[Events]:
         if isinstance(source, pa.RecordBatch):
             found.append(_of_batch(source, kind))
             continue
+        if not isinstance(source, str | os.PathLike):
+            raise ParameterError(
+                f"{type(source).__name__} is nothing that can be plotted", "give paths or record batches"
+            )
         path = Path(source)
         if not path.is_dir():
             found.append(_of_file(path, kind))

@@ -183,6 +183,43 @@ def test_files_that_cannot_be_drawn_are_said_with_their_place(tmp_path: Path) ->
         plot.raster(tmp_path / "wrong.csv")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"neurons": [4, 5]}, "neurons: 4 is past the last one of hidden — name some of 0 to 3"),
+        ({"neurons": []}, "neurons: \\[\\] — give some"),
+        ({"neurons": [-1, 1]}, "neurons: .* — give some"),
+        ({"neurons": [1.5]}, "neurons: .* — give some"),
+        ({"neurons": "abc"}, "neurons: 'abc' — give some"),
+        ({"between": (2.0, 1.0)}, "between: .* — give the earlier time first"),
+        ({"between": (1.0,)}, "between: .* — give two times in seconds"),
+        ({"between": "1s"}, "between: '1s' — give two times in seconds"),
+        ({"between": (float("nan"), 1.0)}, "between: .* — give two times in seconds"),
+    ],
+)
+def test_arguments_that_leave_nothing_to_draw_are_said(tmp_path: Path, arguments: dict[str, Any], said: str) -> None:
+    path = write(tmp_path / "hidden.arrow", Stream("hidden", "spikes", 4), [1], [3])
+    with pytest.raises(ParameterError, match=said):
+        plot.raster(path, **arguments)
+    with pytest.raises(ParameterError, match=said):
+        plot.rates(path, **arguments)
+
+
+def test_what_is_no_source_is_said() -> None:
+    wrong: Any = ["hidden.arrow"]
+    with pytest.raises(ParameterError, match="list is nothing that can be plotted — give paths or record batches"):
+        plot.raster(wrong)
+    late: Any = "50 ms"
+    with pytest.raises(ParameterError, match="over: '50 ms' — give the length"):
+        plot.rates(spike_batch(t_ns=[1], neuron=[0]), over=late)
+
+
+def test_neurons_that_some_streams_have_not_are_drawn_of_those_that_have(tmp_path: Path) -> None:
+    small = write(tmp_path / "small.arrow", Stream("small", "spikes", 4), [1], [3])
+    large = write(tmp_path / "large.arrow", Stream("large", "spikes", 9), [1], [8])
+    assert len(axes_of(plot.raster(small, large, neurons=[8]))) == 2
+
+
 def test_a_record_batch_with_metadata_says_its_name_and_size() -> None:
     schema = Stream("hidden", "spikes", 12).schema(Grid(0, MS, 10))
     batch = pa.RecordBatch.from_arrays(spike_batch([5 * MS], [3]).columns, schema=schema)
