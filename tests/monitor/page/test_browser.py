@@ -318,3 +318,22 @@ def test_it_comes_back_when_the_run_has_been_started_again(browser: Browser, tmp
             _wait(page, f"spikeflow.state.info.started !== {began} && spikeflow.state.now > 200")
             expect(page.locator("#state")).to_have_text("live")
     page.close()
+
+
+@pytest.mark.slow
+def test_it_says_that_a_run_that_was_started_again_has_another_token(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = browser.new_page()
+    with own_folder():
+        monkeypatch.setenv("SPIKEFLOW_MONITOR_TOKEN", "the-first-one")
+        first, said = _running(tmp_path, "127.0.0.1:0")
+        address = said.partition(",")[0]  # the token is not said again
+        with first:
+            page.goto(f"{address}?token=the-first-one")
+            _wait(page, "globalThis.spikeflow?.state.info")
+        monkeypatch.setenv("SPIKEFLOW_MONITOR_TOKEN", "the-second-one")
+        second, _ = _running(tmp_path, address.removeprefix("http://").rstrip("/"))
+        with second:
+            expect(page.locator("#state")).to_contain_text("another token is asked for", timeout=30_000)
+    page.close()

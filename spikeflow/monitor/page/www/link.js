@@ -29,8 +29,15 @@ export class Link {
     };
     this.socket.onclose = () => {
       this.changed(false);
+      if (this.tries) this.ask();
       setTimeout(() => this.open(), WAITS[Math.min(this.tries++, WAITS.length - 1)]);
     };
+  }
+
+  // A browser does not say why a WebSocket was refused; a run that has begun anew may have another token.
+  async ask() {
+    const answer = await fetch("/healthz").catch(() => null);
+    if (answer?.status === 401 && this.socket.readyState !== WebSocket.OPEN) this.changed(false, true);
   }
 
   show(view) {

@@ -272,9 +272,9 @@ const graph = new Graph($("graph"), (name) => {
   if (state.figures) detail.update(state.figures);
 });
 const detail = new Detail($("detail"), trace);
-const link = new Link(take, (there) => {
+const link = new Link(take, (there, refused) => {
   if (!there) {
-    $("state").textContent = "reconnecting";
+    $("state").textContent = refused ? "another token is asked for: open the address that the run printed" : "reconnecting";
     $("state").dataset.is = "gone";
   }
 });
