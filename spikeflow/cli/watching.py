@@ -23,14 +23,17 @@ def print_runs(json: bool) -> int:
 
 
 def _print_runs(json: bool) -> int:
-    found = runs()
+    found, mute = runs()
+    for name in mute:
+        say(f"run {name} does not answer; it is busy, or has been stopped")
     if json:
         keys = ("graph", "file", "process", "started", "live")
         facts = [{"run": one.name, **{key: one.facts[key] for key in keys}, "socket": str(one.path)} for one in found]
         sys.stdout.write(orjson.dumps(facts, option=orjson.OPT_INDENT_2).decode() + "\n")
         return OK
     if not found:
-        say("no graph runs")
+        if not mute:
+            say("no graph runs")
         return OK
     rows = [("run", "graph", "nodes", "since", "file")]
     for one in found:

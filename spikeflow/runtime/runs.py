@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import socket
@@ -111,13 +110,17 @@ class Found:
         return self.path.stem
 
 
-def runs() -> list[Found]:
-    """The runs of this user that are on; one that does not answer in time is left out."""
-    found = []
+def runs() -> tuple[list[Found], list[str]]:
+    """The runs of this user that are on, and the names of those that do not answer in time, being busy or stopped."""
+    found, mute = [], []
     for path in paths():
-        with contextlib.suppress(ConnectError), Attached(path) as run:
-            found.append(Found(path, run.ask("info")))
-    return found
+        try:
+            with Attached(path) as run:
+                found.append(Found(path, run.ask("info")))
+        except ConnectError:
+            if path.exists():
+                mute.append(path.stem)
+    return found, mute
 
 
 def one_run(wish: str | None) -> Path:
@@ -129,7 +132,9 @@ def one_run(wish: str | None) -> Path:
     """
     if wish is not None and "/" in wish:
         return Path(wish)
-    there = runs()
+    there, mute = runs()
+    if mute and (wish in mute or not there):
+        raise ConnectError(f"run {', '.join(mute)} does not answer; it is busy, or has been stopped")
     if not there:
         raise ConnectError("no graph runs; spikeflow run GRAPH starts one")
     names = {found.name: found for found in there}

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pytest
 
 from spikeflow import wire
+from spikeflow.cli.watching import print_runs
 from spikeflow.errors import ConnectError, ParameterError
 from spikeflow.runtime import taps
 from spikeflow.runtime.engine import Engine, Options
@@ -67,7 +68,7 @@ async def test_runs_are_found_by_number_graph_or_path_and_dead_ones_are_swept_aw
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(folder() / "999999.sock"))
     async with looked_at(graph()) as (_, path, _run):
-        (found,) = await asyncio.to_thread(runs)
+        (found,), _ = await asyncio.to_thread(runs)
         assert (found.name, found.facts["graph"]) == (str(os.getpid()), "watched")
         for wish in (None, "watched", str(os.getpid()), str(path)):
             assert await asyncio.to_thread(one_run, wish) == path
@@ -76,6 +77,21 @@ async def test_runs_are_found_by_number_graph_or_path_and_dead_ones_are_swept_aw
         assert list(path.parent.iterdir()) == [path]
     with pytest.raises(ConnectError, match="no graph runs"):
         await asyncio.to_thread(one_run, None)
+
+
+def test_a_run_that_does_not_answer_is_not_passed_over(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("spikeflow.runtime.runs._PATIENCE_S", 0.05)
+    with socket.socket(socket.AF_UNIX) as busy:
+        busy.bind(str(folder() / "4711.sock"))
+        busy.listen(8)
+        assert runs() == ([], ["4711"])
+        for wish in (None, "4711"):
+            with pytest.raises(ConnectError, match="run 4711 does not answer; it is busy, or has been stopped"):
+                one_run(wish)
+        assert print_runs(json=False) == 0
+    assert "run 4711 does not answer" in "".join(capsys.readouterr())
 
 
 async def test_info_tells_the_graph_without_its_secrets() -> None:
