@@ -17,7 +17,7 @@ from spikeflow.nodes.broker import embedded_broker
 from spikeflow.nodes.mqtt_addresses import MqttUrl
 from spikeflow.nodes.mqtt_notices import Health, Notices, Said
 from spikeflow.nodes.mqtt_reasons import VersionError, is_final, is_of_version, reason
-from spikeflow.nodes.mqtt_session import Inbox
+from spikeflow.nodes.mqtt_session import Inbox, while_it_stands
 from spikeflow.nodes.mqtt_versions import Make, Version, Versions, Wish
 
 _FIRST_WAIT_S = 0.1
@@ -209,7 +209,7 @@ class Link:
         if self._health is not None:
             births.append(self._health.message(context, self._health_facts()))
         for said in births:
-            await client.publish(said.topic, said.data, said.qos, said.retain)
+            await while_it_stands(client, client.publish(said.topic, said.data, said.qos, said.retain))
 
     async def _away(self, error: aiomqtt.MqttError, steady: bool) -> None:
         """Say why the connection is gone; then the next broker at once, and after a round of all a wait.

@@ -7,8 +7,8 @@ import contextlib
 import ssl
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import aiomqtt
 from paho.mqtt import client as paho
@@ -25,6 +25,8 @@ _MOST_UNDER_WAY = 65_535
 """Messages that a broker of MQTT 5 takes ahead of its answers unless it says otherwise."""
 _OVERHEAD = 200
 """About what a message takes beside its payload (bytes)."""
+
+Result = TypeVar("Result")
 
 
 class HungUpError(aiomqtt.MqttError):
@@ -43,8 +45,10 @@ async def connection(client: aiomqtt.Client, inbox: Inbox | None = None) -> Asyn
     inbox = Inbox(acknowledges=False) if inbox is None else inbox
     _mend(client, inbox)
     await _reach(client)
+    lost = client._disconnected
     try:
         await client.__aenter__()
+        client._disconnected = lost  # the library forgets a loss that came with the broker's greeting
         try:
             yield client
         finally:
@@ -205,6 +209,7 @@ class Inbox:
         takes: bytes of the largest packet that the broker takes (MQTT 5); None where it does not say.
         messages: those that wait.
         receipts: what the broker waits to hear of them.
+        resumed: whether the broker goes on with a session, on the present connection or the last one.
     """
 
     def __init__(self, acknowledges: bool = True, largest: int = LARGEST) -> None:
@@ -212,6 +217,7 @@ class Inbox:
         self.takes: int | None = None
         self.messages: deque[Message] = deque()
         self.receipts = Receipts()
+        self.resumed = False
         self._wanted = acknowledges
         self._news = asyncio.Event()
         self._reader: Reader | None = None
@@ -222,7 +228,7 @@ class Inbox:
 
     def attached(self, reader: Reader, say: Callable[[bytes], None], resumed: bool) -> None:
         """A connection stands."""
-        self._reader = reader
+        self._reader, self.resumed = reader, resumed
         self.receipts.connected(say, resumed)
 
     def detached(self) -> None:
@@ -303,7 +309,7 @@ class Inbox:
                     await taker.relieve()
 
 
-def raise_lost(lost: asyncio.Future[None]) -> None:
+def raise_lost(lost: asyncio.Future[None]) -> NoReturn:
     """Say that a connection is gone.
 
     Raises:
@@ -312,13 +318,30 @@ def raise_lost(lost: asyncio.Future[None]) -> None:
     raise aiomqtt.MqttError("the connection broke") from lost.exception()
 
 
+async def while_it_stands(client: aiomqtt.Client, call: Coroutine[Any, Any, Result]) -> Result:
+    """What comes of a call that waits for the broker; the library goes on waiting where the connection is gone.
+
+    Raises:
+        MqttError: the connection is lost, or the broker does not answer.
+    """
+    lost, answer = client._disconnected, asyncio.ensure_future(call)
+    try:
+        await asyncio.wait((answer, lost), return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            raise_lost(lost)
+        return answer.result()
+    finally:
+        answer.cancel()
+
+
 async def subscribe(client: aiomqtt.Client, topics: str, qos: int, broker: str) -> None:
     """Subscribe to a filter.
 
     Raises:
+        MqttError: the connection is lost.
         RefusedError: the broker refuses.
     """
-    granted = await client.subscribe(topics, qos)
+    granted = await while_it_stands(client, client.subscribe(topics, qos))
     for code in granted:
         number = code if isinstance(code, int) else code.value
         if number >= REFUSED:

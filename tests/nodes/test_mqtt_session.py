@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
+import time
 from typing import Any, cast
 
 import aiomqtt
@@ -38,6 +41,46 @@ async def test_a_source_that_is_stopped_again_and_again_loses_no_message_without
         assert counters.accepted == counters.dropped.get("stopped", 0)  # the outlet here counts nothing itself
         dropped += counters.accepted
     assert len(heard) + dropped >= MESSAGES
+
+
+@pytest.mark.parametrize("after", [1, 8], ids=["its greeting", "the subscription"])
+async def test_a_broker_that_goes_before_it_has_taken_the_subscription_is_asked_again_at_once(
+    after: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    left = 2
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal left
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError), contextlib.closing(writer):
+            while True:
+                head, length = await reader.readexactly(2)
+                body = await reader.readexactly(length)
+                if head >> 4 == 1:
+                    writer.write(b"\x20\x02\0\0")
+                elif head >> 4 == 8:
+                    writer.write(b"\x90\x03" + body[:2] + b"\1" if left == 0 or after == 1 else b"")
+                if left and head >> 4 == after:
+                    left -= 1
+                    return
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        url = f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        before = time.monotonic()
+        async with LiveSource(Mqtt(url=url, topic="x", channels=1, qos=1, protocol="3.1.1")):
+            assert left == 0
+            assert time.monotonic() - before < 5  # the library waits 10 s for an answer that cannot come any more
+        gc.collect()
+    assert "never retrieved" not in caplog.text
+
+
+async def test_a_broker_that_has_forgotten_the_session_is_said_to_have(mosquitto: Mosquitto) -> None:
+    node = Mqtt(url=mosquitto.url, topic="x", channels=1, qos=1, client_id="me", keepalive=1)
+    async with LiveSource(node) as live:
+        for clean, said in ((False, "back on "), (True, "has no session of me any more")):
+            async with aiomqtt.Client(mosquitto.host, mosquitto.port, identifier="me", clean_session=clean):
+                pass  # a broker throws the first one of a name out; who begins anew takes its session away
+            await live.log.says(said)
+    assert live.context.counters.noted == {"reconnected": 2, "session_lost": 1}
 
 
 async def test_who_is_cancelled_in_the_moment_a_socket_opens_leaves_it_to_nobody(
