@@ -43,8 +43,9 @@ async def connection(client: aiomqtt.Client, inbox: Inbox | None = None) -> Asyn
         inbox: where messages go; without one, nobody wants any.
     """
     inbox = Inbox(acknowledges=False) if inbox is None else inbox
-    _mend(client, inbox)
+    begin = _mend(client, inbox)
     await _reach(client)
+    begin()
     lost = client._disconnected
     try:
         await client.__aenter__()
@@ -77,7 +78,7 @@ async def _reach(client: aiomqtt.Client) -> None:
 
     def tell(error: Exception | None) -> None:
         if reached.cancelled():
-            _let_go(client)
+            _drop(client)
         elif error is None:
             reached.set_result(None)
         else:
@@ -100,28 +101,31 @@ async def _reach(client: aiomqtt.Client) -> None:
         await reached
     except asyncio.CancelledError:
         if not reached.cancelled():  # the socket was open already, and nobody else knows of it
-            _let_go(client)
+            _drop(client)
         raise
 
 
-def _mend(client: aiomqtt.Client, inbox: Inbox) -> None:
+def _mend(client: aiomqtt.Client, inbox: Inbox) -> Callable[[], None]:
     """What is done otherwise than the library does it.
 
     Messages are read in blocks, and acknowledged by whoever takes them. What stands before a broker, accepts
     connections for it and finds it gone hangs up without an answer: that is an error at once, where the library waits
-    until its patience ends. And a socket may be gone by the time the loop gets to watch it, which the loop would
-    complain of.
+    until its patience ends. And the loop watches a socket only once it is open and the thread that opened it is done:
+    where a broker hangs up early, that thread would take it from the loop, which no other thread may touch.
+
+    Returns:
+        What begins to watch the socket.
     """
     library, loop, own = client._client, asyncio.get_running_loop(), threading.get_ident()
     tell, greet = client._on_disconnect, client._on_connect
     reader = Reader(library, inbox.put, inbox.told, inbox.receipts.released, inbox.largest)
 
-    def opened(_library: Any, _data: Any, socket: Any) -> None:  # in the thread that connects
-        loop.call_soon_threadsafe(read, socket)
-
-    def read(socket: Any) -> None:
-        reader.opened(socket)
-        client._misc_task = loop.create_task(reader.attend())
+    def begin() -> None:
+        if (socket := library.socket()) is not None:
+            reader.opened(socket)
+            client._misc_task = loop.create_task(reader.attend())
+            if library.want_write():
+                watch(socket)
 
     def connected(_library: Any, data: Any, flags: Any, code: Any, properties: Any = None) -> None:
         inbox.takes = getattr(properties, "MaximumPacketSize", None)
@@ -161,16 +165,20 @@ def _mend(client: aiomqtt.Client, inbox: Inbox) -> None:
         if socket.fileno() >= 0:
             loop.add_writer(socket.fileno(), write)
 
-    def wants_to_write(_library: Any, _data: Any, socket: Any) -> None:
-        if threading.get_ident() == own:
-            watch(socket)
-        else:
-            loop.call_soon_threadsafe(watch, socket)
+    def in_the_loop(call: Callable[..., None]) -> Callable[..., None]:
+        def called(*arguments: Any) -> None:
+            if threading.get_ident() == own:
+                call(*arguments)
 
-    library.on_socket_open = opened
+        return called
+
+    library.on_socket_open = None
+    library.on_socket_close = in_the_loop(client._on_socket_close)
+    library.on_socket_register_write = in_the_loop(lambda _library, _data, socket: watch(socket))
+    library.on_socket_unregister_write = in_the_loop(client._on_socket_unregister_write)
     library.on_connect = connected
     library.on_disconnect = hung_up
-    library.on_socket_register_write = wants_to_write
+    return begin
 
 
 def _nothing() -> None:
@@ -179,6 +187,12 @@ def _nothing() -> None:
 
 def _let_go(client: aiomqtt.Client) -> None:
     client._client.disconnect()  # sends a last word and closes, where there is still a socket
+
+
+def _drop(client: aiomqtt.Client) -> None:
+    """Let a client go whose socket the loop does not watch yet: nobody else would send the last word."""
+    _let_go(client)
+    client._client.loop_write()
 
 
 class Taker(Protocol):

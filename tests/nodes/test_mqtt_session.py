@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import threading
 import time
+from collections.abc import Callable
 from typing import Any, cast
 
 import aiomqtt
 import pytest
+from paho.mqtt import client as paho
 
 from spikeflow.nodes.mqtt_reader import Message
 from spikeflow.nodes.mqtt_reasons import reason
-from spikeflow.nodes.mqtt_session import Inbox, connection
+from spikeflow.nodes.mqtt_session import HungUpError, Inbox, connection
 from spikeflow.nodes.sources.mqtt import Mqtt
 from tests.brokers import Mosquitto, mosquitto
 from tests.nodes.conftest import LiveSource
@@ -71,6 +74,34 @@ async def test_a_broker_that_goes_before_it_has_taken_the_subscription_is_asked_
             assert time.monotonic() - before < 5  # the library waits 10 s for an answer that cannot come any more
         gc.collect()
     assert "never retrieved" not in caplog.text
+
+
+async def test_no_thread_but_that_of_the_loop_touches_it_where_a_broker_hangs_up_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop, own, touched = asyncio.get_running_loop(), threading.get_ident(), set[int]()
+
+    def watched(call: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*arguments: Any) -> Any:
+            touched.add(threading.get_ident())
+            return call(*arguments)
+
+        return called
+
+    for name in ("add_reader", "remove_reader", "add_writer", "remove_writer"):
+        monkeypatch.setattr(loop, name, watched(getattr(loop, name)))
+
+    def fails(client: paho.Client) -> int:  # as where the broker resets the connection before CONNECT is sent
+        client._loop_rc_handle(paho.MQTT_ERR_CONN_LOST)
+        return paho.MQTT_ERR_CONN_LOST
+
+    monkeypatch.setattr(paho.Client, "_send_connect", lambda client, _keepalive: fails(client))
+    async with await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()[:2]
+        with pytest.raises(HungUpError):
+            async with connection(aiomqtt.Client(host, port)):
+                pass
+    assert touched <= {own}
 
 
 async def test_a_broker_that_has_forgotten_the_session_is_said_to_have(mosquitto: Mosquitto) -> None:
