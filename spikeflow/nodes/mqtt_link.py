@@ -24,6 +24,8 @@ _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 10.0
 _STEADY_NS = 5_000_000_000
 _LAST_WORD_S = 1.0
+_CUT_S = 0.3
+"""How long a last word may take where the node has been cut off: it is left behind a second later."""
 _LISTENS = "is the address right, and does something listen there?"
 
 
@@ -123,7 +125,7 @@ class Link:
         except aiomqtt.MqttError:
             raise
         except asyncio.CancelledError:
-            await self._goodbye(client, self._notices.closings)
+            await self._goodbye(client, self._notices.closings, _CUT_S)
             raise
         except Exception:  # who ends in good order has no will: a node that fails has to say it itself
             will = self._notices.will
@@ -136,10 +138,10 @@ class Link:
                 telling.cancel()
                 await asyncio.gather(telling, return_exceptions=True)
 
-    async def _goodbye(self, client: aiomqtt.Client, last: tuple[Said, ...]) -> None:
+    async def _goodbye(self, client: aiomqtt.Client, last: tuple[Said, ...], patience_s: float = _LAST_WORD_S) -> None:
         self.gone.set()
         with contextlib.suppress(aiomqtt.MqttError, TimeoutError):
-            async with asyncio.timeout(_LAST_WORD_S):
+            async with asyncio.timeout(patience_s):
                 for said in last:
                     await client.publish(said.topic, said.data, said.qos, said.retain)
 

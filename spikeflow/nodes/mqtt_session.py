@@ -19,7 +19,8 @@ from spikeflow.nodes.mqtt_reader import LARGEST, Message, Reader
 from spikeflow.nodes.mqtt_reasons import REFUSED, sentence
 from spikeflow.nodes.mqtt_receipts import Receipts
 
-_GOODBYE_S = 1.0
+_GOODBYE_S = 0.3
+_HEARD_S = 1.0
 _MOST_BYTES = 1 << 20
 _MOST_UNDER_WAY = 65_535
 """Messages that a broker of MQTT 5 takes ahead of its answers unless it says otherwise."""
@@ -289,7 +290,7 @@ class Inbox:
         """
         if self._reader is not None:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_GOODBYE_S):
+                async with asyncio.timeout(_HEARD_S):
                     await self._reader.heard()
                     return True
         return False
