@@ -258,6 +258,28 @@ async def test_what_a_sink_could_not_deliver_before_the_end_is_counted_as_abando
     assert ("out", "did not drain in 0.2 s, and was cut off") in said
 
 
+@pytest.mark.parametrize("kept", [False, True])
+async def test_a_sink_that_is_cut_off_while_its_broker_stands_still_ends_in_good_order(
+    mosquitto: Mosquitto, tmp_path: Path, kept: bool
+) -> None:
+    record(tmp_path)
+    graph = tmp_path / "graph.yaml"
+    will = "will: {topic: state, payload: gone}"  # and the closing message, which the broker does not answer either
+    more = will + (f", outbox: {{path: {tmp_path / 'out.db'}}}" if kept else "")
+    graph.write_text(OUTWARD.format(url=mosquitto.url).replace("sink: mqtt,", f"sink: mqtt, {more},"))
+    engine = Engine(spikeflow.load(graph), Options(drain_timeout=0.2))
+    halfway = asyncio.Event()
+    engine.watch("recorded", lambda batch: halfway.set() if batch.window.first_tick >= 10 * 50 else None)
+    running = asyncio.create_task(engine.run())
+    await halfway.wait()
+    mosquitto.freeze()
+    engine.stop()
+    report = await running
+    assert (report.ended, report.exit_code, report.left) == ("drained", 0 if kept else 4, ())
+    assert (report.abandoned > 0) != kept
+    assert (report.nodes["out"].get("noted", {}).get("left_in_outbox", 0) > 0) == kept
+
+
 @pytest.fixture
 def void() -> Iterator[int]:
     """A port on loopback that never answers: its queue is full."""

@@ -142,6 +142,12 @@ class Connected(BaseModel):
         await self._link(context, None, keep=False).once()
         return ", ".join(map(str, self.url))
 
+    def keeps(self, qos: int) -> bool:
+        """Whether the broker is to keep a session while the node is away."""
+        if self.session is not None:
+            return not self.session.clean
+        return self.client_id is not None and qos > 0
+
     def link(self, context: Context, qos: int, most_unacknowledged: int = 0, under_way: int | None = None) -> Link:
         """The connection of a node in its run.
 
@@ -149,9 +155,7 @@ class Connected(BaseModel):
             most_unacknowledged: messages that the broker may send ahead of their acknowledgement (MQTT 5).
             under_way: messages that are sent ahead of the broker's answers; None for what the broker takes.
         """
-        keep = self.client_id is not None and qos > 0
-        if self.session is not None:
-            keep = not self.session.clean
+        keep = self.keeps(qos)
         fewest = _UNDER_WAY_TWICE if qos == 2 else _UNDER_WAY
         return self._link(context, self.client_id, keep, most_unacknowledged, under_way, fewest)
 

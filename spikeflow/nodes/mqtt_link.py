@@ -17,13 +17,15 @@ from spikeflow.nodes.broker import embedded_broker
 from spikeflow.nodes.mqtt_addresses import MqttUrl
 from spikeflow.nodes.mqtt_notices import Health, Notices, Said
 from spikeflow.nodes.mqtt_reasons import VersionError, is_final, is_of_version, reason
-from spikeflow.nodes.mqtt_session import Inbox
+from spikeflow.nodes.mqtt_session import Inbox, while_it_stands
 from spikeflow.nodes.mqtt_versions import Make, Version, Versions, Wish
 
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 10.0
 _STEADY_NS = 5_000_000_000
 _LAST_WORD_S = 1.0
+_CUT_S = 0.3
+"""How long a last word may take where the node has been cut off: it is left behind a second later."""
 _LISTENS = "is the address right, and does something listen there?"
 
 
@@ -123,7 +125,7 @@ class Link:
         except aiomqtt.MqttError:
             raise
         except asyncio.CancelledError:
-            await self._goodbye(client, self._notices.closings)
+            await self._goodbye(client, self._notices.closings, _CUT_S)
             raise
         except Exception:  # who ends in good order has no will: a node that fails has to say it itself
             will = self._notices.will
@@ -136,10 +138,10 @@ class Link:
                 telling.cancel()
                 await asyncio.gather(telling, return_exceptions=True)
 
-    async def _goodbye(self, client: aiomqtt.Client, last: tuple[Said, ...]) -> None:
+    async def _goodbye(self, client: aiomqtt.Client, last: tuple[Said, ...], patience_s: float = _LAST_WORD_S) -> None:
         self.gone.set()
         with contextlib.suppress(aiomqtt.MqttError, TimeoutError):
-            async with asyncio.timeout(_LAST_WORD_S):
+            async with asyncio.timeout(patience_s):
                 for said in last:
                     await client.publish(said.topic, said.data, said.qos, said.retain)
 
@@ -209,7 +211,7 @@ class Link:
         if self._health is not None:
             births.append(self._health.message(context, self._health_facts()))
         for said in births:
-            await client.publish(said.topic, said.data, said.qos, said.retain)
+            await while_it_stands(client, client.publish(said.topic, said.data, said.qos, said.retain))
 
     async def _away(self, error: aiomqtt.MqttError, steady: bool) -> None:
         """Say why the connection is gone; then the next broker at once, and after a round of all a wait.

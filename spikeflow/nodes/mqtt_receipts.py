@@ -61,7 +61,7 @@ class Receipts:
         known = self._known.get(message.mid)
         receipt = Receipt(message, self._connection)
         if known is not None and (message.again or message.qos == 2) and known.mark == receipt.mark:
-            if known.connection != self._connection:
+            if known.connection != self._connection or known.done:  # in either case, it is yet to be answered (again)
                 known.connection = self._connection
                 self.waiting += 1
             if known.done:

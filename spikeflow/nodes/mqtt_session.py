@@ -7,8 +7,8 @@ import contextlib
 import ssl
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import aiomqtt
 from paho.mqtt import client as paho
@@ -19,12 +19,15 @@ from spikeflow.nodes.mqtt_reader import LARGEST, Message, Reader
 from spikeflow.nodes.mqtt_reasons import REFUSED, sentence
 from spikeflow.nodes.mqtt_receipts import Receipts
 
-_GOODBYE_S = 1.0
+_GOODBYE_S = 0.3
+_HEARD_S = 1.0
 _MOST_BYTES = 1 << 20
 _MOST_UNDER_WAY = 65_535
 """Messages that a broker of MQTT 5 takes ahead of its answers unless it says otherwise."""
 _OVERHEAD = 200
 """About what a message takes beside its payload (bytes)."""
+
+Result = TypeVar("Result")
 
 
 class HungUpError(aiomqtt.MqttError):
@@ -41,10 +44,13 @@ async def connection(client: aiomqtt.Client, inbox: Inbox | None = None) -> Asyn
         inbox: where messages go; without one, nobody wants any.
     """
     inbox = Inbox(acknowledges=False) if inbox is None else inbox
-    _mend(client, inbox)
+    begin = _mend(client, inbox)
     await _reach(client)
+    begin()
+    lost = client._disconnected
     try:
         await client.__aenter__()
+        client._disconnected = lost  # the library forgets a loss that came with the broker's greeting
         try:
             yield client
         finally:
@@ -73,7 +79,7 @@ async def _reach(client: aiomqtt.Client) -> None:
 
     def tell(error: Exception | None) -> None:
         if reached.cancelled():
-            _let_go(client)
+            _drop(client)
         elif error is None:
             reached.set_result(None)
         else:
@@ -96,28 +102,31 @@ async def _reach(client: aiomqtt.Client) -> None:
         await reached
     except asyncio.CancelledError:
         if not reached.cancelled():  # the socket was open already, and nobody else knows of it
-            _let_go(client)
+            _drop(client)
         raise
 
 
-def _mend(client: aiomqtt.Client, inbox: Inbox) -> None:
+def _mend(client: aiomqtt.Client, inbox: Inbox) -> Callable[[], None]:
     """What is done otherwise than the library does it.
 
     Messages are read in blocks, and acknowledged by whoever takes them. What stands before a broker, accepts
     connections for it and finds it gone hangs up without an answer: that is an error at once, where the library waits
-    until its patience ends. And a socket may be gone by the time the loop gets to watch it, which the loop would
-    complain of.
+    until its patience ends. And the loop watches a socket only once it is open and the thread that opened it is done:
+    where a broker hangs up early, that thread would take it from the loop, which no other thread may touch.
+
+    Returns:
+        What begins to watch the socket.
     """
     library, loop, own = client._client, asyncio.get_running_loop(), threading.get_ident()
     tell, greet = client._on_disconnect, client._on_connect
     reader = Reader(library, inbox.put, inbox.told, inbox.receipts.released, inbox.largest)
 
-    def opened(_library: Any, _data: Any, socket: Any) -> None:  # in the thread that connects
-        loop.call_soon_threadsafe(read, socket)
-
-    def read(socket: Any) -> None:
-        reader.opened(socket)
-        client._misc_task = loop.create_task(reader.attend())
+    def begin() -> None:
+        if (socket := library.socket()) is not None:
+            reader.opened(socket)
+            client._misc_task = loop.create_task(reader.attend())
+            if library.want_write():
+                watch(socket)
 
     def connected(_library: Any, data: Any, flags: Any, code: Any, properties: Any = None) -> None:
         inbox.takes = getattr(properties, "MaximumPacketSize", None)
@@ -157,16 +166,20 @@ def _mend(client: aiomqtt.Client, inbox: Inbox) -> None:
         if socket.fileno() >= 0:
             loop.add_writer(socket.fileno(), write)
 
-    def wants_to_write(_library: Any, _data: Any, socket: Any) -> None:
-        if threading.get_ident() == own:
-            watch(socket)
-        else:
-            loop.call_soon_threadsafe(watch, socket)
+    def in_the_loop(call: Callable[..., None]) -> Callable[..., None]:
+        def called(*arguments: Any) -> None:
+            if threading.get_ident() == own:
+                call(*arguments)
 
-    library.on_socket_open = opened
+        return called
+
+    library.on_socket_open = None
+    library.on_socket_close = in_the_loop(client._on_socket_close)
+    library.on_socket_register_write = in_the_loop(lambda _library, _data, socket: watch(socket))
+    library.on_socket_unregister_write = in_the_loop(client._on_socket_unregister_write)
     library.on_connect = connected
     library.on_disconnect = hung_up
-    library.on_socket_register_write = wants_to_write
+    return begin
 
 
 def _nothing() -> None:
@@ -175,6 +188,12 @@ def _nothing() -> None:
 
 def _let_go(client: aiomqtt.Client) -> None:
     client._client.disconnect()  # sends a last word and closes, where there is still a socket
+
+
+def _drop(client: aiomqtt.Client) -> None:
+    """Let a client go whose socket the loop does not watch yet: nobody else would send the last word."""
+    _let_go(client)
+    client._client.loop_write()
 
 
 class Taker(Protocol):
@@ -205,6 +224,7 @@ class Inbox:
         takes: bytes of the largest packet that the broker takes (MQTT 5); None where it does not say.
         messages: those that wait.
         receipts: what the broker waits to hear of them.
+        resumed: whether the broker goes on with a session, on the present connection or the last one.
     """
 
     def __init__(self, acknowledges: bool = True, largest: int = LARGEST) -> None:
@@ -212,6 +232,7 @@ class Inbox:
         self.takes: int | None = None
         self.messages: deque[Message] = deque()
         self.receipts = Receipts()
+        self.resumed = False
         self._wanted = acknowledges
         self._news = asyncio.Event()
         self._reader: Reader | None = None
@@ -222,7 +243,7 @@ class Inbox:
 
     def attached(self, reader: Reader, say: Callable[[bytes], None], resumed: bool) -> None:
         """A connection stands."""
-        self._reader = reader
+        self._reader, self.resumed = reader, resumed
         self.receipts.connected(say, resumed)
 
     def detached(self) -> None:
@@ -269,7 +290,7 @@ class Inbox:
         """
         if self._reader is not None:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_GOODBYE_S):
+                async with asyncio.timeout(_HEARD_S):
                     await self._reader.heard()
                     return True
         return False
@@ -303,7 +324,7 @@ class Inbox:
                     await taker.relieve()
 
 
-def raise_lost(lost: asyncio.Future[None]) -> None:
+def raise_lost(lost: asyncio.Future[None]) -> NoReturn:
     """Say that a connection is gone.
 
     Raises:
@@ -312,13 +333,30 @@ def raise_lost(lost: asyncio.Future[None]) -> None:
     raise aiomqtt.MqttError("the connection broke") from lost.exception()
 
 
+async def while_it_stands(client: aiomqtt.Client, call: Coroutine[Any, Any, Result]) -> Result:
+    """What comes of a call that waits for the broker; the library goes on waiting where the connection is gone.
+
+    Raises:
+        MqttError: the connection is lost, or the broker does not answer.
+    """
+    lost, answer = client._disconnected, asyncio.ensure_future(call)
+    try:
+        await asyncio.wait((answer, lost), return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            raise_lost(lost)
+        return answer.result()
+    finally:
+        answer.cancel()
+
+
 async def subscribe(client: aiomqtt.Client, topics: str, qos: int, broker: str) -> None:
     """Subscribe to a filter.
 
     Raises:
+        MqttError: the connection is lost.
         RefusedError: the broker refuses.
     """
-    granted = await client.subscribe(topics, qos)
+    granted = await while_it_stands(client, client.subscribe(topics, qos))
     for code in granted:
         number = code if isinstance(code, int) else code.value
         if number >= REFUSED:

@@ -82,14 +82,20 @@ def parse_topic(text: Any) -> Any:
     """The pattern of a text such as ``plant/{machine}/vibration``.
 
     Raises:
-        ParameterError: an empty pattern, a wildcard or name that is not a whole level, a name twice.
+        ParameterError: an empty pattern, a wildcard or name that is not a whole level, a name twice, a group without a
+            topic, more bytes than a broker takes.
     """
     if not isinstance(text, str):
         return text
     if not text or "\0" in text:
         raise ParameterError(f"{text!r} is not a topic", "write levels, such as plant/{machine}/vibration")
+    if len(text.encode(errors="replace")) > _LONGEST:
+        raise ParameterError(f"a topic of {len(text)} characters", f"brokers take up to {_LONGEST} bytes")
     shared = text.split("/")[:2] if text.startswith("$share/") else []
     levels = text.split("/")[len(shared) :]
+    if shared and (not shared[-1] or set(shared[-1]) & set("+#{") or levels in ([], [""])):
+        found = f"{text!r} does not share a topic in a group"  # a broker may take it, and never send anything
+        raise ParameterError(found, "write $share/GROUP/TOPIC, such as $share/watch/plant/{machine}/vibration")
     names: list[str] = []
     wanted: list[str | None] = []
     places: list[int] = []

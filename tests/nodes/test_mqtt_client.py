@@ -81,6 +81,17 @@ def test_a_pattern_that_is_not_clear_is_refused(text: str) -> None:
         parse_topic(text)
 
 
+def test_a_topic_that_is_too_long_is_refused() -> None:
+    with pytest.raises(ParameterError, match="65535 bytes"):
+        parse_topic("ä" * 40_000)
+
+
+@pytest.mark.parametrize("text", ["$share/g", "$share/g/", "$share//a", "$share/+/a", "$share/{g}/a", "$share/"])
+def test_a_group_without_a_name_or_a_topic_is_refused(text: str) -> None:
+    with pytest.raises(ParameterError, match="does not share a topic"):
+        parse_topic(text)
+
+
 @given(text=st.text(), topic=st.text())
 def test_any_text_is_a_pattern_or_is_refused(text: str, topic: str) -> None:
     with contextlib.suppress(ParameterError):

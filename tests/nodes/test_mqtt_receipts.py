@@ -89,6 +89,15 @@ def test_what_was_taken_before_a_connection_was_lost_is_known_when_it_comes_agai
     assert receipts.waiting == 0
 
 
+def test_a_message_of_qos_2_that_comes_again_after_it_was_answered_is_answered_and_waits_for_nothing() -> None:
+    receipts = Receipts()
+    broker = Broker(receipts)
+    receipts.done(taken(receipts, message(1, 2)))
+    for _ in range(3):  # such as one that a source had yet to take when its connection was lost
+        assert receipts.take(message(1, 2, again=True)) is None
+    assert (broker.answers(), receipts.waiting) == ([(PUBREC, 1)] * 4, 0)
+
+
 def test_a_message_that_comes_again_before_it_is_done_is_acknowledged_when_it_is() -> None:
     receipts = Receipts()
     Broker(receipts)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
+import threading
+import time
+from collections.abc import Callable
 from typing import Any, cast
 
 import aiomqtt
 import pytest
+from paho.mqtt import client as paho
 
 from spikeflow.nodes.mqtt_reader import Message
 from spikeflow.nodes.mqtt_reasons import reason
-from spikeflow.nodes.mqtt_session import Inbox, connection
+from spikeflow.nodes.mqtt_session import HungUpError, Inbox, connection
 from spikeflow.nodes.sources.mqtt import Mqtt
 from tests.brokers import Mosquitto, mosquitto
 from tests.nodes.conftest import LiveSource
@@ -38,6 +44,74 @@ async def test_a_source_that_is_stopped_again_and_again_loses_no_message_without
         assert counters.accepted == counters.dropped.get("stopped", 0)  # the outlet here counts nothing itself
         dropped += counters.accepted
     assert len(heard) + dropped >= MESSAGES
+
+
+@pytest.mark.parametrize("after", [1, 8], ids=["its greeting", "the subscription"])
+async def test_a_broker_that_goes_before_it_has_taken_the_subscription_is_asked_again_at_once(
+    after: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    left = 2
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal left
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError), contextlib.closing(writer):
+            while True:
+                head, length = await reader.readexactly(2)
+                body = await reader.readexactly(length)
+                if head >> 4 == 1:
+                    writer.write(b"\x20\x02\0\0")
+                elif head >> 4 == 8:
+                    writer.write(b"\x90\x03" + body[:2] + b"\1" if left == 0 or after == 1 else b"")
+                if left and head >> 4 == after:
+                    left -= 1
+                    return
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        url = f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        before = time.monotonic()
+        async with LiveSource(Mqtt(url=url, topic="x", channels=1, qos=1, protocol="3.1.1")):
+            assert left == 0
+            assert time.monotonic() - before < 5  # the library waits 10 s for an answer that cannot come any more
+        gc.collect()
+    assert "never retrieved" not in caplog.text
+
+
+async def test_no_thread_but_that_of_the_loop_touches_it_where_a_broker_hangs_up_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop, own, touched = asyncio.get_running_loop(), threading.get_ident(), set[int]()
+
+    def watched(call: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*arguments: Any) -> Any:
+            touched.add(threading.get_ident())
+            return call(*arguments)
+
+        return called
+
+    for name in ("add_reader", "remove_reader", "add_writer", "remove_writer"):
+        monkeypatch.setattr(loop, name, watched(getattr(loop, name)))
+
+    def fails(client: paho.Client) -> int:  # as where the broker resets the connection before CONNECT is sent
+        client._loop_rc_handle(paho.MQTT_ERR_CONN_LOST)
+        return paho.MQTT_ERR_CONN_LOST
+
+    monkeypatch.setattr(paho.Client, "_send_connect", lambda client, _keepalive: fails(client))
+    async with await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()[:2]
+        with pytest.raises(HungUpError):
+            async with connection(aiomqtt.Client(host, port)):
+                pass
+    assert touched <= {own}
+
+
+async def test_a_broker_that_has_forgotten_the_session_is_said_to_have(mosquitto: Mosquitto) -> None:
+    node = Mqtt(url=mosquitto.url, topic="x", channels=1, qos=1, client_id="me", keepalive=1)
+    async with LiveSource(node) as live:
+        for clean, said in ((False, "back on "), (True, "has no session of me any more")):
+            async with aiomqtt.Client(mosquitto.host, mosquitto.port, identifier="me", clean_session=clean):
+                pass  # a broker throws the first one of a name out; who begins anew takes its session away
+            await live.log.says(said)
+    assert live.context.counters.noted == {"reconnected": 2, "session_lost": 1}
 
 
 async def test_who_is_cancelled_in_the_moment_a_socket_opens_leaves_it_to_nobody(

@@ -184,6 +184,10 @@ class Mqtt(Connected, Rejecting, Source):
         async def listen(client: aiomqtt.Client) -> None:
             await subscribe(client, self.topic.filter, self.qos, str(link.url))
             await link.stands(client)
+            if link.reconnects and not inbox.resumed and self.keeps(self.qos):
+                context.counters.note("session_lost")
+                lost = "what it kept while the node was away is lost"
+                context.log("warning", f"{link.url} has no session of {self.client_id} any more; {lost}")
             outlet.opened()
             taker.connected(client, link.version)
             try:
