@@ -144,6 +144,10 @@ class Node(BaseModel):
         """Why there cannot be `copies` copies of the node, each with a state of its own; `inputs` are those of one."""
         return ()
 
+    def claims(self) -> Mapping[str, str]:
+        """Key to what it takes for this node alone, in words: no other node of the graph may take the same."""
+        return {}
+
     def outlets(self, inputs: Sequence[Stream]) -> dict[str, Stream]:
         """Port name to stream (the default one is ``""``); the run fills in the names.
 

@@ -8,7 +8,7 @@ import re
 import socket
 import ssl
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, Self
 
 import aiomqtt
@@ -105,6 +105,12 @@ class Connected(BaseModel):
         if self.url[0].embedded:
             return ("3.1.1",)
         return ("5",) if self.needs_5 else ("5", "3.1.1")
+
+    def claims(self) -> Mapping[str, str]:
+        """The name at the broker, which ends the connection of one when another comes with it."""
+        if self.client_id is None:
+            return {}
+        return {"client_id": f"client_id {self.client_id!r} at {self.url[0].host}:{self.url[0].port}"}
 
     def address_problems(self, graph: str = "graph") -> Iterable[Problem]:
         """What is wrong with how the broker is to be reached, in a graph with a name."""

@@ -67,6 +67,7 @@ class Checker:
             self._loop(bad)
         self._reach()
         self._unused()
+        self._claimed()
         check_rejects(self.drafts, self._fault)
         return loops, edges
 
@@ -175,6 +176,17 @@ class Checker:
                 self._fault(draft, at, what, "say as many, or call the keys otherwise with 'replicate'")
             elif (known := self._guarded(draft, "copy_names", draft.node.copy_names)) is not None:
                 self._guarded(draft, "copy_names", partial(names.take, known))
+
+    def _claimed(self) -> None:
+        """What a node takes for itself alone is no other node's."""
+        first: dict[str, Draft] = {}
+        for draft in self.drafts.values():
+            claims = self._guarded(draft, "claims", draft.node.claims) if draft.node is not None else None
+            for key, claim in (claims or {}).items():
+                other = first.setdefault(claim, draft)
+                if other is not draft:
+                    at = draft.item.get(key) or draft.place
+                    self._fault(draft, at, f"{claim} is that of {other.name!r}, too", "give each node one of its own")
 
     def _settle(self, draft: Draft) -> bool:
         """Look up the streams of a node's inputs; a port that is not there is reported."""
