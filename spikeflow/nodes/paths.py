@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, ValidationInfo, WithJsonSchema
+
+from spikeflow.errors import shown
 
 
 def _resolved(path: Path, info: ValidationInfo) -> Path:
@@ -16,3 +20,8 @@ def _resolved(path: Path, info: ValidationInfo) -> Path:
 
 GraphPath = Annotated[Path, AfterValidator(_resolved), WithJsonSchema({"type": "string"})]
 """A path; in a graph file it counts from the file's own folder, from Python from the working directory."""
+
+
+def written(path: Path) -> Mapping[str, str]:
+    """What a node claims that writes the file at its key `path`: of two, one would write over the other."""
+    return {"path": f"the file {shown(Path(os.path.normpath(path)))!r}"}

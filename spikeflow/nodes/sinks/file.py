@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import re
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from string import Formatter
@@ -20,7 +20,7 @@ from spikeflow.events import Batch, Grid, Stream
 from spikeflow.node import Context, Inlet, Sink
 from spikeflow.nodes.event_files import FORMATS
 from spikeflow.nodes.event_writers import Compression, EventWriter, try_to_write
-from spikeflow.nodes.paths import GraphPath
+from spikeflow.nodes.paths import GraphPath, written
 
 _LONGEST_NS = 1_000_000_000
 _PLACES = ("name", "start")
@@ -45,6 +45,10 @@ class File(Sink):
     )
     compression: Compression = Field("none", description="of Arrow and Parquet files; `zstd` is small, `lz4` quick")
     rows: int = Field(10_000, ge=1, description="events that are gathered before they are written")
+
+    def claims(self) -> Mapping[str, str]:
+        """The file that it writes."""
+        return written(self.path) if self.path.suffix in FORMATS else {}
 
     def check(self, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
         """Several streams for one file, a placeholder that means nothing, a format without compression."""

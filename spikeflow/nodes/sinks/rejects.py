@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,7 +15,7 @@ from spikeflow.errors import ConnectError, Problem, shown
 from spikeflow.events import REJECTS, Grid, Stream
 from spikeflow.node import Context, Inlet, Sink
 from spikeflow.nodes.event_writers import try_to_write
-from spikeflow.nodes.paths import GraphPath
+from spikeflow.nodes.paths import GraphPath, written
 
 
 class Rejects(Sink):
@@ -33,6 +33,10 @@ class Rejects(Sink):
 
     path: GraphPath = Field(description="a file that ends with .arrows")
     megabytes: float = Field(1000.0, gt=0, description="what comes after so much of it is only counted")
+
+    def claims(self) -> Mapping[str, str]:
+        """The file that it writes."""
+        return written(self.path)
 
     def check(self, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
         """A path with another ending, a rule that would begin the file anew."""

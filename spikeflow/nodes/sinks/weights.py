@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -14,7 +14,7 @@ from spikeflow.errors import ConnectError, EventError, Problem, shown, why
 from spikeflow.events import Grid, Indices, Kind, Stream, Values, columns
 from spikeflow.node import Context, Inlet, Sink
 from spikeflow.nodes.event_writers import try_to_write
-from spikeflow.nodes.paths import GraphPath
+from spikeflow.nodes.paths import GraphPath, written
 from spikeflow.units import Nanoseconds, format_ns
 
 _ENDINGS = (".npy", ".npz")
@@ -38,6 +38,10 @@ class Weights(Sink):
         None,
         description="keep the first weights sent at or after this time from the origin; else the last that are sent",
     )
+
+    def claims(self) -> Mapping[str, str]:
+        """The file that it writes."""
+        return written(self.path)
 
     def check(self, inputs: Sequence[Stream], grid: Grid) -> Iterable[Problem]:
         """A stream that carries no weights, or a file of another kind."""
