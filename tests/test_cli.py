@@ -76,7 +76,7 @@ def lines(text: str) -> list[dict[str, Any]]:
 # Words.
 
 WRONG = {
-    "no such file": (("run", "smal.yaml"), "there is no graph file 'smal.yaml' — did you mean 'small.yaml'?\n"),
+    "no such file": (("run", "smal.yaml"), "error: there is no graph file 'smal.yaml' — did you mean 'small.yaml'?\n"),
     "no such node": (
         ("run", "small.yaml", "--view", "hiden"),
         "error: --view hiden: there is no such node — did you mean 'hidden'?\n",
@@ -108,7 +108,7 @@ WRONG = {
     ),
     "a value for nothing": (
         ("run", "small.yaml", "--set", "nodes.hiden.size=5"),
-        "--set nodes.hiden.size=5: there is no node 'hiden' — did you mean 'hidden'?\n",
+        "error: --set nodes.hiden.size=5: there is no node 'hiden' — did you mean 'hidden'?\n",
     ),
     "no kind": (("nodes", "synthetik"), "error: there is no kind 'synthetik' — did you mean 'synthetic'?\n"),
 }

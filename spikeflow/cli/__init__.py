@@ -240,13 +240,22 @@ def _top(
 
 
 def _with_addresses(arguments: list[str]) -> list[str]:
-    """The arguments with the default address after a `--monitor` that nothing is said of."""
+    """The arguments with the default address after a `--monitor` that nothing is said of.
+
+    What follows and is neither an address nor like a file is taken for one that is wrong, and said to be.
+    """
     found: list[str] = []
     for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
         found.append(argument)
-        if argument == "--monitor" and not _ADDRESS.fullmatch(following):
+        if argument == "--monitor" and not _ADDRESS.fullmatch(following) and not _is_word(following):
             found.append(PAGE)
     return found
+
+
+def _is_word(text: str) -> bool:
+    """Whether it is neither an option nor a path, so that nothing but an address can be meant."""
+    is_path = "/" in text or text.endswith((".yaml", ".yml", ".json")) or Path(text).exists()
+    return bool(text) and not text.startswith("-") and not is_path
 
 
 def main() -> None:

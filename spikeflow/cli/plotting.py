@@ -52,7 +52,13 @@ def _plot(wish: Picture) -> int:
     plot.check_ending(wish.output)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", plot.PlotWarning)
-        figure = _drawn(wish)
+        try:
+            figure = _drawn(wish)
+        except ParameterError as error:  # the argument is called otherwise than the option
+            what, colon, found = error.found.partition(": ")
+            if not colon or what not in ("neurons", "channels"):
+                raise
+            raise ParameterError(f"--neurons {wish.neurons}: {found}", error.hint) from None
     for text in dict.fromkeys(str(one.message) for one in caught if issubclass(one.category, plot.PlotWarning)):
         say(f"warning: {text}")
     plot.save(figure, wish.output)

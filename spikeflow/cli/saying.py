@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 
-from spikeflow.errors import ConnectError, GraphError, NodeError, ParameterError, SpikeflowError
+from spikeflow.errors import ConnectError, Finding, GraphError, NodeError, ParameterError, SpikeflowError
 from spikeflow.units import parse_seconds
 
 OK, FAILED, BAD, NOT_CONNECTED, ABANDONED = 0, 1, 2, 3, 4
@@ -80,7 +80,8 @@ def say_error(error: BaseException) -> None:
     """An error as its sentences."""
     findings = error.findings if isinstance(error, GraphError) else ()
     for line in findings or (str(error),):
-        say(f"error: {line}" if not findings else str(line), "error")
+        placed = line.at is not None if isinstance(line, Finding) else False  # a place tells by itself what it is
+        say(str(line) if placed else f"error: {line}", "error")
     if len(findings) > 1:
         say(f"{len(findings)} errors; nothing was started", "error")
 

@@ -69,6 +69,9 @@ class Keeper:
             self._socket = socket.socket(family, socket.SOCK_STREAM)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._socket.bind(place)
+        except socket.gaierror as error:
+            text = f"--monitor {host}:{port}: {error.strerror or error} — name this machine by an address that it has"
+            raise ConnectError(f"{text}, such as 127.0.0.1") from None
         except OSError as error:
             text = f"--monitor {host}:{port}: {error.strerror or error} — choose another port, or 0 for a free one"
             raise ConnectError(text) from None

@@ -71,6 +71,9 @@ def test_the_same_events_give_the_same_file() -> None:
         (("rates", "rec", "-o", "x.png", "--over", "5"), "--over 5: '5' has no unit — write '5 ms' or '5 s'"),
         (("rates", "rec", "-o", "x.png", "--neurons", "a"), "--neurons a: 'a' is no index — "),
         (("rates", "rec", "-o", "x.png", "--from", "2s", "--until", "1s"), "--until 1s: it is not after --from 2s — "),
+        (("rates", "rec", "-o", "x.png", "--neurons", "900"), "--neurons 900: 900 is past the last one of "),
+        (("traces", "rec", "-o", "x.png", "--neurons", "900"), "--neurons 900: 900 is past the last one of "),
+        (("graph", "rec", "-o", "x.png"), "'rec' is a folder — name a graph file in it"),
         (("graph", "small.yaml", "small.yaml", "-o", "x.png"), "plot graph: 2 files — name one graph file"),
     ],
 )

@@ -14,8 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from spikeflow.cli import _with_addresses, app
 from spikeflow.errors import ConnectError, ParameterError
-from spikeflow.monitor.keeper import Keeper, address
+from spikeflow.monitor.keeper import DEFAULT, Keeper, address
 from tests.commands import Running
 from tests.runtime.looking import own_folder
 
@@ -183,3 +184,38 @@ def test_the_page_answers_while_the_run_still_compiles(tmp_path: Path) -> None:
         run.shows(lambda nodes: _status(f"{url}readyz") == 200)
         run.process.send_signal(signal.SIGINT)
         assert run.end() == 0
+
+
+def test_a_host_that_is_not_known_is_not_blamed_on_the_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(ConnectError, match=r"nohost\.invalid:80: Name or service not known — name this machine by"):
+        Keeper(("nohost.invalid", 80))
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        (["run", "--monitor", "abc"], ["run", "--monitor", "abc"]),
+        (["run", "--monitor", "my.host"], ["run", "--monitor", "my.host"]),
+        (["run", "--monitor", "8000"], ["run", "--monitor", "8000"]),
+        (["run", "--monitor", "small.yaml"], ["run", "--monitor", DEFAULT, "small.yaml"]),
+        (["run", "--monitor", "graphs/small"], ["run", "--monitor", DEFAULT, "graphs/small"]),
+        (["run", "--monitor", "--json"], ["run", "--monitor", DEFAULT, "--json"]),
+        (["run", "--monitor"], ["run", "--monitor", DEFAULT]),
+    ],
+)
+def test_a_word_after_monitor_is_an_address_unless_it_is_a_path_or_an_option(typed: list[str], read: list[str]) -> None:
+    assert _with_addresses(typed) == read
+
+
+def test_a_word_that_is_no_address_is_said_to_be_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "small.yaml").write_text(
+        "spikeflow: 1\nnodes: {a: {source: synthetic, signal: poisson, size: 2, rate: 5 Hz, length: 1 s}}\n"
+    )
+    with pytest.raises(SystemExit) as left:
+        app(_with_addresses(["run", str(tmp_path / "small.yaml"), "--monitor", "abc"]))
+    assert left.value.code == 2
+    assert capsys.readouterr().err.startswith("error: --monitor abc: it is no address — write host:port")
