@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _LONGEST = 200
 _MOST_VALUES = 32
+_MOST_NAMES = 256
 
 
 def info(engine: Engine, started: float) -> dict[str, Any]:
@@ -102,6 +103,7 @@ class Figures(Subscription):
         self._line = 0
         self._windows: dict[str, int] = {}
         self._links = links(engine.spec)
+        self._channels: dict[str, list[str]] = {}
 
     def begin(self, soon: Callable[[float], None]) -> None:
         """Tell at once, and then again."""
@@ -131,12 +133,23 @@ class Figures(Subscription):
             "nodes": engine.snapshot(),
             "edges": [self._edge(to, link) for to, link in self._links],
             "outlets": {name: fan.events for name, fan in wired.fans.items()},
+            "channels": self._names(),
             "open": {stage.name: self._is_open(stage) for stage in wired.stages if self._is_open(stage) is not None},
             "stopping": engine.stopping,
             "log": lines,
             "times": counts,
         }
         return facts, times
+
+    def _names(self) -> dict[str, list[str]]:
+        """What the first channels of sources are called, where they have names; new ones may come at any time."""
+        for name, node in self._engine.spec.nodes.items():
+            stream, ask = node.outlets.get(""), getattr(node.node, "channel_names", None)
+            if ask is None or stream is None or stream.copies > 1:
+                continue
+            if len(self._channels.get(name, ())) < min(stream.size, _MOST_NAMES):
+                self._channels[name] = [plain(one) for one in ask()[:_MOST_NAMES]]
+        return {name: names for name, names in self._channels.items() if names}
 
     def _edge(self, to: str, link: Link) -> dict[str, Any]:
         wired = self._engine.wired

@@ -23,6 +23,7 @@ from spikeflow.errors import ConnectError, ParameterError
 from spikeflow.runtime import taps
 from spikeflow.runtime.engine import Engine, Options
 from spikeflow.runtime.runs import Attached, folder, one_run, paths, runs
+from spikeflow.runtime.telling import Figures
 from spikeflow.spec import load
 from tests.commands import Running
 from tests.runtime.looking import Gate, Reader, events_of, graph, looked_at, own_folder
@@ -246,6 +247,26 @@ async def test_figures_have_every_edge_and_the_log() -> None:
         ]
         assert reader.frames[0][0]["log"][0]["text"] == "it rains"
         assert sum(facts["times"].get("hidden", 0) for facts, _ in reader.frames if "times" in facts) == 20
+
+
+async def test_figures_have_the_names_of_channels_as_they_become_known() -> None:
+    keys = ["press"]
+
+    class Named(Gate):
+        def channel_names(self) -> list[str]:
+            return list(keys)
+
+    async with looked_at(graph(gate={"source": Named, "windows": 20})) as (engine, _, _):
+        looks = Figures(engine, every=1.0)
+        looks.begin(lambda _: None)
+        found = []
+        for more in ("saw", "mill"):
+            told = looks.take()
+            assert told is not None
+            found.append(told[0]["channels"])
+            keys.append(more)
+            looks.flushed()
+    assert found == [{"gate": ["press"]}, {"gate": ["press", "saw"]}]
 
 
 async def test_figures_can_be_asked_for_once_and_again() -> None:

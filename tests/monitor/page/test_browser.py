@@ -18,6 +18,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from spikeflow.events import metadata
+from spikeflow.nodes.sources.host import Host
 from tests.commands import Running
 from tests.monitor.page.pattern import CROWD, DOTS
 from tests.runtime.looking import own_folder
@@ -33,6 +35,7 @@ nodes:
   crowd: {source: "pattern:Pattern", which: crowd, go: go}
   wave: {source: synthetic, signal: sine, frequency: 1 Hz, rate: 100 Hz, length: 600 s}
   many: {source: synthetic, signal: sine, frequency: 1 Hz, rate: 50 Hz, size: 20, length: 600 s}
+  machine: {source: host, fields: [memory, load], rate: 20 Hz}
   noise: {encoder: poisson, input: wave, f_max: 200 Hz}
   cell:
     neuron: lif
@@ -187,7 +190,7 @@ def test_it_moves_and_shows_inputs_rates_and_answers(page: Page) -> None:
 
 
 def test_the_graph_is_drawn_with_its_loop_and_a_node_opens_its_parameters_and_a_trace(page: Page) -> None:
-    expect(page.locator("#graph .node")).to_have_count(7)
+    expect(page.locator("#graph .node")).to_have_count(8)
     expect(page.locator("#graph .edge")).to_have_count(4)
     expect(page.locator("#graph .edge.loop")).to_have_count(1)
     _wait(page, "[...document.querySelectorAll('#graph .flow')].some((one) => /^[1-9]/.test(one.textContent))")
@@ -237,9 +240,9 @@ def test_the_colours_of_finer_pixels_do_not_go_by_what_larger_ones_counted(page:
 
 def test_of_many_channels_some_can_be_chosen_or_the_next_ones_paged_to(page: Page) -> None:
     panel = page.locator('[data-id="many"]')
-    keys, field = panel.locator(".keys span"), panel.locator("input")
+    keys, field = panel.locator(".keys button"), panel.locator("input")
     expect(panel).to_contain_text("20 channels")
-    shown = "[...document.querySelectorAll('[data-id=many] .keys span')].map((key) => key.textContent.split(':')[0])"
+    shown = "[...document.querySelectorAll('[data-id=many] .keys button')].map((key) => key.textContent.split(':')[0])"
     for press, channels, text in (
         (".next", range(8, 16), "8-15"),
         (".next", range(16, 20), "16-19"),
@@ -260,6 +263,83 @@ def test_of_many_channels_some_can_be_chosen_or_the_next_ones_paged_to(page: Pag
     field.press("Enter")
     expect(field).to_have_value("3,12-13")
     expect(page.locator('[data-id="wave"] input')).to_have_count(0)
+
+
+def test_a_channel_of_the_legend_is_hidden_and_shown_again_by_a_click_or_by_enter(page: Page) -> None:
+    keys = page.locator('[data-id="many"] .keys button')
+    expect(keys).to_have_count(8)
+    hidden = "spikeflow.panels.get('many').reaches(spikeflow.view).map((one) => one === null)"
+    keys.nth(2).click()
+    keys.nth(5).focus()
+    page.keyboard.press("Enter")
+    expect(keys.nth(2)).to_have_attribute("aria-pressed", "false")
+    expect(keys.nth(5)).to_have_attribute("aria-pressed", "false")
+    assert page.evaluate(hidden) == [k in (2, 5) for k in range(8)]
+    page.keyboard.press("Enter")
+    keys.nth(2).click()
+    assert page.evaluate(hidden) == [False] * 8
+
+
+# Two channels, one from 0 to 1 and one from 2000 to 0, drawn alone: the top of the line of the first, and what is said.
+_UNLIKE = """async (steps) => {
+    const { Lines } = await import("/plots.js"), view = { right: 100, span: 100 };
+    const lines = new Lines("unlike", "unlike", "", { size: 2, chosen: () => {}, redraw: () => lines.draw(view) });
+    document.getElementById("rows").append(lines.node);
+    lines.most_columns = 100;
+    const values = new Float32Array(600).map((_, k) => (k < 300 ? (k % 100) / 99 : 2000 * (1 - (k % 100) / 99)));
+    lines.take({ channels: [0, 1], whole: true, column: 1, first: 0, columns: 100, values });
+    lines.call(["cpu", "network"]);
+    lines.draw(view);
+    for (const step of steps) lines.node.querySelector(step).click();
+    const { width, height } = lines.canvas, seen = lines.canvas.getContext("2d").getImageData(0, 0, width, height).data;
+    let top = height;
+    for (let k = 0; k < width * height; k++) {
+        const [r, g, b] = seen.slice(4 * k, 4 * k + 3);
+        if (b > 100 && b > r + 60) { // the first line's blue, not the second's orange, nor the ground
+            top = Math.floor(k / width);
+            break;
+        }
+    }
+    const texts = [...lines.keys.children].map((key) => key.textContent);
+    const own = lines.scaler.getAttribute("aria-pressed");
+    lines.node.remove();
+    return { top: top / height, texts, own };
+}"""
+
+
+@pytest.mark.parametrize(
+    ("clicks", "is_high", "own", "texts"),
+    [
+        ([], True, "true", ["cpu: 1 (0 to 1)", "network: 0 (0 to 2k)"]),
+        ([".own"], False, "false", ["cpu: 1", "network: 0"]),
+        ([".keys button:last-child"], True, "false", ["cpu: 1", "network: 0"]),
+    ],
+    ids=["each on its own scale", "all on one scale", "the large one hidden"],
+)
+def test_a_small_line_beside_a_large_one_can_be_read(
+    page: Page, clicks: list[str], is_high: bool, own: str, texts: list[str]
+) -> None:
+    expect(page.locator("#state")).to_have_text("live")
+    found = page.evaluate(_UNLIKE, clicks)
+    assert (found["top"] < 0.1) == is_high
+    assert found["top"] < 1
+    assert (found["texts"], found["own"]) == (texts, own)
+
+
+def test_the_time_that_is_told_is_that_of_the_axis(page: Page) -> None:
+    told, seconds = page.evaluate(
+        "[document.getElementById('elapsed').textContent, spikeflow.state.now * spikeflow.state.dt]"
+    )
+    minutes, rest = told.split(":")
+    assert int(minutes) * 60 + int(rest) == int(seconds)
+
+
+def test_channels_are_called_what_their_source_calls_them(page: Page) -> None:
+    names = Host(fields=["memory", "load"]).channel_names()
+    keys = page.locator('[data-id="machine"] .keys button')
+    expect(keys).to_have_count(len(names))
+    for place, name in enumerate(names):
+        expect(keys.nth(place)).to_contain_text(f"{name}: ")
 
 
 def test_pause_and_scrubbing_leave_the_run_alone(page: Page) -> None:
@@ -284,7 +364,8 @@ def test_what_is_seen_can_be_saved_as_arrow_and_as_a_picture(page: Page) -> None
     with page.expect_download() as arrow:
         page.click("#arrow")
     table = pa.ipc.open_stream(io.BytesIO(arrow.value.path().read_bytes())).read_all()
-    wanted = [(tick * 1_000_000, neuron) for tick, neuron in DOTS if tick < 1000 and neuron < 5]
+    origin = int(metadata(table.schema)["origin"].removesuffix(" ns"))
+    wanted = [(origin + tick * 1_000_000, neuron) for tick, neuron in DOTS if tick < 1000 and neuron < 5]
     got = list(zip(table["t"].cast(pa.int64()).to_pylist(), table["neuron"].to_pylist(), strict=True))
     assert got == wanted
     with page.expect_download() as picture:

@@ -78,7 +78,7 @@ function trace(outlet, neurons) {
   if (traces.has(name) || traces.size >= 8) return;
   const known = state.info.nodes[node].parameters.v_th;
   const threshold = variable === "v" && typeof known === "number" ? known : null;
-  const made = new Lines(outlet, outlet, "every tick", { neurons, threshold, close: () => {
+  const made = new Lines(outlet, outlet, "every tick", { neurons, threshold, redraw: mark, close: () => {
     made.node.remove();
     traces.delete(name);
     ask();
@@ -103,7 +103,7 @@ function build(info) {
   for (const [id, { kind, size }] of flowing) {
     const { role, kind: of } = info.nodes[id.split(".")[0]];
     const shown = `${size} ${size === 1 ? "channel" : "channels"}`;
-    panels.set(id, kind === "spikes" ? new Raster(id, size, state.dt, zoomed, role === "neuron" ? 230 : 130) : new Lines(id, id, `${role} · ${of} · ${shown}`, { size, chosen: ask }));
+    panels.set(id, kind === "spikes" ? new Raster(id, size, state.dt, zoomed, role === "neuron" ? 230 : 130) : new Lines(id, id, `${role} · ${of} · ${shown}`, { size, chosen: ask, redraw: mark }));
   }
   $("rows").replaceChildren(...[...panels.values()].map((panel) => panel.node));
   $("detail").replaceChildren(element("h2", {}, "Node"), element("p", { className: "hint" }, "Choose a node in the graph."));
@@ -117,6 +117,7 @@ function build(info) {
 function take(facts) {
   if (facts.info) build(facts.info);
   state.now = facts.now;
+  $("elapsed").textContent = clock(state.now * state.dt); // the time of the axis
   if (view.end === null) view.right = facts.now;
   connected(facts.connected);
   $("lost-fact").hidden = !facts.lost;
@@ -134,7 +135,7 @@ function take(facts) {
 function figures({ figures: now, lines, strip }) {
   state.figures = now;
   state.strip = strip;
-  $("elapsed").textContent = clock(now.elapsed);
+  for (const [id, names] of Object.entries(now.channels ?? {})) panels.get(id)?.call?.(names);
   const nodes = Object.values(now.nodes);
   $("traffic").textContent = short(nodes.reduce((sum, one) => sum + (one.out_per_s || 0), 0));
   $("lag").textContent = `${short(Math.max(0, ...nodes.map((one) => one.lag_ms)))} ms`;
