@@ -282,7 +282,7 @@ def test_a_channel_of_the_legend_is_hidden_and_shown_again_by_a_click_or_by_ente
 
 # Two channels, one from 0 to 1 and one from 2000 to 0, drawn alone: the top of the line of the first, and what is said.
 _UNLIKE = """async (steps) => {
-    const { Lines } = await import("/plots.js"), view = { right: 100, span: 100 };
+    const { Lines } = await import("/lines.js"), view = { right: 100, span: 100 };
     const lines = new Lines("unlike", "unlike", "", { size: 2, chosen: () => {}, redraw: () => lines.draw(view) });
     document.getElementById("rows").append(lines.node);
     lines.most_columns = 100;

@@ -3,8 +3,9 @@
 import * as colours from "./colours.js";
 import { Detail, showConnections, showLines } from "./detail.js";
 import { Graph } from "./graph.js";
+import { Lines } from "./lines.js";
 import { Link } from "./link.js";
-import { drawAxis, drawStrip, gutter, Lines, Raster } from "./plots.js";
+import { drawAxis, drawStrip, gutter, Raster } from "./plots.js";
 import { clock, element, short, time } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
