@@ -41,7 +41,7 @@ class ScriptedBroker:
         self.script, self.context, self.lost_after = deque(script), context, lost_after
         self.unacknowledged: dict[int, tuple[str, bytes]] = {}
         self.acknowledged: Counter[int] = Counter()
-        self.most_unacknowledged = self.sent = 0
+        self.most_unacknowledged = self.sent = self.reconnects = 0
         self._mid = 0
         self._disconnected: asyncio.Future[None]
         self._frames: Frames
@@ -68,6 +68,7 @@ class ScriptedBroker:
                 await work(self)
             except aiomqtt.MqttError:
                 inbox.detached()
+                self.reconnects += 1
                 continue
             finally:
                 feeding.cancel()
