@@ -204,10 +204,11 @@ def prepare(program: Program) -> Bind:
     equations alone, and nothing is compiled twice to be put into something else.
     """
     run = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address(loop_text(), "run"))  # others run meanwhile
+    precisions = {precision for _, precision in program.forms}
+    ticks = {precision: address(group_text(precision, program.halves), "tick") for precision in precisions}
     behind: list[int] = []
     for form, precision in program.forms:
-        behind += [address(group_text(precision, program.halves), "tick"), address(text(form, precision), "sweep")]
-        behind.append(int(not form.restless))
+        behind += [ticks[precision], address(text(form, precision), "sweep"), int(not form.restless)]
     behind += [address(learning_text(rule, precision), "learn") for rule, precision in program.rules]
 
     def bind(arrays: Arrays) -> Callable[[], None]:
