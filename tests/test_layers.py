@@ -15,7 +15,7 @@ LAYERS = (
     ("errors", "units", "noise", "machine", "wire", "layers"),
     ("family", "secret"),
     ("events",),
-    ("copies",),
+    ("copies", "segments"),
     ("context",),
     ("node",),
     ("kernels",),

@@ -75,7 +75,8 @@ class Network(Laid):
         dt: length of a tick, for the models.
         origin_ns, dt_ns: times of events are `origin_ns + tick * dt_ns`; as they are by default, times are ticks.
         skip: skip tiles whose state cannot change before their next input; never changes a bit.
-        away: where the backend is a device, leave the spikes there until somebody looks.
+        away: leave the spikes where they are: on a device until somebody looks; else in the network's own arrays,
+            where they stand until the next step.
 
     Attributes:
         is_still: nothing can change, and nothing comes, before the next input.
@@ -146,11 +147,10 @@ class Network(Laid):
                 results[name] = self._taken(base + start, base + end, -1 if values < 0 else values + start)
             else:
                 value = None if values < 0 else self._value[values + start : values + end].astype(np.float32)
-                start += base
-                end += base
-                results[name] = _new(
-                    Result, (self._time[start:end].copy(), self._index[start:end].copy(), {}, value, None)
-                )
+                t, index = self._time[base + start : base + end], self._index[base + start : base + end]
+                if not self._stays:
+                    t, index = t.copy(), index.copy()
+                results[name] = _new(Result, (t, index, {}, value, None))
         if self._records or learned:
             self._collect(first_tick, stop, results)
             for group, key, events in learned:

@@ -72,7 +72,7 @@ class Reading:
 
     def __init__(
         self,
-        element: list[Element] | Indices | None = None,
+        element: Sequence[Element] | Indices | None = None,
         value: list[float] | Values = (),  # type: ignore[assignment]
         t_ns: list[int] | Times | None = None,
     ) -> None:
@@ -130,6 +130,15 @@ def number_of(value: Any) -> float:
     if not abs(number) <= LARGEST:
         raise PayloadError("not finite", short(value))
     return number
+
+
+def few_numbers_of(values: list[Any]) -> list[float] | None:
+    """Numbers one by one; None where one needs a closer look."""
+    for value in values:
+        kind = type(value)
+        if (kind is not float and kind is not int) or not -LARGEST <= value <= LARGEST:
+            return None
+    return list(map(float, values))
 
 
 def numbers_of(values: list[Any]) -> Values | None:
@@ -372,6 +381,7 @@ __all__ = [
     "TimeProperty",
     "element_of",
     "elements_of",
+    "few_numbers_of",
     "number_of",
     "numbers_of",
     "reading_of",

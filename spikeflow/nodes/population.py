@@ -27,6 +27,7 @@ from spikeflow.kernels.rules import kind_of
 from spikeflow.node import ALWAYS, Neuron, Seen, State
 from spikeflow.nodes.projections import ProjectionInput, Record, receptor_hint
 from spikeflow.nodes.sizes import Size, shape_of
+from spikeflow.segments import Segments
 from spikeflow.units import format_ns
 
 BACKEND = "SPIKEFLOW_BACKEND"
@@ -352,7 +353,8 @@ class Stepped:
             (
                 member.context.name,
                 port or ("" if member.model_class.spikes else member.model_class.state[0]),
-                stream.schema(grid),
+                schema := stream.schema(grid),
+                Segments(schema),
             )
             for member in members
             for port, stream in member.context.outlets.items()
@@ -370,14 +372,16 @@ class Stepped:
                     given[train] = self._late(*batch.arrays, shift_ns, self._forgot.get(member))
         results = self._network.step(window.first_tick, window.ticks, given)
         found = []
-        for name, port, schema in self._outlets:
+        for name, port, schema, segments in self._outlets:
             t_ns, neuron, recorded, value, away = results[name]
             if port:
-                t_ns, neuron, value = recorded[port]
+                found.append(Batch(window, schema, *recorded[port]))
             elif away is not None:
                 found.append(Batch.away(window, schema, away))
-                continue
-            found.append(Batch(window, schema, t_ns, neuron, value))
+            elif len(t_ns):
+                found.append(segments.batch(window, t_ns, neuron, value))
+            else:
+                found.append(Batch.none(window, schema))
         return found
 
     @staticmethod

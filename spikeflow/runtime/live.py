@@ -45,13 +45,18 @@ class _Bucket:
         else:
             del self.t_ns[0], self.index[0], self.value[0]
 
+    def gather(self, double: bool) -> None:
+        """Make a chunk of the events that came one by one, so that a chunk that comes after them stands behind them."""
+        if self.t_ns:
+            value: Values = np.array(self.value, np.float64 if double else np.float32)
+            self.chunks.append((np.array(self.t_ns, np.int64), np.array(self.index, np.uint32), value))
+            self.t_ns, self.index, self.value = [], [], []
+
     def arrays(self, valued: bool, double: bool) -> tuple[Times, Indices, Values | None]:
         """The events by time, then by index; equal ones in the order in which they came."""
         kind = np.float64 if double else np.float32
-        chunks = list(self.chunks)
-        if self.t_ns:
-            values: Values = np.array(self.value, kind)
-            chunks.append((np.array(self.t_ns, np.int64), np.array(self.index, np.uint32), values))
+        self.gather(double)
+        chunks = self.chunks
         if len(chunks) == 1:
             t_ns, index, value = chunks[0]
         else:
@@ -109,7 +114,7 @@ class LiveOutlet(SourceOutlet):
             tick = max(self.grid.tick(now), self.next_tick)
             stamped = np.full(count, max(now, self.grid.time(self.next_tick)), np.int64)
             values: Values = np.asarray(value, np.float64 if self.stream.double else np.float32)
-            self._bucket(tick).chunks.append((stamped, index.astype(np.uint32, copy=False), values))
+            self._chunk(tick, (stamped, index.astype(np.uint32, copy=False), values))
             self._held += count
             self._last_tick = max(self._last_tick, tick)
         elif count and min(index) >= 0 and max(index) < self.stream.size:
@@ -123,7 +128,8 @@ class LiveOutlet(SourceOutlet):
         else:
             for row in range(count):
                 self._admit(index[row], value[row], now, now, False)
-        await self._keep_bounds(now)
+        if not self._by_arrival or self._held >= self.node.buffer:
+            await self._keep_bounds(now)
 
     async def send(self, events: pa.RecordBatch) -> None:
         """Push events, stamped now (`by: arrival`) or at their own times (`by: payload`)."""
@@ -151,7 +157,7 @@ class LiveOutlet(SourceOutlet):
                 index, value = index[keep], None if value is None else value[keep]
             tick = max(self.grid.tick(now), self.next_tick)
             stamped = np.full(len(index), max(now, self.grid.time(self.next_tick)), np.int64)
-            self._bucket(tick).chunks.append((stamped, index, value))
+            self._chunk(tick, (stamped, index, value))
             self._held += len(index)
             self._last_tick = max(self._last_tick, tick)
         await self._keep_bounds(now)
@@ -167,6 +173,11 @@ class LiveOutlet(SourceOutlet):
                 self._due_ns = self.grid.time((number + 1) * self.grid.window_ticks)
                 self._call_at(self._due_ns, self._look)
         return found
+
+    def _chunk(self, tick: int, chunk: tuple[Times, Indices, Values | None]) -> None:
+        bucket = self._bucket(tick)
+        bucket.gather(self.stream.double)
+        bucket.chunks.append(chunk)
 
     def _admit(self, index: int, value: float, t_ns: int, now: int, payload: bool) -> None:
         """Put one event into its window, or count why not."""

@@ -112,8 +112,9 @@ def pace(port: int, topic: str, qos: int, count: int, rate: float) -> None:
         due = began + int(number * 1e9 / rate)
         while (left := due - time.monotonic_ns()) > 0:
             time.sleep(left / 1e9)
-        message = publish(topic, b'{"v":%d,"s":"imu/3","x":[1,2.5]}' % number, qos, number % _IDS + 1)
         sent.append(time.monotonic_ns())
+        said = b'{"t":%d,"s":"imu/3","v":%d,"x":[1,2.5]}' % (sent[-1], number)
+        message = publish(topic, said, qos, number % _IDS + 1)
         connection.sendall(message)
     print(json.dumps(sent), flush=True)
     time.sleep(_ARRIVES_S)

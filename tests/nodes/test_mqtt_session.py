@@ -200,6 +200,59 @@ async def test_a_reader_cancelled_at_any_turn_has_taken_a_message_or_left_it(tur
     assert [*taker.taken, *inbox.messages] == sent[:turns]
 
 
+async def waiting(inbox: Inbox, taker: Patient) -> asyncio.Task[None]:
+    """The task of a reader that waits for messages."""
+    reading = asyncio.create_task(inbox.each(cast(aiomqtt.Client, Connection()), taker))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    return reading
+
+
+async def test_a_message_that_is_waited_for_is_taken_as_it_comes_without_a_turn_of_the_loop() -> None:
+    inbox = Inbox()
+    taker = Patient(inbox)
+    reading = await waiting(inbox, taker)
+    sent = [Message("x", b"%d" % number) for number in range(5)]
+    put(inbox, *sent)
+    assert taker.taken == sent[:1]  # one a call; it then waits, and its task goes on from there
+    for _ in range(3 * len(sent)):
+        await asyncio.sleep(0)
+    assert taker.taken == sent
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+
+
+async def test_a_taker_that_fails_as_a_message_comes_ends_its_reader() -> None:
+    class Failing(Patient):
+        async def take(self) -> None:
+            raise OverflowError("full")
+
+    inbox = Inbox()
+    reading = await waiting(inbox, Failing(inbox))
+    put(inbox, Message("x", b"1"))
+    with pytest.raises(OverflowError, match="full"):
+        await reading
+
+
+async def test_a_reader_cancelled_as_a_message_comes_lets_its_taker_end() -> None:
+    ended = []
+
+    class Careful(Patient):
+        async def take(self) -> None:
+            try:
+                await super().take()
+            finally:
+                ended.append(self.taken[-1])
+
+    inbox = Inbox()
+    reading = await waiting(inbox, Careful(inbox))
+    sent = Message("x", b"1")
+    put(inbox, sent)
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+    assert ended == [sent]
+
+
 async def test_what_came_before_a_connection_was_lost_is_still_taken() -> None:
     inbox, lost = Inbox(), Connection()
     taker = Patient(inbox)

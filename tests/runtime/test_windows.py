@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import spikeflow
 from spikeflow.errors import NodeError
-from spikeflow.events import Grid
+from spikeflow.events import Grid, sample_batch
 from spikeflow.node import Outlet
 from spikeflow.runtime.engine import Engine, Options, Report
 from spikeflow.testing import VirtualClock, run_node, run_virtually
@@ -94,6 +95,23 @@ def test_events_are_stamped_on_arrival_and_keep_their_order() -> None:
     rows, found, _ = play([(1, 2, 1.0, None), (1, 0, 2.0, None), (12.25, 1, 3.0, 999.0)])
     assert rows == [(1.0, 0, 2.0), (1.0, 2, 1.0), (12.25, 1, 3.0)]
     assert found["windows"] == 2
+
+
+class Mixed(Scripted):
+    """Pushes events one by one, in lists, and in arrays, all at the same instant."""
+
+    async def produce(self, outlet: Outlet) -> None:
+        await outlet.push(0, 1.0)
+        await outlet.push_all([0, 0], [2.0, 3.0])
+        await outlet.push_all(np.zeros(2, np.uint32), np.array([4.0, 5.0]))
+        await outlet.push_all([0], [6.0])
+        await outlet.send(sample_batch([0], [0], [7.0]))
+        await outlet.push(0, 8.0)
+
+
+def test_events_of_one_instant_keep_their_order_however_they_are_pushed() -> None:
+    rows, _, _ = play([], live=Mixed, until=20)
+    assert [value for _, _, value in rows] == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]
 
 
 def test_by_payload_order_is_restored_within_lateness() -> None:

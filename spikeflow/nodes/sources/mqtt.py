@@ -229,6 +229,7 @@ class _Taker:
     def __init__(self, node: Mqtt, channels: ChannelMap, copies: ChannelMap, inbox: Inbox, outlet: Outlet) -> None:
         self._node, self._channels, self._copies, self._inbox, self._outlet = node, channels, copies, inbox, outlet
         self._counters, self._log, self._clock = node.context.counters, node.context.log, node.context.clock
+        self._decode = node.payload.decode
         self._by_payload = node.time.by == "payload"
         self._envelope = Envelope(timed=self._by_payload, memory=node.heard)
         self._of_properties = self._by_payload and isinstance(node.payload.time, TimeProperty)
@@ -312,7 +313,7 @@ class _Taker:
 
     def _read(self, message: Message, rows: _Rows) -> None:
         """Add the events of one message; what is wrong with it is counted."""
-        node, topic = self._node, message.topic
+        topic = message.topic
         if message.too_large:
             self._reject(message, "too large", f"{message.too_large} bytes")
             return
@@ -326,15 +327,16 @@ class _Taker:
         if self._of_properties:
             envelope.properties = user_properties(message.properties)
         try:
-            reading = node.payload.decode(message.payload, envelope)
+            reading = self._decode(message.payload, envelope)
         except PayloadError as error:
             self._reject(message, error.reason, f"on {topic}: {error.detail}")
             return
-        for reason, count in reading.rejected.items():
-            self._reject(message, reason, f"on {topic}: {reading.details[reason]}", count)
-        for reason, count in reading.noted.items():
-            self._counters.note(reason, count)
-            self._warn(reason, f"{reason}: on {topic}: {reading.details[reason]}")
+        if reading.details:
+            for reason, count in reading.rejected.items():
+                self._reject(message, reason, f"on {topic}: {reading.details[reason]}", count)
+            for reason, count in reading.noted.items():
+                self._counters.note(reason, count)
+                self._warn(reason, f"{reason}: on {topic}: {reading.details[reason]}")
         for answer in reading.answers:
             self._answer(*answer)
         if not len(reading.value):
@@ -354,6 +356,8 @@ class _Taker:
             return
         rows.index += places.tolist() if isinstance(places, np.ndarray) else places
         rows.value += value.tolist() if isinstance(value, np.ndarray) else value
+        if not self._by_payload:
+            return
         if t_ns is None:
             rows.t_ns += [None] * len(places)
         else:
@@ -364,7 +368,12 @@ class _Taker:
         element, count = reading.element, len(reading.value)
         found: list[int | None]
         if element is None:
-            found = [self._channel(key, None)] * count
+            place = self._channel(key, None)
+            if place is not None:
+                return [place] * count
+            found = [None] * count
+        elif isinstance(element, range) and not self._by_name and count <= self._channels.size:
+            return list(element)
         elif not isinstance(element, np.ndarray):
             found = [self._channel(key, one) for one in element]
         elif not self._by_name and int(element.max()) < self._channels.size:

@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from spikeflow.errors import ParameterError
@@ -93,6 +95,26 @@ def test_a_number_is_one_event_an_array_or_object_one_a_channel() -> None:
     assert read({"a": {"b": [7, [1, 2]]}}, value="$.a.b[1]") == [(0, 1.0), (1, 2.0)]
     assert read({"x": 1, "y": 2.5}) == [("x", 1.0), ("y", 2.5)]
     assert read({"a key": True}, value="$['a key']") == [(None, 1.0)]
+
+
+@given(
+    st.lists(st.one_of(st.floats(-3e38, 3e38), st.integers(-(2**60), 2**60), st.booleans()), min_size=1, max_size=40)
+)
+def test_an_array_of_any_length_gives_each_number_to_its_channel(numbers: list[Any]) -> None:
+    wanted = [(channel, float(number)) for channel, number in enumerate(numbers)]
+    assert read({"v": numbers}, value="$.v") == wanted
+    timed = {"value": "$.v", "time": "$.t", "time_unit": "ms"}
+    assert read({"v": numbers, "t": 7}, **timed) == [(*event, 7_000_000) for event in wanted]
+
+
+@pytest.mark.parametrize("length", [3, 30])
+@pytest.mark.parametrize(("bad", "reason"), [(None, "no value"), ("x", "not a number"), (1e39, "not finite")])
+def test_a_bad_number_of_an_array_of_any_length_is_counted_alone(length: int, bad: Any, reason: str) -> None:
+    numbers: list[Any] = list(range(length))
+    numbers[1] = bad
+    reading = Json(value="$.v").decode(json.dumps({"v": numbers}).encode(), Envelope())
+    assert [value for _, value, *_ in events_of(reading)] == [0.0, *map(float, range(2, length))]
+    assert reading.rejected == {reason: 1}
 
 
 def test_arrays_with_channels_hold_events_one_after_the_other() -> None:
