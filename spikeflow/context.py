@@ -138,9 +138,12 @@ class Outlet(Protocol):
         index: Sequence[int] | Indices,
         value: Sequence[float] | Values,
         t_ns: Sequence[int | None] | None = None,
+        ends: Sequence[int] = (),
     ) -> None:
         """Push events, as `push` does one: all are taken before it waits. Those without a time are
-        stamped now. Arrays are taken as they are, lists where events are few."""
+        stamped now. Arrays are taken as they are, lists where events are few. They are one message, or
+        several, each of which ends before the row that `ends` says: what two of them say of one channel
+        and time is a duplicate."""
 
     def when_handed_on(self, call: Callable[[], None]) -> None:
         """Call once all that was pushed since the last such wish has been handed on; at once where none of it is held.

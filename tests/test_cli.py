@@ -435,6 +435,31 @@ def test_nodes_as_json_has_every_key(call: Call) -> None:
     assert all(one["description"] for one in lif["keys"])
 
 
+@pytest.mark.parametrize(
+    ("kind", "needed", "within"),
+    [
+        ("mqtt", {"url", "topic"}, {"will.topic": "will", "health.topic": "health"}),
+        ("population", {"centres", "scale"}, {"scale.track": "scale"}),
+        ("struct", {"layout"}, {"time.property": "time"}),
+    ],
+)
+def test_nodes_lists_what_a_mapping_needs_with_the_mapping_and_not_as_what_the_node_needs(
+    call: Call, kind: str, needed: set[str], within: dict[str, str]
+) -> None:
+    found = json.loads(call("nodes", kind, "--json")[1])
+    assert found
+    for about in found:
+        names = [one["key"] for one in about["keys"]]
+        required = {one["key"] for one in about["keys"] if one["required"]}
+        assert needed <= required and not any("." in key for key in required)
+        assert within.items() <= {one["key"]: one.get("required_in") for one in about["keys"]}.items()
+        for place, name in enumerate(names):
+            if "." in name:
+                assert names[place - 1].partition(".")[0] == name.partition(".")[0]  # right behind their mapping
+    out = call("nodes", kind)[1]
+    assert all(re.search(rf"^{inner} .*required in {outer}\b", out, re.MULTILINE) for inner, outer in within.items())
+
+
 def test_nodes_prints_the_equations_of_a_model(call: Call) -> None:
     code, out, _ = call("nodes", "lsnn")
     assert code == 0

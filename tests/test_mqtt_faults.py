@@ -267,7 +267,9 @@ async def test_a_sink_that_is_cut_off_while_its_broker_stands_still_ends_in_good
     will = "will: {topic: state, payload: gone}"  # and the closing message, which the broker does not answer either
     more = will + (f", outbox: {{path: {tmp_path / 'out.db'}}}" if kept else "")
     graph.write_text(OUTWARD.format(url=mosquitto.url).replace("sink: mqtt,", f"sink: mqtt, {more},"))
-    engine = Engine(spikeflow.load(graph), Options(drain_timeout=0.2))
+    said: list[tuple[str, str]] = []
+    options = Options(drain_timeout=0.2, log=lambda node, level, text: said.append((level, text)))
+    engine = Engine(spikeflow.load(graph), options)
     halfway = asyncio.Event()
     engine.watch("recorded", lambda batch: halfway.set() if batch.window.first_tick >= 10 * 50 else None)
     running = asyncio.create_task(engine.run())
@@ -278,6 +280,10 @@ async def test_a_sink_that_is_cut_off_while_its_broker_stands_still_ends_in_good
     assert (report.ended, report.exit_code, report.left) == ("drained", 0 if kept else 4, ())
     assert (report.abandoned > 0) != kept
     assert (report.nodes["out"].get("noted", {}).get("left_in_outbox", 0) > 0) == kept
+    late = "did not drain in 0.2 s, and was cut off"
+    cut = [(level, text) for level, text in said if "cut off" in text]
+    assert set(cut) == {("warning", f"{late}; no event was abandoned") if kept else ("error", late)}
+    assert kept != any(level == "error" for level, _ in said)  # as the exit code says
 
 
 @pytest.fixture

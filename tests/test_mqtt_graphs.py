@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pytest
 
 import spikeflow
 from spikeflow.runtime.engine import Engine, Options
@@ -69,3 +71,39 @@ async def test_what_a_graph_publishes_as_arrow_another_takes_whole_at_its_times(
                 .cast(pa.schema([("t", pa.int64()), ("channel", pa.uint32()), ("value", pa.float32())]))
             )
     assert tables[0].equals(tables[1])
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+async def test_samples_of_one_instant_in_a_graph_are_no_duplicates_in_the_one_that_it_feeds(
+    mosquitto: Mosquitto, qos: int
+) -> None:
+    base = {"source": "mqtt", "url": mosquitto.url, "channels": 1}
+    out = {"sink": "mqtt", "input": "sensor", "url": mosquitto.url, "topic": "between", "payload": {"format": "arrow"}}
+    first = {"sensor": {**base, "topic": "plant", "qos": 1}, "out": out}
+    rules = {"by": "payload", "lateness": "3 s"}
+    second = {"sensor": {**base, "topic": "between", "qos": qos, "payload": {"format": "arrow"}, "time": rules}}
+    later, earlier = Running(second), Running(first)
+    for graph in (later, earlier):
+        await graph.shows(lambda nodes: nodes["sensor"].get("connection", {}).get("connected", False))
+    count = 300  # which come in blocks, each stamped with one instant
+    await flood(mosquitto, "plant", [b"1"] * count, 1)
+    await earlier.shows(lambda nodes: nodes["out"]["processed"] == count)
+    await earlier.end()
+    await later.shows(lambda nodes: nodes["sensor"]["accepted"] == count)
+    counts = await later.end()
+    assert (counts["processed"], counts.get("dropped")) == (count, None)
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+async def test_a_reading_that_comes_in_two_messages_is_a_duplicate_however_they_come(
+    mosquitto: Mosquitto, qos: int
+) -> None:
+    payload = {"value": "$.v", "time": "$.t", "time_unit": "ns"}
+    sensor = {"source": "mqtt", "url": mosquitto.url, "topic": "x", "channels": 1, "qos": qos, "payload": payload}
+    graph = Running({"sensor": {**sensor, "time": {"by": "payload", "lateness": "3 s"}}})
+    await graph.shows(lambda nodes: nodes["sensor"].get("connection", {}).get("connected", False))
+    now = time.time_ns()
+    await flood(mosquitto, "x", [b'{"v": 1, "t": %d}' % (now + number // 2) for number in range(200)], qos)
+    await graph.shows(lambda nodes: nodes["sensor"]["accepted"] == 200)
+    counts = await graph.end()
+    assert (counts["processed"], counts["dropped"]) == (100, {"duplicate": 100})

@@ -99,8 +99,7 @@ def table(keys: list[dict[str, Any]]) -> Iterator[str]:
     yield "| key | type | default | what it says |"
     yield "| --- | --- | --- | --- |"
     for key in keys:
-        default = "required" if key["required"] else default_of(key["default"])
-        cells = (f"`{key['key']}`", key["type"], default, key["description"])
+        cells = (f"`{key['key']}`", key["type"], default_of(key), key["description"])
         yield "| " + " | ".join(cell.replace("|", "\\|").replace("<", "&lt;") for cell in cells) + " |"
 
 

@@ -125,7 +125,7 @@ def described(role: str, name: str, cls: type[BaseModel], definitions: dict[str,
     left_out = {"inputs"} if cls.most_inputs == 0 else set()
     fields = {key: field for key, field in cls.model_fields.items() if key not in left_out}
     keys = [one for key, field in fields.items() for one in _keys(key, field, entry.get("properties", {}), definitions)]
-    keys.sort(key=lambda one: (_place(one["key"].partition(".")[0]), not one["required"]))
+    keys.sort(key=lambda one: (_place(_own(one)), not fields[_own(one)].is_required()))
     return {
         "role": role,
         "kind": name,
@@ -163,8 +163,16 @@ def _described_format(name: str, cls: type[BaseModel], definitions: dict[str, An
     said = definitions[cls.__name__]["properties"]
     shared = ("time", "time_unit", "time_zone", "compression", "max_size")
     keys = [one for key, field in cls.model_fields.items() for one in _keys(key, field, said, definitions)]
-    keys.sort(key=lambda one: (shared.index(one["key"]) if one["key"] in shared else -1, not one["required"]))
+    fields = cls.model_fields
+    keys.sort(
+        key=lambda one: (shared.index(_own(one)) if _own(one) in shared else -1, not fields[_own(one)].is_required())
+    )
     return {"role": FORMAT, "kind": name, "description": inspect.getdoc(cls) or "", "keys": keys}
+
+
+def _own(one: dict[str, Any]) -> str:
+    """The key of the node itself that a key is, or lies in; those that lie in it follow it."""
+    return str(one["key"]).partition(".")[0]
 
 
 def _place(key: str) -> int:
@@ -172,17 +180,20 @@ def _place(key: str) -> int:
 
 
 def _keys(key: str, field: FieldInfo, said: dict[str, Any], definitions: dict[str, Any]) -> list[dict[str, Any]]:
-    """A key, and the keys in it where it is a mapping of known ones."""
+    """A key, and the keys in it where it is a mapping of known ones: nobody needs those who does not write it."""
+    within = key.rpartition(".")[0]
     kind = _type(said.get(key.rpartition(".")[2], {}), definitions)
     inner = _mapping(field.annotation)
     default = None if field.is_required() else _default(field.get_default(call_default_factory=True), kind)
     one = {
         "key": key,
         "type": kind,
-        "required": field.is_required(),
+        "required": field.is_required() and not within,
         "default": None if inner is not None else default,
         "description": field.description or "",
     }
+    if field.is_required() and within:
+        one["required_in"] = within
     if inner is None:
         return [one]
     known = definitions.get(inner.__name__, {}).get("properties", {})
@@ -236,8 +247,7 @@ def _explain(console: Console, about: dict[str, Any]) -> None:
     for heading in ("type", "default", "what it says"):
         table.add_column(heading)
     for one in about["keys"]:
-        default = "required" if one["required"] else default_of(one["default"])
-        table.add_row(*map(escape, (one["key"], one["type"], default, one["description"])))
+        table.add_row(*map(escape, (one["key"], one["type"], default_of(one), one["description"])))
     console.print(table)
     for heading, text in added(about):
         if "\n" in text:
@@ -297,8 +307,13 @@ def _choices(options: dict[str, list[str]]) -> str:
     return "; ".join(f"{name}: {' | '.join(valid)}" for name, valid in options.items())
 
 
-def default_of(value: Any) -> str:
-    """A default as a graph file would say it."""
+def default_of(one: dict[str, Any]) -> str:
+    """The default of a key as a graph file would say it, or that it has none."""
+    if one["required"]:
+        return "required"
+    if "required_in" in one:
+        return f"required in {one['required_in']}"
+    value = one["default"]
     return "–" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Literal
 
@@ -28,7 +29,8 @@ class Receipts:
 
     A broker that goes on with a session sends again what it has heard nothing of, under the same numbers: what is known
     here is known to be the same message. A message of QoS 2 is answered by PUBREC where one of QoS 1 is acknowledged:
-    until then the broker keeps it.
+    until then the broker keeps it. A number means a message only on the connection on which it came, and on those on
+    which the broker goes on with that session: nothing else is acknowledged by it.
 
     Attributes:
         waiting: messages that came over the present connection and have not been acknowledged.
@@ -37,16 +39,22 @@ class Receipts:
     def __init__(self) -> None:
         self.waiting = 0
         self._known: dict[int, Receipt] = {}
+        self._left: deque[tuple[Message, Receipt | None]] = deque()
+        """Messages that nobody had taken when their connection was lost, and what they were noted as."""
         self._connection = 0
         self._write: Callable[[bytes], None] | None = None
 
-    def connected(self, write: Callable[[bytes], None], resumed: bool) -> None:
+    def connected(self, write: Callable[[bytes], None], resumed: bool, left: Iterable[Message] = ()) -> None:
         """A new connection stands.
 
         Args:
             write: sends bytes to the broker.
             resumed: whether the broker goes on with the session of the one before.
+            left: what has come on earlier connections and will be taken yet, in its order.
         """
+        self._write = None
+        unnoted = [message for message in left if message.qos][len(self._left) :]
+        self._left += [(message, self.take(message)) for message in unnoted]  # as of the connection on which they came
         self._connection += 1
         self._write, self.waiting = write, 0
         if not resumed:
@@ -58,13 +66,15 @@ class Receipts:
 
     def take(self, message: Message) -> Receipt | None:
         """Note a message of QoS 1 or 2; None where it is one that has been noted before."""
+        if self._left and message is self._left[0][0]:
+            return self._left.popleft()[1]
         known = self._known.get(message.mid)
         receipt = Receipt(message, self._connection)
         if known is not None and (message.again or message.qos == 2) and known.mark == receipt.mark:
             if known.connection != self._connection or known.done:  # in either case, it is yet to be answered (again)
                 known.connection = self._connection
                 self.waiting += 1
-            if known.done:
+            if known.done and self._write is not None:
                 self._answer((known,))
             return None
         self._known[message.mid] = receipt

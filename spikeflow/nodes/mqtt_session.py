@@ -135,7 +135,7 @@ def _mend(client: aiomqtt.Client, inbox: Inbox) -> Callable[[], None]:
             if library.protocol == paho.MQTTv5:  # of what may be under way the library knows nothing
                 most = getattr(properties, "ReceiveMaximum", _MOST_UNDER_WAY)
                 library._max_inflight_messages = min(most, library._max_inflight_messages)
-            inbox.attached(reader, say, flags.session_present)
+            inbox.attached(reader, say, flags.session_present, (client._hostname, client._port))
         greet(library, data, flags, code, properties)
 
     def say(answers: bytes) -> None:
@@ -278,13 +278,28 @@ class Inbox:
         self._reader: Reader | None = None
         self._bytes = 0
         self._closed = False
+        self._broker: tuple[str, int] | None = None
 
     # What the connection calls.
 
-    def attached(self, reader: Reader, say: Callable[[bytes], None], resumed: bool) -> None:
-        """A connection stands."""
-        self._reader, self.resumed = reader, resumed
-        self.receipts.connected(say, resumed)
+    def attached(
+        self,
+        reader: Reader,
+        say: Callable[[bytes], None],
+        resumed: bool,
+        broker: tuple[str, int] | None = None,
+    ) -> None:
+        """A connection stands.
+
+        Args:
+            reader: takes what comes off its socket.
+            say: sends bytes to the broker.
+            resumed: whether the broker goes on with a session.
+            broker: its host and port, where there may be several.
+        """
+        # with another broker, the session is not that of the connection before: its numbers mean other messages
+        self.receipts.connected(say, resumed and broker == self._broker, self.messages)
+        self._reader, self.resumed, self._broker = reader, resumed, broker
 
     def detached(self) -> None:
         """The connection is gone."""

@@ -353,7 +353,7 @@ class Engine:
             for task in (*guards, stop):
                 task.cancel()
             await asyncio.gather(*guards, stop, return_exceptions=True)
-            await self._cut_off(stages)
+            await self._cut_off(wired, stages)
         if self._bug is not None:
             raise self._bug
 
@@ -392,7 +392,7 @@ class Engine:
         finally:
             ended.cancel()
 
-    async def _cut_off(self, stages: dict[asyncio.Task[None], Stage]) -> None:
+    async def _cut_off(self, wired: Wired, stages: dict[asyncio.Task[None], Stage]) -> None:
         """End what is left, if need be without its consent: no node may keep a run, or its process, alive."""
         left = {task: stage for task, stage in stages.items() if not task.done()}
         if not left:
@@ -406,13 +406,15 @@ class Engine:
         if alive:
             await asyncio.wait(alive, timeout=_LAST_S)
         going_on = {id(stage) for stage in alive.values()}
+        # what was cut off with all it had taken in safety, as in an outbox, is no error: the run ends with 0
+        level, lost = ("error", "") if self._abandoned(wired) else ("warning", "; no event was abandoned")
         late = f"did not drain in {self.options.drain_timeout:g} s" if self.stopping else "was still at work"
         for stage in left.values():
             if id(stage) in going_on:
                 self._left.append(stage.name)
                 self.log(stage.name, "error", f"{late}, went on when it was cut off, and is left behind")
             elif self.stopping and not isinstance(self.error, ConnectError):
-                self.log(stage.name, "error", f"{late}, and was cut off")
+                self.log(stage.name, level, f"{late}, and was cut off{lost}")
 
     @staticmethod
     def _cancel(stages: Mapping[asyncio.Task[None], Stage]) -> None:
@@ -475,16 +477,20 @@ class Engine:
             for tap in taps:
                 tap.channel.close()
 
-    def _report(self, wired: Wired) -> Report:
-        pending = sum(stage.stepper.pending() for stage in wired.stages if isinstance(stage, StepStage))
+    def _abandoned(self, wired: Wired) -> int:
+        """Events that were accepted and neither processed nor counted otherwise, once all stages have ended."""
         abandoned = sum(context.counters.buffered for context in wired.contexts.values())
         for stage in wired.stages:
             if not self._ended.get(stage.name):
                 abandoned += sum(entry.channel.lost for entry in stage.entries)
                 abandoned += stage.outlet.unsent if isinstance(stage, SourceStage) else 0
+        return abandoned
+
+    def _report(self, wired: Wired) -> Report:
+        pending = sum(stage.stepper.pending() for stage in wired.stages if isinstance(stage, StepStage))
         ended = "failed" if self.error else "drained" if self.stopping else "ended"
         took = time.monotonic() - self.began
-        return Report(ended, took, self.snapshot(), pending, abandoned, tuple(self._left))
+        return Report(ended, took, self.snapshot(), pending, self._abandoned(wired), tuple(self._left))
 
 
 def _put_down(task: asyncio.Task[None]) -> None:

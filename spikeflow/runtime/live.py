@@ -77,6 +77,8 @@ class LiveOutlet(SourceOutlet):
         self._pending: dict[int, _Bucket] = {}
         self._held = 0
         self._last_tick = -1
+        self._brought: list[tuple[set[tuple[int, int]], tuple[int, int]]] = []
+        """What the message at hand has brought, and where it is known of from its end on."""
         self._heard: dict[int, tuple[int, int]] = {}
         self._holder = -1
         self._deaf_ns, self._deaf_since_ns = 0, 0
@@ -94,6 +96,7 @@ class LiveOutlet(SourceOutlet):
         now = self.clock.now_ns()
         payload = self._rules.by == "payload" and t_ns is not None
         self._admit(index, value, t_ns if payload and t_ns is not None else now, now, payload)
+        self._message_ends()
         await self._keep_bounds(now)
 
     async def push_all(
@@ -101,15 +104,20 @@ class LiveOutlet(SourceOutlet):
         index: Sequence[int] | Indices,
         value: Sequence[float] | Values,
         t_ns: Sequence[int | None] | None = None,
+        ends: Sequence[int] = (),
     ) -> None:
         """Push events, stamped now (`by: arrival`) or at `t_ns` (`by: payload`); all are taken before it waits."""
         now = self.clock.now_ns()
         count = len(index)
         self.counters.accepted += count
         if t_ns is not None and not self._by_arrival:
-            for row in range(count):
-                own = t_ns[row]
-                self._admit(index[row], value[row], now if own is None else own, now, own is not None)
+            first = 0
+            for end in ends or (count,):
+                for row in range(first, end):
+                    own = t_ns[row]
+                    self._admit(index[row], value[row], now if own is None else own, now, own is not None)
+                self._message_ends()
+                first = end
         elif isinstance(index, np.ndarray) and count and int(index.max()) < self.stream.size:
             tick = max(self.grid.tick(now), self.next_tick)
             stamped = np.full(count, max(now, self.grid.time(self.next_tick)), np.int64)
@@ -149,6 +157,8 @@ class LiveOutlet(SourceOutlet):
                 if left:
                     self.counters.drop("overflow" if isinstance(error, EventError) else "stopped", left)
                 raise
+            finally:
+                self._message_ends()
         elif len(t_ns):
             outside = self._outside(index)
             if outside:
@@ -184,7 +194,7 @@ class LiveOutlet(SourceOutlet):
         if index >= self.stream.size or index < 0:
             self._refuse("index", 1, f"index {index} in a stream of size {self.stream.size}")
             return
-        tick = self.grid.tick(t_ns)
+        tick, own_ns = self.grid.tick(t_ns), t_ns
         if payload:
             if t_ns > now + self._rules.ahead:
                 ahead = (t_ns - now) / 1e9
@@ -199,24 +209,36 @@ class LiveOutlet(SourceOutlet):
             reached = max(t_ns, self._heard.get(index, (t_ns, 0))[0])
             self._heard[index] = (reached, now - self._deaf_ns)
             self._reached_ns = max(self._reached_ns, reached)
-        if tick < self.next_tick:
+        moved = tick < self.next_tick
+        if moved:
             if payload and self._rules.late == "drop":
                 self.counters.drop("late")
                 return
-            if payload:
-                self.counters.note("clamped")
             tick, t_ns = self.next_tick, self.grid.time(self.next_tick)
         bucket = self._bucket(tick)
         if payload:
-            if (index, t_ns) in bucket.seen:
+            reading = index, own_ns  # not where it was moved to, which others may be as well
+            if reading in bucket.seen:
                 self.counters.drop("duplicate")
                 return
-            bucket.seen.add((index, t_ns))
+            self._brought.append((bucket.seen, reading))
+            if moved:
+                self.counters.note("clamped")
         bucket.t_ns.append(t_ns)
         bucket.index.append(index)
         bucket.value.append(value)
         self._held += 1
         self._last_tick = max(self._last_tick, tick)
+
+    def _message_ends(self) -> None:
+        """What comes from now on with a channel and a time that the message had is a duplicate.
+
+        Within a message nothing comes twice: a sender that puts a time into it twice, such as a graph whose samples
+        came in one instant, means both.
+        """
+        for seen, reading in self._brought:
+            seen.add(reading)
+        self._brought.clear()
 
     async def _keep_bounds(self, now: int) -> None:
         if (

@@ -85,6 +85,7 @@ class SourceOutlet:
         index: Sequence[int] | Indices,
         value: Sequence[float] | Values,
         t_ns: Sequence[int | None] | None = None,
+        ends: Sequence[int] = (),
     ) -> None:
         """Push events one after the other."""
         for row, number in enumerate(index):

@@ -97,8 +97,8 @@ async def paced(port: int, qos: int, count: int) -> list[tuple[int, int]]:
     taken: list[tuple[int, int]] = []
     push_all = LiveOutlet.push_all
 
-    async def noting(self: LiveOutlet, index: Any, value: Any, t_ns: Any = None) -> None:
-        await push_all(self, index, value, t_ns)
+    async def noting(self: LiveOutlet, index: Any, value: Any, t_ns: Any = None, ends: Any = ()) -> None:
+        await push_all(self, index, value, t_ns, ends)
         now = time.monotonic_ns()
         taken.extend((int(number), now) for number in value)
 

@@ -67,6 +67,7 @@ class KeepingOutlet:
         index: Sequence[int] | Indices,
         value: Sequence[float] | Values,
         t_ns: Sequence[int | None] | None = None,
+        ends: Sequence[int] = (),
     ) -> None:
         times = [None] * len(index) if t_ns is None else t_ns
         self.pushed += zip(map(int, index), map(float, value), times, strict=True)

@@ -267,6 +267,13 @@ def test_events_pushed_together_are_those_pushed_one_by_one() -> None:
         assert found[0] == found[1]
 
 
+def test_the_same_channel_and_time_in_one_message_are_two_events_and_in_two_messages_a_duplicate() -> None:
+    twice: list[Event] = [(0, 1.0, 4.0), (1, 2.0, 4.0), (0, 3.0, 4.0)]
+    _, _, report = play([(5, twice), (6, twice), (7, [(0, 4.0, 4.0), (2, 4.0, 4.0)])], time={"by": "payload"})
+    assert report.nodes["live"]["dropped"] == {"duplicate": 4}
+    assert (report.nodes["live"]["processed"], report.nodes["out"]["processed"]) == (4, 4)
+
+
 def test_arrays_are_pushed_as_lists_are() -> None:
     class Arrays(Wishing):
         async def produce(self, outlet: Outlet) -> None:

@@ -132,6 +132,13 @@ def test_a_late_event_is_moved_to_the_first_open_tick_where_the_rule_says_so() -
     assert found["noted"] == {"clamped": 1}
 
 
+def test_late_events_of_a_channel_that_are_moved_to_one_tick_are_no_duplicates() -> None:
+    script = [(40, 0, 1.0, 40), (75, 0, 2.0, 75), (76, 0, 3.0, 5), (77, 0, 4.0, 6), (78, 0, 3.0, 5)]
+    rows, found, _ = play(script, time={**PAYLOAD, "late": "clamp"})
+    assert rows == [(40.0, 0, 1.0), (50.0, 0, 3.0), (50.0, 0, 4.0), (75.0, 0, 2.0)]
+    assert (found["noted"], found["dropped"]) == ({"clamped": 2}, {"duplicate": 1})  # the last one has come before
+
+
 def test_the_same_channel_and_time_twice_is_a_duplicate() -> None:
     rows, found, _ = play([(5, 0, 1.0, 4), (6, 0, 2.0, 4), (7, 1, 3.0, 4)], time=PAYLOAD)
     assert rows == [(4.0, 0, 1.0), (4.0, 1, 3.0)]

@@ -210,12 +210,14 @@ class Mqtt(Connected, Rejecting, Source):
 class _Rows:
     """Events of one message or several, and what there is to say to the broker of those that brought some."""
 
-    __slots__ = ("arrays", "index", "over", "receipts", "t_ns", "value")
+    __slots__ = ("arrays", "ends", "index", "over", "receipts", "t_ns", "value")
 
     def __init__(self) -> None:
         self.index: list[int] = []
         self.value: list[float] = []
         self.t_ns: list[int | None] = []
+        self.ends: list[int] = []
+        """Where each message ends."""
         self.arrays: tuple[npt.NDArray[Any], npt.NDArray[Any]] | None = None
         """Indices and values of a message that came as arrays; the last one of these messages."""
         self.receipts: list[Receipt] = []
@@ -266,6 +268,8 @@ class _Taker:
                 self._counters.drop("retained")
             else:
                 self._read(message, rows)
+                if self._by_payload:
+                    rows.ends.append(len(rows.index))
             if receipt is not None:
                 (rows.receipts if len(rows.index) > before or rows.arrays else rows.over).append(receipt)
             if rows.arrays or len(rows.index) >= _MOST_EVENTS:
@@ -276,7 +280,8 @@ class _Taker:
             return
         try:
             if rows.index:
-                await self._outlet.push_all(rows.index, rows.value, rows.t_ns if self._by_payload else None)
+                t_ns = rows.t_ns if self._by_payload else None
+                await self._outlet.push_all(rows.index, rows.value, t_ns, rows.ends)
             if rows.arrays:  # after what came before them
                 await self._outlet.push_all(*rows.arrays)
         finally:
