@@ -119,7 +119,7 @@ def test_the_quietest_of_some_tries_counts_whatever_it_measured(monkeypatch: pyt
     monkeypatch.setattr(quiet, "patience_s", 1e9)
     monkeypatch.setattr(quiet, "LONGEST_S", 0.0)
     monkeypatch.setattr(quiet, "others", lambda work: next(tries))
-    assert quiet.quietly(lambda: None) == ("second", 0.3)
+    assert quiet.quietly(lambda: None) == ("second", 0.3, None)
 
 
 def test_a_quiet_try_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,5 +127,16 @@ def test_a_quiet_try_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quiet, "patience_s", 1e9)
     monkeypatch.setattr(quiet, "LONGEST_S", 0.0)
     monkeypatch.setattr(quiet, "others", lambda work: next(tries))
-    assert quiet.quietly(lambda: None) == ("second", 0.05)
+    assert quiet.quietly(lambda: None) == ("second", 0.05, None)
     assert list(tries) == [("third", 0.0)]
+
+
+def test_a_try_on_a_core_that_was_slow_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = iter([(150.0, 0.0), (104.0, 0.02), (100.0, 0.0)])
+    monkeypatch.setattr(quiet, "patience_s", 1e9)
+    monkeypatch.setattr(quiet, "LONGEST_S", 0.0)
+    monkeypatch.setattr(quiet, "best_us", 100.0)
+    monkeypatch.setattr(quiet, "pace_us", lambda: 130.0)
+    monkeypatch.setattr(quiet, "others", lambda work: next(tries))
+    assert quiet.quietly(lambda: None, lambda pace: pace) == (104.0, 0.02, 0.04)
+    assert list(tries) == [(100.0, 0.0)]

@@ -22,6 +22,7 @@ from spikeflow.runtime.channel import CAPACITY
 from tests.benchmarks import graphs, page, replicas
 from tests.benchmarks.kernels import MS, Calls, events, lif, play
 from tests.benchmarks.measured import Measured, held, repeated
+from tests.benchmarks.neuron_peers.quiet import pace_us
 from tests.benchmarks.neurons import apart
 from tests.benchmarks.results import GROWTH, write
 
@@ -129,12 +130,14 @@ def lines() -> list[dict[str, Any]]:
         print(of, points, file=sys.stderr, flush=True)
         us = [one["us"]["median"] for one in points]
         used = [one["others"] for one in points if one["others"] is not None]
+        slower = [one["slower"] for one in points if one["slower"] is not None]
         last = [(one["us"]["median"], one["bytes"]) for one in points[-2:]]
         more = places[-1] - places[-2]
         found.append(
             {
                 "kind": "growth", "of": of, "where": where, "x": list(places), "us": [one["us"] for one in points],
                 "bytes": [one["bytes"] for one in points], "others": max(used, default=None),
+                "slower": max(slower, default=None),
                 "slope": round(slope(places, us), 3),
                 "ns_each": (last[1][0] - last[0][0]) / more * 1e3, "bytes_each": (last[1][1] - last[0][1]) / more,
             }
@@ -152,4 +155,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    print(json.dumps(point(sys.argv[1], int(sys.argv[2]))))
+    print(json.dumps(point(sys.argv[1], int(sys.argv[2])) | {"pace_us": pace_us()}))

@@ -19,7 +19,7 @@ from typing import Any
 from tests.benchmarks import page
 from tests.benchmarks.bandwidth import BYTES, PLACES
 from tests.benchmarks.machine import machine
-from tests.benchmarks.neuron_peers.quiet import quietly
+from tests.benchmarks.neuron_peers.quiet import pace_us, quietly
 from tests.benchmarks.results import NEURONS, PEERS, read, write
 from tests.benchmarks.rows import ROWS, Row, measure
 
@@ -48,19 +48,27 @@ def lines_of(rows: list[Row]) -> list[dict[str, Any]]:
     for place in PLACES:
         speeds = apart("bandwidth", place)
         for name in BYTES:
-            lines.append({"kind": "bandwidth", "place": place, "of": name, **speeds[name], "others": speeds["others"]})
+            lines.append({"kind": "bandwidth", "place": place, "of": name, **speeds[name], **_noise(speeds)})
     known: dict[tuple[str, str], dict[str, Any]] = {}
     for row in rows:
         if row.job not in known:
             known[row.job] = apart("neurons", row.case, repr(dict(row.arguments)))
             print(f"{row.key}: {known[row.job]}", file=sys.stderr, flush=True)
         found = known[row.job]
-        lines.append({"kind": "row", "key": row.key, **found[row.metric], "others": found["others"]})
+        lines.append({"kind": "row", "key": row.key, **found[row.metric], **_noise(found)})
     return lines
 
 
+def _noise(found: dict[str, Any]) -> dict[str, Any]:
+    return {"others": found["others"], "slower": found["slower"]}
+
+
 def apart(module: str, *arguments: str) -> dict[str, Any]:
-    """What a benchmark module prints last, from a process of its own; `others`: cores that were used by others."""
+    """What a benchmark module prints last, from a process of its own.
+
+    With it, `others`: cores that were used by others, and `slower`: how much slower than at its best the core was,
+    where the module says its pace.
+    """
     command = [sys.executable, "-m", f"tests.benchmarks.{module}", *arguments]
     environment = {**os.environ, **_ONE_THREAD}
 
@@ -69,9 +77,14 @@ def apart(module: str, *arguments: str) -> dict[str, Any]:
             command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True, timeout=900
         ).stdout
 
-    said, others = quietly(run)
-    found: dict[str, Any] = json.loads(said.splitlines()[-1])
-    return {**found, "others": others}
+    def read(said: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(said.splitlines()[-1])
+        return found
+
+    said, others, slower = quietly(run, lambda said: read(said).get("pace_us"))
+    found = read(said)
+    found.pop("pace_us", None)
+    return {**found, "others": others, "slower": slower}
 
 
 def run_peers(folder: Path) -> None:
@@ -91,4 +104,4 @@ if __name__ == "__main__":
         main(sys.argv[2:])
         sys.exit()
     measured = measure(sys.argv[1], ast.literal_eval(sys.argv[2]))
-    print(json.dumps({metric: figure.as_dict() for metric, figure in measured.items()}))
+    print(json.dumps({metric: figure.as_dict() for metric, figure in measured.items()} | {"pace_us": pace_us()}))

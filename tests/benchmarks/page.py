@@ -208,9 +208,18 @@ def versions_of(peers: Sequence[Line]) -> str:
 
 
 def disturbed(lines: Sequence[Line]) -> str:
-    """How much of the machine others used while these lines were measured."""
-    used = sorted(line["others"] for line in lines if line.get("others") is not None)
-    return f"{used[len(used) // 2]:.2f} (most: {used[-1]:.2f})" if used else "an unknown number of"
+    """How much of the machine others used while these lines were measured, and how much slower the core was."""
+    return (
+        f"In the middle row others used {_middle(lines, 'others', '{:.2f}')} cores, and a core was "
+        f"{_middle(lines, 'slower', '{:.0%}')} slower than at its best."
+    )
+
+
+def _middle(lines: Sequence[Line], key: str, shown: str) -> str:
+    known = sorted(line[key] for line in lines if line.get(key) is not None)
+    return (
+        f"{shown.format(known[len(known) // 2])} (most: {shown.format(known[-1])})" if known else "an unknown number of"
+    )
 
 
 def page(lines: Sequence[Line], peers: Sequence[Line], growth: Sequence[Line]) -> str:

@@ -1,17 +1,23 @@
 """Measure while nobody else does: wait for a quiet machine, and say how much others used of it meanwhile.
 
+What runs beside this machine on the same processor no counter in it shows, and a core then takes half as long again for
+everything. So each measurement says its *pace*: how long a fixed piece of Python took at its end.
+
 Only the standard library, so that `run.py` needs nothing but Python; where there is no /proc/stat nothing is known,
 and nothing is waited for.
 """
+import math
 import os
 import resource
+import statistics
 import time
 from pathlib import Path
 
 STAT = Path("/proc/stat")
-QUIET = 0.1     # cores that others may use: a system's own housekeeping
+QUIET = 0.1     # cores that others may use: a system's own housekeeping; and how much slower than at its best a core may be
 TRIES = 3
 LONGEST_S = 30.0  # of one wait
+best_us = math.inf  # the best pace so far
 patience_s = float(os.environ.get("SPIKEFLOW_PATIENCE", 600))
 """Seconds that this process may wait and repeat, in all."""
 
@@ -38,8 +44,30 @@ def others(work):
     return result, max(0.0, round(used / (time.monotonic() - began), 3))
 
 
-def quietly(work):
-    """As `others`, on a quiet machine where it gets quiet: the quietest of at most `TRIES`, whatever they measured."""
+def pace_us():
+    """How long a fixed piece of Python takes now (us): the middle of a hundred."""
+    took = []
+    for _ in range(100):
+        began, x = time.perf_counter_ns(), 0
+        for i in range(1000):
+            x += i * i
+        took.append((time.perf_counter_ns() - began) / 1e3)
+    return statistics.median(took)
+
+
+def slower(pace):
+    """How much slower than the best one so far a pace is: 0.5 where things take half as long again."""
+    global best_us
+    best_us = min(best_us, pace, *(pace_us() for _ in range(20 if math.isinf(best_us) else 1)))
+    return round(pace / best_us - 1, 3)
+
+
+def quietly(work, pace_of=None):
+    """The result of `work()`, how many cores others used, and how much slower than at its best the core was.
+
+    On a quiet machine where it gets quiet: the quietest of at most `TRIES`, whatever they measured.
+    `pace_of` finds the pace in a result; without it, or where that is None, nothing is known of it.
+    """
     global patience_s
     best = None
     for _ in range(TRIES):
@@ -49,10 +77,16 @@ def quietly(work):
                 break
         waited = time.monotonic() - began
         began = time.monotonic()
-        found = others(work)
+        result, used = others(work)
+        pace = pace_of(result) if pace_of else None
+        found = result, used, None if pace is None else slower(pace)
         patience_s -= waited + (time.monotonic() - began if best else 0)
-        if best is None or (found[1] is not None and found[1] < best[1]):
+        if best is None or _noise(found) < _noise(best):
             best = found
-        if best[1] is None or best[1] <= QUIET or patience_s <= 0:
+        if max(best[1] or 0, best[2] or 0) <= QUIET or patience_s <= 0:
             break
     return best
+
+
+def _noise(found):
+    return (found[1] or 0) + (found[2] or 0)
