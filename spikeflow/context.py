@@ -175,7 +175,10 @@ class Outlet(Protocol):
 
 
 class Inlet(Protocol):
-    """Where a sink receives: one record batch a window from each input, in the order of the inputs."""
+    """Where a sink receives: one record batch a window from each input, in the order of the inputs.
+
+    A record batch may be a slice of a larger one: who keeps few of many, or pickles them, takes a copy of its columns.
+    """
 
     streams: tuple[Stream, ...]
 

@@ -12,6 +12,9 @@ from spikeflow.events import Batch, Indices, Times, Values, Window, build
 ROWS = 4096
 """Rows of a segment. A window that is kept keeps all of its segment: 48 kB; larger ones are slower to write than the
 memory that has just become free."""
+_ALIGNED = 16
+"""Rows that a window is filled up to, with zeros: Arrow's writers fill a buffer up to 64 bytes with what follows it,
+and that is to be nothing of another window, nor of anybody else's memory."""
 
 
 class Segments:
@@ -26,13 +29,13 @@ class Segments:
     """
 
     __slots__ = (
-        "_first", "_index", "_indices", "_kind", "_room", "_rows", "_schema", "_t_ns", "_times", "_value", "_whole",
+        "_end", "_first", "_index", "_indices", "_kind", "_rows", "_schema", "_t_ns", "_times", "_value", "_whole",
     )  # fmt: skip
 
     def __init__(self, schema: pa.Schema, rows: int = ROWS) -> None:
         self._schema, self._rows = schema, rows
         self._kind = schema.field(2).type.to_pandas_dtype() if len(schema) == 3 else None
-        self._first = self._room = 0
+        self._first = self._end = 0
 
     def batch(self, window: Window, t_ns: Times, index: Indices, value: Values | None = None) -> Batch:
         """A batch of a window, into which the events are copied.
@@ -41,11 +44,11 @@ class Segments:
             t_ns: [n] instants (ns), `index`: [n] neurons or channels, `value`: [n] values where the schema has them.
         """
         count = len(t_ns)
-        if count > self._room:
+        if self._first + count > self._end:
             self._begin(max(self._rows, count))
         first = self._first
-        end = self._first = first + count
-        self._room -= count
+        end = first + count
+        self._first = -(-end // _ALIGNED) * _ALIGNED
         self._times[first:end] = t_ns  # type: ignore[call-overload]
         self._indices[first:end] = index  # type: ignore[call-overload]
         if self._value is not None:
@@ -53,12 +56,13 @@ class Segments:
         return _Slice(window, self._schema, self, first, count)
 
     def _begin(self, rows: int) -> None:
-        self._t_ns, self._index = np.empty(rows, np.int64), np.empty(rows, np.uint32)
+        rows = -(-rows // _ALIGNED) * _ALIGNED
+        self._t_ns, self._index = np.zeros(rows, np.int64), np.zeros(rows, np.uint32)
         self._times: memoryview[Any] = memoryview(self._t_ns)  # type: ignore[arg-type]  # twice as fast to write to
         self._indices: memoryview[Any] = memoryview(self._index)  # type: ignore[arg-type]
-        self._value: Values | None = None if self._kind is None else np.empty(rows, self._kind)
+        self._value: Values | None = None if self._kind is None else np.zeros(rows, self._kind)
         self._whole = build(self._schema, self._t_ns, self._index, self._value)
-        self._first, self._room = 0, rows
+        self._first, self._end = 0, rows
 
 
 class _Slice(Batch):

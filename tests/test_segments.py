@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import spikeflow
 from spikeflow.events import (
     GRADED_SPIKES,
     SAMPLES64,
@@ -43,7 +44,7 @@ def window(number: int) -> Window:
 def test_every_window_reads_as_if_built_alone_however_late_somebody_looks(
     schema: pa.Schema, counts: list[int], look: random.Random
 ) -> None:
-    segments = Segments(schema, rows=8)
+    segments = Segments(schema, rows=64)
     batches = [segments.batch(window(k), *events(k, count, schema)) for k, count in enumerate(counts)]
     places = list(range(len(batches)))
     look.shuffle(places)
@@ -56,17 +57,19 @@ def test_every_window_reads_as_if_built_alone_however_late_somebody_looks(
             assert pa.array(found, column.type).equals(column)
         assert (batch.arrays[2] is None) == (value is None)
         assert batch.record.equals(wanted, check_metadata=True)
+        alone = Segments(schema).batch(window(k), t_ns, index, value).record
+        assert batch.record.serialize().equals(alone.serialize())  # what Arrow fills up with tells of no other window
 
 
 def test_a_window_larger_than_a_segment_has_one_of_its_own() -> None:
-    segments = Segments(SPIKES, rows=4)
+    segments = Segments(SPIKES, rows=16)
     small, large = (segments.batch(window(k), *events(k, count, SPIKES)) for k, count in enumerate((3, 100)))
     assert large.record.num_rows == 100
     assert small.record.column(1).to_pylist() == [0, 1, 2]
 
 
 def test_windows_share_the_memory_of_their_segment_with_their_record_batches() -> None:
-    segments = Segments(SPIKES, rows=8)
+    segments = Segments(SPIKES)
     first, second = (segments.batch(window(k), *events(k, 4, SPIKES)) for k in range(2))
     buffers = [batch.record.column(1).buffers()[1].address for batch in (first, second)]
     assert buffers[0] == buffers[1]
@@ -89,3 +92,15 @@ def test_a_part_of_a_window_can_be_cut_out() -> None:
     segments = Segments(SPIKES, rows=8)
     batch = segments.batch(Window.at(GRID, 0, 4), np.array([0, 1000, 1000, 3000]), np.array([4, 1, 2, 0], np.uint32))
     assert batch.cut(Window.at(GRID, 1, 2)).record.column(1).to_pylist() == [1, 2]
+
+
+async def test_a_tapped_batch_is_a_copy_without_its_neighbours() -> None:
+    nodes = {
+        "input": {"source": "synthetic", "signal": "poisson", "size": 20, "rate": "500 Hz", "length": "1 s"},
+        "cells": {"neuron": "lif", "size": 20, "inputs": [{"from": "input", "connect": "one_to_one", "weights": 20.0}]},
+    }
+    async with spikeflow.start({"name": "kept", "nodes": nodes}) as run:
+        batches = [batch async for batch in run.tap("cells")]
+    assert sum(batch.num_rows for batch in batches) > 100
+    for batch in batches:
+        assert batch.get_total_buffer_size() == batch.nbytes

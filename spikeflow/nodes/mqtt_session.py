@@ -8,7 +8,6 @@ import ssl
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
-from functools import partial
 from typing import Any, NoReturn, Protocol, TypeVar
 
 import aiomqtt
@@ -211,12 +210,16 @@ class Taker(Protocol):
 
 
 class _Begun:
-    """A call that has been begun, up to where it has to wait; whoever awaits it goes on from there."""
+    """A call that has been begun, up to where it has to wait; whoever awaits it goes on from there.
+
+    Up to there it runs outside of any task: what needs one, such as `asyncio.timeout`, it cannot do.
+    """
 
     def __init__(self, call: Coroutine[Any, None, None]) -> None:
         self._call = call
         self._awaits: Any = None
         self._failed: BaseException | None = None
+        self._thrown: BaseException | None = None
         self.over = True
         try:
             self._awaits = call.send(None)
@@ -226,24 +229,27 @@ class _Begun:
         except Exception as error:
             self._failed, self.over = error, False
 
-    def close(self) -> None:
-        """End it where it waits."""
-        self._call.close()
+    def thrown(self, error: BaseException) -> _Begun:
+        """The same, to be ended by an error where it waits."""
+        self._thrown = error
+        return self
 
     def __await__(self) -> Generator[Any, None, None]:
         if self._failed is not None:
             raise self._failed
+        error = self._thrown
         while not self.over:
+            given = None
+            if error is None:
+                try:
+                    given = yield self._awaits
+                except BaseException as found:
+                    error = found
             try:
-                given = yield self._awaits
-            except BaseException as error:
-                step = partial(self._call.throw, error)
-            else:
-                step = partial(self._call.send, given)
-            try:
-                self._awaits = step()
+                self._awaits = self._call.send(given) if error is None else self._call.throw(error)
             except StopIteration:
                 self.over = True
+            error = None
 
 
 class Inbox:
@@ -385,9 +391,9 @@ class Inbox:
                 self._waits = taker
                 try:
                     await self._news.wait()
-                except BaseException:
-                    if self._begun is not None:
-                        self._begun.close()
+                except BaseException as error:
+                    if self._begun is not None:  # begun in the very moment
+                        await self._begun.thrown(error)
                     raise
                 finally:
                     self._waits = None

@@ -250,7 +250,10 @@ class Tap:
         batch = await self.channel.receive()
         if batch is None:
             raise StopAsyncIteration
-        return batch.named(self._schema).record
+        t_ns, index, value = (
+            batch.arrays
+        )  # a copy of its own: it may be kept, or sent elsewhere, without its neighbours
+        return build(self._schema, t_ns.copy(), index.copy(), None if value is None else value.copy())
 
     def close(self) -> None:
         """Stop listening, so that the graph goes on."""

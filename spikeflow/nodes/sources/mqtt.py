@@ -219,7 +219,7 @@ class _Rows:
         self.ends: list[int] = []
         """Where each message ends."""
         self.arrays: tuple[npt.NDArray[Any], npt.NDArray[Any]] | None = None
-        """Indices and values of a message that came as arrays; the last one of these messages."""
+        """Indices and values of a message that came as arrays, and alone."""
         self.receipts: list[Receipt] = []
         self.over: list[Receipt] = []
         """Of messages that brought none: they need not wait for any window."""
@@ -278,12 +278,12 @@ class _Taker:
             receipts.done(rows.over)
         if not rows.index and rows.arrays is None:
             return
-        try:
-            if rows.index:
+        try:  # one call, which takes all before it waits: none of them is acknowledged and not taken
+            if rows.arrays:
+                await self._outlet.push_all(*rows.arrays)
+            else:
                 t_ns = rows.t_ns if self._by_payload else None
                 await self._outlet.push_all(rows.index, rows.value, t_ns, rows.ends)
-            if rows.arrays:  # after what came before them
-                await self._outlet.push_all(*rows.arrays)
         finally:
             if rows.receipts and self._node.follows:
                 self._outlet.when_handed_on(partial(receipts.done, rows.receipts))
@@ -356,7 +356,8 @@ class _Taker:
             first = copy * self._channels.size
             places = places + first if isinstance(places, np.ndarray) else [first + place for place in places]
         value, t_ns = reading.value, reading.t_ns
-        if isinstance(places, np.ndarray) and isinstance(value, np.ndarray) and not self._by_payload:
+        is_array = isinstance(places, np.ndarray) and isinstance(value, np.ndarray)
+        if is_array and not self._by_payload and not rows.index:  # else they go the way of those before them
             rows.arrays = places, value
             return
         rows.index += places.tolist() if isinstance(places, np.ndarray) else places
