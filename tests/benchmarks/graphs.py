@@ -6,6 +6,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,7 +23,7 @@ from spikeflow.runtime.channel import CAPACITY
 from spikeflow.runtime.engine import Engine, Options, Report, fast_loop
 from tests.benchmarks import kernels
 from tests.benchmarks.kernels import MS, SILENT_TICKS, Calls, Found
-from tests.benchmarks.measured import Measured, held
+from tests.benchmarks.measured import Measured, at_pace, held, kept, measured, repeated
 from tests.benchmarks.neuron_peers import common
 
 _played: dict[str, list[pa.RecordBatch]] = {}
@@ -31,6 +32,10 @@ _read_at: list[int] = []
 _rows: list[int] = []
 _used: list[float] = []
 _held: list[int] = []
+_block = [0]
+"""Windows after which the sink finds out whether the core goes at its own pace; 0 for never."""
+_own: list[bool] = []
+_resumed: list[int] = []
 
 
 class Played(Source):
@@ -67,7 +72,10 @@ class Played(Source):
 
 
 class Reading(Sink):
-    """Reads the columns of every record batch, and takes the time; with `usage` the CPU time, too."""
+    """Reads the columns of every record batch, and takes the time; with `usage` the CPU time, too.
+
+    Between two blocks of windows it looks how fast the core is, which counts to neither.
+    """
 
     usage: bool = False
 
@@ -75,6 +83,9 @@ class Reading(Sink):
         async for batch in inlet:
             _rows.append(columns(batch)[1].size)
             _read_at.append(time.perf_counter_ns())
+            if _block[0] and len(_read_at) % _block[0] == 0:
+                _own.append(at_pace())
+                _resumed.append(time.perf_counter_ns())
             if self.usage:
                 usage = resource.getrusage(resource.RUSAGE_SELF)
                 _used.append(usage.ru_utime + usage.ru_stime)
@@ -96,9 +107,19 @@ def played(calls: Calls, per: int, blocks: int, valued: bool) -> list[pa.RecordB
 
 
 def run(
-    nodes: dict[str, Any], windows: list[pa.RecordBatch], window_ns: int, dt: str = "1 ms", **options: Any
+    nodes: dict[str, Any],
+    windows: list[pa.RecordBatch],
+    window_ns: int,
+    block: int = 0,
+    dt: str = "1 ms",
+    **options: Any,
 ) -> Report:
-    """Run a graph of these nodes on these windows; `_read_at` and `_rows` then say what the sink saw."""
+    """Run a graph of these nodes on these windows; `_read_at` and `_rows` then say what the sink saw.
+
+    Args:
+        block: how many windows make a repetition; 0 where they make none.
+    """
+    _block[0] = block
     report = _run(nodes, windows, window_ns, dt, **options)
     assert len(_read_at) == len(windows), f"{len(_read_at)} windows of {len(windows)} arrived"
     return report
@@ -107,8 +128,8 @@ def run(
 def _run(
     nodes: dict[str, Any], windows: list[pa.RecordBatch], window_ns: int, dt: str = "1 ms", **options: Any
 ) -> Report:
-    for kept in (_sent, _read_at, _rows, _used, _held):
-        kept.clear()
+    for filled in (_sent, _read_at, _rows, _used, _held, _own, _resumed):
+        filled.clear()
     _played["tape"] = windows
     spec = spikeflow.load({"name": "bench", "time": {"dt": dt, "window": f"{window_ns} ns"}, "nodes": nodes})
     with fast_loop() as runner:
@@ -137,11 +158,21 @@ def w1_nodes(n: int, **more: Any) -> dict[str, Any]:
     return population(n, [{"from": "in", "connect": "one_to_one", "weights": 1.0}], True, **more)
 
 
-def blocks_of(windows_each: int) -> tuple[list[float], int]:
-    """Seconds of each block but the first, and the spikes of the first, which begins at rest as the peers' runs do."""
-    at = np.array(_read_at)
-    ends = at[windows_each - 1 :: windows_each]
-    return list(np.diff(ends) / 1e9), sum(_rows[:windows_each])
+def blocks(repetitions: int) -> int:
+    """How many blocks are run: one that does not count, and as many again as are wanted, for some may not."""
+    return 2 * repetitions + 1
+
+
+def blocks_of(windows_each: int, repetitions: int) -> tuple[Measured, int]:
+    """Seconds of a block, and the spikes of the first, which begins at rest as the peers' runs do."""
+    ends = np.array(_read_at)[windows_each - 1 :: windows_each]
+    took = (ends[1:] - np.array(_resumed)[: len(ends) - 1]) / 1e9
+    return measured(list(took), owned(), repetitions), sum(_rows[:windows_each])
+
+
+def owned() -> list[bool]:
+    """Whether the core was at its own pace before and after each block but the first."""
+    return [before and after for before, after in pairwise(_own)]
 
 
 def w1(n: int, per: int, repetitions: int = 7) -> Found:
@@ -150,11 +181,11 @@ def w1(n: int, per: int, repetitions: int = 7) -> Found:
     calls = kernels.w1_calls(n, per, ticks)
     least = 1 if per == 1 else 5
     times = -(-least // len(calls))  # so many times the same ticks are one block
-    windows = played(calls, per, times * (repetitions + 1), True)
-    run(w1_nodes(n), windows, per * MS, capacity=CAPACITY if per == 1 else 1)
-    took, _ = blocks_of(times * len(calls))
+    windows = played(calls, per, times * blocks(repetitions), True)
+    run(w1_nodes(n), windows, per * MS, times * len(calls), capacity=CAPACITY if per == 1 else 1)
+    took, _ = blocks_of(times * len(calls), repetitions)
     rate = sum(_rows[: len(calls)]) / (n * ticks * common.DT)
-    return {"ns": Measured([t / (n * ticks * times) * 1e9 for t in took], rate)}
+    return {"ns": took.scaled(1e9 / (n * ticks * times), rate)}
 
 
 def w2(n: int, per: int, repetitions: int = 5) -> Found:
@@ -166,9 +197,9 @@ def w2(n: int, per: int, repetitions: int = 5) -> Found:
         np.save(path, weights)
         inputs = [{"from": "in", "weights": str(path), "layout": "pre_post"}]
         nodes = population(n, inputs, False, common.W2_IN)
-        run(nodes, played(calls, per, repetitions + 1, False), per * MS)
-    took, spikes = blocks_of(len(calls))
-    return {"ns": Measured([t / synaptic * 1e9 for t in took], spikes / (n * ticks * common.DT))}
+        run(nodes, played(calls, per, blocks(repetitions), False), per * MS, len(calls))
+    took, spikes = blocks_of(len(calls), repetitions)
+    return {"ns": took.scaled(1e9 / synaptic, spikes / (n * ticks * common.DT))}
 
 
 def w3(n: int, per: int = 10, repetitions: int = 5) -> Found:
@@ -178,7 +209,7 @@ def w3(n: int, per: int = 10, repetitions: int = 5) -> Found:
     """
     ticks = kernels.w3_ticks(n)
     src, tgt, _, v0 = common.w3_net(n)
-    took, spikes = [], 0
+    took: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         inputs: list[dict[str, Any]] = [{"from": "in", "to": "exc", "connect": "one_to_one", "weights": 0.0}]
         for receptor, weight, chosen in kernels.w3_parts(n, src):
@@ -190,13 +221,15 @@ def w3(n: int, per: int = 10, repetitions: int = 5) -> Found:
         nodes = population(n, inputs, False)
         nodes["a"] |= {"neuron": "lif_exc_inh", "integrator": "exact", "initial": {"v": f"{folder}/v0.npy"}}
         warm = 1  # the first window; what there is to compile is compiled before
-        for _ in range(repetitions + 1):
-            run(nodes, [empty(SPIKES)] * (warm + ticks // per), per * MS // 10, "0.1 ms")
+
+        def work() -> None:
+            run(nodes, [empty(SPIKES)] * (warm + ticks // per), per * MS // 10, dt="0.1 ms")
             took.append((_read_at[-1] - _read_at[warm - 1]) / 1e9)
-            spikes = sum(_rows)
+
+        places = repeated(work, repetitions).places
     seconds = ticks * common.W3["dt"]
-    rate = spikes / (n * (seconds + warm * per * common.W3["dt"]))
-    return {"rtf": Measured([t / seconds for t in took[1:]], rate)}
+    rate = sum(_rows) / (n * (seconds + warm * per * common.W3["dt"]))
+    return {"rtf": Measured([took[place + 1] / seconds for place in places], rate)}
 
 
 GROUP = 32
@@ -206,26 +239,26 @@ GROUP = 32
 def w4(n: int = 10_000, capacity: int = CAPACITY, repetitions: int = 5) -> Found:
     """Windows of one tick: from one record batch read to the next, flat out (`capacity` 1: one tick in flight)."""
     calls = kernels.w1_calls(n, 1, common.W4_TICKS)
-    run(w1_nodes(n), played(calls, 1, repetitions + 1, True), MS, capacity=capacity)
-    took = np.diff(_read_at)[len(calls) - 1 :].reshape(repetitions, -1)[:, 50:] / 1e3
+    run(w1_nodes(n), played(calls, 1, blocks(repetitions), True), MS, len(calls), capacity=capacity)
+    took = np.diff(_read_at)[len(calls) - 1 :].reshape(-1, len(calls))[kept(owned(), repetitions), 50:] / 1e3
     together = GROUP if capacity > 1 else 1
-    took = took[:, : took.shape[1] // together * together].reshape(repetitions, -1, together).mean(axis=2)
+    took = took[:, : took.shape[1] // together * together].reshape(len(took), -1, together).mean(axis=2)
     return _percentiles(list(took), sum(_rows[50 : len(calls)]) / (n * (len(calls) - 50) * common.DT))
 
 
 def w4_paced(n: int = 10_000, repetitions: int = 5, silence: int = 0) -> Found:
     """Windows of one tick, one a millisecond by the wall clock: from a batch sent to the spikes of it read."""
     calls = kernels.w1_calls(n, 1, common.W4_TICKS)
-    windows = played(calls, 1, repetitions + 1, True)
+    windows = played(calls, 1, blocks(repetitions), True)
     if silence:  # the last blocks come after it
         windows = windows[: 2 * len(calls)]
         windows += [empty(GRADED_SPIKES)] * silence
         windows += [window(call, True, 2 * len(calls) + silence) for call in calls]
-    run(w1_nodes(n, paced=True), windows, MS)
+    run(w1_nodes(n, paced=True), windows, MS, 0 if silence else len(calls))
     took = (np.array(_read_at) - np.array(_sent)) / 1e3
     rate = sum(_rows[50 : len(calls)]) / (n * (len(calls) - 50) * common.DT)
     if not silence:
-        return _percentiles(list(took.reshape(repetitions + 1, -1)[1:]), rate)
+        return _percentiles(list(took.reshape(-1, len(calls))[1:][kept(owned(), repetitions), 50:]), rate)
     before, after = took[len(calls) : 2 * len(calls)], took[-len(calls) :]
     return {"ratio": Measured([float(np.percentile(after, 50) / np.percentile(before, 50))])}
 
@@ -258,7 +291,7 @@ def w4_after_silence(n: int = 10_000, repetitions: int = 5) -> Found:
 def at_rest(n: int, repetitions: int = 5, more: int = 8) -> Found:
     """What one more population at rest costs a window: chains of one and of nine, the difference divided."""
     took = {count: _chain(n, count, repetitions) for count in (1, 1 + more)}
-    return {"us": Measured([(long - short) / more for short, long in zip(took[1], took[1 + more], strict=True)])}
+    return {"us": Measured([(long - short) / more for short, long in zip(took[1], took[1 + more], strict=False)])}
 
 
 def _chain(n: int, count: int, repetitions: int) -> list[float]:
@@ -271,9 +304,9 @@ def _chain(n: int, count: int, repetitions: int) -> list[float]:
         before = f"a{k}"
     nodes["out"] = {"sink": Reading, "input": before}
     each = 5000
-    run(nodes, [empty(SPIKES)] * each * (repetitions + 1), 10 * MS)
-    took, _ = blocks_of(each)
-    return [t / each * 1e6 for t in took]
+    run(nodes, [empty(SPIKES)] * each * blocks(repetitions), 10 * MS, each)
+    took, _ = blocks_of(each, repetitions)
+    return list(took.scaled(1e6 / each).values)
 
 
 def two_threads(n: int = 100_000, per: int = 20, repetitions: int = 5) -> Found:
@@ -286,8 +319,9 @@ def two_threads(n: int = 100_000, per: int = 20, repetitions: int = 5) -> Found:
         for k in range(count):
             nodes[f"a{k}"] = one["a"]
             nodes[f"out{k}"] = {"sink": Reading, "input": f"a{k}"}
+        _block[0] = 0  # the other thread would slow the look at the core
         _run(nodes, played(calls, per, repetitions + 1, True), per * MS)
-        took[count], _ = blocks_of(count * len(calls))
+        took[count] = list(np.diff(np.array(_read_at)[count * len(calls) - 1 :: count * len(calls)]) / 1e9)
     return {
         "ratio": Measured([2 * alone / both for alone, both in zip(took[1], took[2], strict=True)]),
         "ms": Measured([t / len(calls) * 1e3 for t in took[1]]),

@@ -95,18 +95,18 @@ def _compiled() -> None:
 def _stepped(net: Network, calls: Calls, before: int) -> tuple[Measured, int]:
     state = net.save()
     took = repeated(lambda: play(net, calls, 1), REPETITIONS, lambda: net.load(state))
-    return Measured([t / TICKS * 1e6 for t in took]), held() - before
+    return took.scaled(1e6 / TICKS), held() - before
 
 
 def window(ticks: int) -> tuple[Measured, int]:
     """W1's graph with windows of so many ticks; long ones one in flight, for else they are read in bursts."""
     calls = spread(10_000, 100, max(TICKS, 5 * ticks), ticks)
-    windows = graphs.played(calls, ticks, REPETITIONS + 1, True)
+    windows = graphs.played(calls, ticks, graphs.blocks(REPETITIONS), True)
     graphs.run(graphs.w1_nodes(10_000), graphs.played(calls[:2], ticks, 1, True), ticks * MS)
     before = held()
-    graphs.run(graphs.w1_nodes(10_000), windows, ticks * MS, capacity=1 if ticks > 1 else CAPACITY)
-    took, _ = graphs.blocks_of(len(calls))
-    return Measured([t / (len(calls) * ticks) * 1e6 for t in took]), graphs.most_held() - before
+    graphs.run(graphs.w1_nodes(10_000), windows, ticks * MS, len(calls), capacity=1 if ticks > 1 else CAPACITY)
+    took, _ = graphs.blocks_of(len(calls), REPETITIONS)
+    return took.scaled(1e6 / (len(calls) * ticks)), graphs.most_held() - before
 
 
 def machines(copies: int) -> tuple[Measured, int]:

@@ -95,7 +95,7 @@ def play(net: Network, calls: Calls, per: int, first: int = 0, arrow: bool = Fal
     return spikes
 
 
-def _steady(net: Network, calls: Calls, per: int, repetitions: int, arrow: bool = False) -> tuple[list[float], int]:
+def _steady(net: Network, calls: Calls, per: int, repetitions: int, arrow: bool = False) -> tuple[Measured, int]:
     """Seconds of each repetition from the same state, and the spikes of one; buffers have grown before."""
     state, spikes = net.save(), [0]
 
@@ -109,7 +109,7 @@ def w1(n: int, per: int, arrow: bool = False, repetitions: int = 7) -> Found:
     """Feed-forward LIF."""
     ticks = common.w1_ticks(n)
     took, spikes = _steady(w1_net(n), w1_calls(n, per, ticks), per, repetitions, arrow)
-    return {"ns": Measured([t / (n * ticks) * 1e9 for t in took], spikes / (n * ticks * common.DT))}
+    return {"ns": took.scaled(1e9 / (n * ticks), spikes / (n * ticks * common.DT))}
 
 
 def w2(n: int, per: int = 1, repetitions: int = 7) -> Found:
@@ -118,7 +118,7 @@ def w2(n: int, per: int = 1, repetitions: int = 7) -> Found:
     calls, weights, synaptic = w2_calls(n, per, ticks)
     net = lif(n, dense(weights), Train("in", common.W2_IN))
     took, spikes = _steady(net, calls, per, repetitions)
-    return {"ns": Measured([t / synaptic * 1e9 for t in took], spikes / (n * ticks * common.DT))}
+    return {"ns": took.scaled(1e9 / synaptic, spikes / (n * ticks * common.DT))}
 
 
 def w3(n: int, per: int, repetitions: int = 5) -> Found:
@@ -126,18 +126,21 @@ def w3(n: int, per: int, repetitions: int = 5) -> Found:
     ticks = w3_ticks(n)
     seconds = ticks * W3_MV["dt"]
     took, spikes = _steady(w3_net(n), [{}] * (ticks // per), per, repetitions)
-    return {"rtf": Measured([t / seconds for t in took], spikes / (n * seconds))}
+    return {"rtf": took.scaled(1 / seconds, spikes / (n * seconds))}
 
 
 def w4(n: int = 10_000, repetitions: int = 5) -> Found:
     """One tick at a time: the time of every call."""
     net, calls = w1_net(n), w1_calls(n, 1, common.W4_TICKS)
-    state, found = net.save(), []
-    for _ in range(repetitions + 1):
-        net.load(state)
-        found.append(_each(net, calls))
-    spikes = found[0][1]
-    took = [microseconds for microseconds, _ in found[1:]]
+    state, took, spikes = net.save(), [], 0
+
+    def work() -> None:
+        nonlocal spikes
+        each, spikes = _each(net, calls)
+        took.append(each)
+
+    found = repeated(work, repetitions, lambda: net.load(state))
+    took = [took[place + 1] for place in found.places]
     rate = spikes / (n * (common.W4_TICKS - 50) * common.DT)
     return {
         "p50": Measured([float(np.percentile(t, 50)) for t in took], rate),
@@ -195,4 +198,4 @@ def sparse_events(n: int = 1024, per: int = 10, repetitions: int = 7) -> Found:
         for k in range(0, ticks, per)
     ]
     took, spikes = _steady(net, calls, per, repetitions)
-    return {"us": Measured([t / ticks * 1e6 for t in took], spikes / (n * ticks * common.DT))}
+    return {"us": took.scaled(1e6 / ticks, spikes / (n * ticks * common.DT))}

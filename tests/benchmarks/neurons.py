@@ -19,6 +19,7 @@ from typing import Any
 from tests.benchmarks import page
 from tests.benchmarks.bandwidth import BYTES, PLACES
 from tests.benchmarks.machine import machine
+from tests.benchmarks.neuron_peers import quiet
 from tests.benchmarks.neuron_peers.quiet import pace_us, quietly
 from tests.benchmarks.results import NEURONS, PEERS, read, write
 from tests.benchmarks.rows import ROWS, Row, measure
@@ -70,7 +71,8 @@ def apart(module: str, *arguments: str) -> dict[str, Any]:
     where the module says its pace.
     """
     command = [sys.executable, "-m", f"tests.benchmarks.{module}", *arguments]
-    environment = {**os.environ, **_ONE_THREAD}
+    quiet.slower(quiet.pace_us())
+    environment = {**os.environ, **_ONE_THREAD, "SPIKEFLOW_PACE_US": str(quiet.best_us)}
 
     def run() -> str:
         return subprocess.run(

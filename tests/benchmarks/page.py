@@ -103,7 +103,7 @@ def table(lines: Sequence[Line], peers: Sequence[Line]) -> str:
 
 
 def best_peer(row: Row, peers: Sequence[Line], live: bool) -> tuple[str, float] | None:
-    """The fastest peer on the same work with one thread, and its figure; `live`: fed tick by tick."""
+    """The fastest peer on the same work with one thread, and its least figure; `live`: fed tick by tick."""
     for (workload, case), metric in PEER_ROWS.items():
         if row.case != case or row.metric == "p99" or (live and row.arguments.get("per", 1) > 10):
             continue  # long windows are not fed tick by tick
@@ -117,9 +117,14 @@ def best_peer(row: Row, peers: Sequence[Line], live: bool) -> tuple[str, float] 
             and not (live and workload != "W4" and any(word in line["variant"] for word in OFFLINE))
         ]
         if same:
-            best = min(same, key=lambda line: float(line[metric]))
-            return best["peer"], float(best[metric])
+            best = min(same, key=lambda line: _least(line, metric))
+            return best["peer"], _least(best, metric)
     return None
+
+
+def _least(line: Line, metric: str) -> float:
+    """A peer's figure in the fastest of its repetitions, where they are known apart."""
+    return float(line[metric]) * (line["s_min"] / line["s"] if "s" in line else 1.0)
 
 
 def limits_table(lines: Sequence[Line]) -> str:
@@ -215,6 +220,12 @@ def disturbed(lines: Sequence[Line]) -> str:
     )
 
 
+def left_out(lines: Sequence[Line]) -> str:
+    """How many repetitions do not count."""
+    rows = [line for line in lines if line["kind"] == "row"]
+    return f"{sum(line.get('left_out', 0) for line in rows)} of {len(rows)} rows' repetitions were left out."
+
+
 def _middle(lines: Sequence[Line], key: str, shown: str) -> str:
     known = sorted(line[key] for line in lines if line.get(key) is not None)
     return (
@@ -229,6 +240,7 @@ def page(lines: Sequence[Line], peers: Sequence[Line], growth: Sequence[Line]) -
     return TEMPLATE.read_text(encoding="utf-8").format(
         machine=words(machine_of(lines)),
         others=disturbed(lines),
+        left_out=left_out(lines),
         others_peers=disturbed(peers),
         others_growth=disturbed(growth),
         limits=limits_table(lines),

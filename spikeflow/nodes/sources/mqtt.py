@@ -356,8 +356,8 @@ class _Taker:
             first = copy * self._channels.size
             places = places + first if isinstance(places, np.ndarray) else [first + place for place in places]
         value, t_ns = reading.value, reading.t_ns
-        is_array = isinstance(places, np.ndarray) and isinstance(value, np.ndarray)
-        if is_array and not self._by_payload and not rows.index:  # else they go the way of those before them
+        alone = not self._by_payload and not rows.index  # else they go the way of those before them
+        if alone and isinstance(places, np.ndarray) and isinstance(value, np.ndarray):
             rows.arrays = places, value
             return
         rows.index += places.tolist() if isinstance(places, np.ndarray) else places

@@ -17,7 +17,7 @@ STAT = Path("/proc/stat")
 QUIET = 0.1     # cores that others may use: a system's own housekeeping; and how much slower than at its best a core may be
 TRIES = 3
 LONGEST_S = 30.0  # of one wait
-best_us = math.inf  # the best pace so far
+best_us = float(os.environ.get("SPIKEFLOW_PACE_US", math.inf))  # the best pace so far
 patience_s = float(os.environ.get("SPIKEFLOW_PATIENCE", 600))
 """Seconds that this process may wait and repeat, in all."""
 
@@ -44,10 +44,10 @@ def others(work):
     return result, max(0.0, round(used / (time.monotonic() - began), 3))
 
 
-def pace_us():
-    """How long a fixed piece of Python takes now (us): the middle of a hundred."""
+def pace_us(pieces=100):
+    """How long a fixed piece of Python takes now (us): the middle of so many."""
     took = []
-    for _ in range(100):
+    for _ in range(pieces):
         began, x = time.perf_counter_ns(), 0
         for i in range(1000):
             x += i * i
@@ -58,7 +58,9 @@ def pace_us():
 def slower(pace):
     """How much slower than the best one so far a pace is: 0.5 where things take half as long again."""
     global best_us
-    best_us = min(best_us, pace, *(pace_us() for _ in range(20 if math.isinf(best_us) else 1)))
+    if math.isinf(best_us):
+        best_us = min(pace_us() for _ in range(50))
+    best_us = min(best_us, pace)
     return round(pace / best_us - 1, 3)
 
 

@@ -140,7 +140,9 @@ async def test_two_sources_do_not_stop_each_other(broker: Mosquitto) -> None:
         await asyncio.wait_for(slow.outlet.heard(MESSAGES), 60)
 
 
-async def test_what_is_acknowledged_has_been_taken_though_the_source_ends_while_it_waits_for_room() -> None:
+async def test_what_is_acknowledged_has_been_taken_though_the_source_ends_while_it_waits_for_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     numbers = {1: [7.0], 2: [float(k) for k in range(20)], 3: [8.0]}
     acknowledged: list[int] = []
 
@@ -173,7 +175,7 @@ async def test_what_is_acknowledged_has_been_taken_though_the_source_ends_while_
             await take(*events)
             await asyncio.get_running_loop().create_future()
 
-        live.outlet.push_all = full  # type: ignore[method-assign]
+        monkeypatch.setattr(live.outlet, "push_all", full)
         async with live:
             await live.outlet.heard(1)
         await gone.wait()
