@@ -25,7 +25,8 @@ class Segments:
 
     Args:
         schema: that of the outlet.
-        rows: rows of a segment; one for a window of more events is as long as that.
+        rows: rows of a segment. A window of more than a quarter has arrays of its own: beside copying them, what a
+            record batch costs is nothing.
     """
 
     __slots__ = (
@@ -33,7 +34,7 @@ class Segments:
     )  # fmt: skip
 
     def __init__(self, schema: pa.Schema, rows: int = ROWS) -> None:
-        self._schema, self._rows = schema, rows
+        self._schema, self._rows = schema, -(-rows // _ALIGNED) * _ALIGNED
         self._kind = schema.field(2).type.to_pandas_dtype() if len(schema) == 3 else None
         self._first = self._end = 0
 
@@ -44,8 +45,11 @@ class Segments:
             t_ns: [n] instants (ns), `index`: [n] neurons or channels, `value`: [n] values where the schema has them.
         """
         count = len(t_ns)
+        if count > self._rows // 4:
+            own = None if value is None else value.astype(self._kind)
+            return Batch(window, self._schema, t_ns.copy(), index.copy(), own)
         if self._first + count > self._end:
-            self._begin(max(self._rows, count))
+            self._begin()
         first = self._first
         end = first + count
         self._first = -(-end // _ALIGNED) * _ALIGNED
@@ -55,8 +59,8 @@ class Segments:
             self._value[first:end] = value
         return _Slice(window, self._schema, self, first, count)
 
-    def _begin(self, rows: int) -> None:
-        rows = -(-rows // _ALIGNED) * _ALIGNED
+    def _begin(self) -> None:
+        rows = self._rows
         self._t_ns, self._index = np.zeros(rows, np.int64), np.zeros(rows, np.uint32)
         self._times: memoryview[Any] = memoryview(self._t_ns)  # type: ignore[arg-type]  # twice as fast to write to
         self._indices: memoryview[Any] = memoryview(self._index)  # type: ignore[arg-type]
