@@ -116,9 +116,10 @@ async def test_a_process_killed_in_mid_stream_has_acknowledged_nothing_that_its_
     assert set(values(publisher.log)) <= set(found)
     counts = command.report["nodes"]["sensor"]
     assert counts["accepted"] == accounted(counts)
-    assert counts["noted"]["redelivered"] > 0
+    redelivered += counts.get("noted", {}).get("redelivered", 0)
+    assert redelivered > 0  # of both kills: one may hit a moment at which nothing was under way
     twice = sum(times - 1 for times in found.values())
-    assert twice <= redelivered + counts["noted"]["redelivered"]
+    assert twice <= redelivered
 
 
 @pytest.mark.parametrize(("qos", "protocol"), [(1, "5"), (2, "5"), (1, "3.1.1"), (2, "3.1.1")])

@@ -223,7 +223,7 @@ def disturbed(lines: Sequence[Line]) -> str:
 def left_out(lines: Sequence[Line]) -> str:
     """How many repetitions do not count."""
     rows = [line for line in lines if line["kind"] == "row"]
-    return f"{sum(line.get('left_out', 0) for line in rows)} of {len(rows)} rows' repetitions were left out."
+    return f"{sum(line.get('left_out', 0) for line in rows)} repetitions of {len(rows)} rows were left out."
 
 
 def _middle(lines: Sequence[Line], key: str, shown: str) -> str:

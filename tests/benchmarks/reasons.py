@@ -48,6 +48,6 @@ REASONS: dict[str, str] = {
     "kernels.after_silence(work=w2,n=10000).ratio": f"Not told apart from the row's own spread. {_SHARED}",
     "kernels.sparse_events(per=10).us": f"{_CALL} Ten ticks share it here.",
     "kernels.sparse_events(per=100).us": f"{_CALL} A hundred ticks share it here. {_SHARED}",
-    "graphs.two_threads().ratio": f"{_SHARED} In the fastest repetition the second thread was worth what is asked.",
+    "graphs.two_threads().ratio": f"{_SHARED} In the best repetition the second thread was worth what is asked.",
     "graphs.million().percent": f"Half is the population, the file is 8 %, the decoder 5 %. {_COLD}",
 }

@@ -18,7 +18,7 @@ from spikeflow.kernels.network import Network
 from .cuda_compile import NVCC, CompileError, by_nvcc, by_nvrtc, nvrtc
 from .cuda_networks import everything, lone
 
-ARCHITECTURES = ["sm_75", "sm_90", "sm_120", *(pytest.param(f"sm_{k}", marks=pytest.mark.slow) for k in (80, 89, 100))]
+ARCHITECTURES = ["sm_90", *(pytest.param(f"sm_{k}", marks=pytest.mark.slow) for k in (75, 80, 89, 100, 120))]
 
 needs_nvcc = pytest.mark.skipif(NVCC is None, reason="there is no nvcc on this machine")
 needs_cupy = pytest.mark.skipif(

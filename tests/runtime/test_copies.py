@@ -200,7 +200,14 @@ def agree(fleet: Sequence[Machine], folder: Path, windows: Sequence[int], looked
             assert name == "machines" or sum(len(one[name]) > 0 for one in singles.values()) > len(singles) // 2
 
 
-@pytest.mark.parametrize("backend", [name for name in ("numba", "numpy") if name in backends()])
+@pytest.mark.parametrize(
+    "backend",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name == "numpy"))
+        for name in ("numba", "numpy")
+        if name in backends()
+    ],
+)
 def test_each_of_fifty_machines_gives_what_it_gives_alone(
     backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
