@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
 
@@ -29,9 +27,7 @@ class Segments:
             record batch costs is nothing.
     """
 
-    __slots__ = (
-        "_end", "_first", "_index", "_indices", "_kind", "_rows", "_schema", "_t_ns", "_times", "_value", "_whole",
-    )  # fmt: skip
+    __slots__ = ("_end", "_first", "_index", "_kind", "_rows", "_schema", "_t_ns", "_value", "_whole")
 
     def __init__(self, schema: pa.Schema, rows: int = ROWS) -> None:
         self._schema, self._rows = schema, -(-rows // _ALIGNED) * _ALIGNED
@@ -53,8 +49,8 @@ class Segments:
         first = self._first
         end = first + count
         self._first = -(-end // _ALIGNED) * _ALIGNED
-        self._times[first:end] = t_ns  # type: ignore[call-overload]
-        self._indices[first:end] = index  # type: ignore[call-overload]
+        self._t_ns[first:end] = t_ns
+        self._index[first:end] = index
         if self._value is not None:
             self._value[first:end] = value
         return _Slice(window, self._schema, self, first, count)
@@ -62,8 +58,6 @@ class Segments:
     def _begin(self) -> None:
         rows = self._rows
         self._t_ns, self._index = np.zeros(rows, np.int64), np.zeros(rows, np.uint32)
-        self._times: memoryview[Any] = memoryview(self._t_ns)  # type: ignore[arg-type]  # twice as fast to write to
-        self._indices: memoryview[Any] = memoryview(self._index)  # type: ignore[arg-type]
         self._value: Values | None = None if self._kind is None else np.zeros(rows, self._kind)
         self._whole = build(self._schema, self._t_ns, self._index, self._value)
         self._first, self._end = 0, rows

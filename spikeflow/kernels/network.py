@@ -149,10 +149,10 @@ class Network(Laid):
             elif self._device is not None:
                 results[name] = self._taken(base + start, base + end, -1 if values < 0 else values + start)
             else:
-                value = None if values < 0 else self._value[values + start : values + end].astype(np.float32)
                 t, index = self._time[base + start : base + end], self._index[base + start : base + end]
+                value = None if values < 0 else self._value[values + start : values + end]
                 if not self._stays:
-                    t, index = t.copy(), index.copy()
+                    t, index, value = t.copy(), index.copy(), None if value is None else value.astype(np.float32)
                 results[name] = _new(Result, (t, index, {}, value, None))
         if self._records or learned:
             self._collect(first_tick, stop, results)

@@ -127,6 +127,8 @@ class TreeFormat(Format):
         Raises:
             PayloadError: nothing, for this reason.
         """
+        if len(steps) == 1 and type(root) is dict and (found := root.get(steps[0])) is not None:
+            return found  # as most paths are: a key of the whole
         try:
             for place, step in enumerate(steps):
                 if step is EACH:
@@ -154,12 +156,6 @@ class TreeFormat(Format):
         return parse_path(self.value or "$")
 
     @cached_property
-    def _value_key(self) -> str | None:
-        """The key of the numbers, where the path is but that, as it mostly is."""
-        steps = self._value_steps
-        return steps[0] if len(steps) == 1 and isinstance(steps[0], str) else None
-
-    @cached_property
     def _channel_steps(self) -> Steps | None:
         return None if self.channel is None else parse_path(self.channel)
 
@@ -176,10 +172,7 @@ class TreeFormat(Format):
             channel = self.find(root, self._channel_steps, "no channel")
             value: Any = 1.0 if self.value is None else self.find(root, self._value_steps, "no value")
             return self._rows(channel, value, time, stamp)
-        key = self._value_key
-        value = root.get(key) if key is not None and type(root) is dict else None
-        if value is None:
-            value = self.find(root, self._value_steps, "no value")
+        value = self.find(root, self._value_steps, "no value")
         kind = type(value)
         if kind is float or kind is int:
             # the commonest message

@@ -136,8 +136,7 @@ class LiveOutlet(SourceOutlet):
         else:
             for row in range(count):
                 self._admit(index[row], value[row], now, now, False)
-        if not self._by_arrival or self._held >= self.node.buffer:
-            await self._keep_bounds(now)
+        await self._keep_bounds(now)
 
     async def send(self, events: pa.RecordBatch) -> None:
         """Push events, stamped now (`by: arrival`) or at their own times (`by: payload`)."""

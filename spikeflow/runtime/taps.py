@@ -250,9 +250,8 @@ class Tap:
         batch = await self.channel.receive()
         if batch is None:
             raise StopAsyncIteration
-        t_ns, index, value = (
-            batch.arrays
-        )  # a copy of its own: it may be kept, or sent elsewhere, without its neighbours
+        # a copy of its own: it may be kept, or sent elsewhere, without its neighbours
+        t_ns, index, value = batch.arrays
         return build(self._schema, t_ns.copy(), index.copy(), None if value is None else value.copy())
 
     def close(self) -> None:

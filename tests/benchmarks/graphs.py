@@ -209,7 +209,6 @@ def w3(n: int, per: int = 10, repetitions: int = 5) -> Found:
     """
     ticks = kernels.w3_ticks(n)
     src, tgt, _, v0 = common.w3_net(n)
-    took: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         inputs: list[dict[str, Any]] = [{"from": "in", "to": "exc", "connect": "one_to_one", "weights": 0.0}]
         for receptor, weight, chosen in kernels.w3_parts(n, src):
@@ -222,14 +221,14 @@ def w3(n: int, per: int = 10, repetitions: int = 5) -> Found:
         nodes["a"] |= {"neuron": "lif_exc_inh", "integrator": "exact", "initial": {"v": f"{folder}/v0.npy"}}
         warm = 1  # the first window; what there is to compile is compiled before
 
-        def work() -> None:
+        def work() -> float:
             run(nodes, [empty(SPIKES)] * (warm + ticks // per), per * MS // 10, dt="0.1 ms")
-            took.append((_read_at[-1] - _read_at[warm - 1]) / 1e9)
+            return (_read_at[-1] - _read_at[warm - 1]) / 1e9
 
-        places = repeated(work, repetitions).places
+        took = repeated(work, repetitions).results
     seconds = ticks * common.W3["dt"]
     rate = sum(_rows) / (n * (seconds + warm * per * common.W3["dt"]))
-    return {"rtf": Measured([took[place + 1] / seconds for place in places], rate)}
+    return {"rtf": Measured([t / seconds for t in took], rate)}
 
 
 GROUP = 32

@@ -132,15 +132,9 @@ def w3(n: int, per: int, repetitions: int = 5) -> Found:
 def w4(n: int = 10_000, repetitions: int = 5) -> Found:
     """One tick at a time: the time of every call."""
     net, calls = w1_net(n), w1_calls(n, 1, common.W4_TICKS)
-    state, took, spikes = net.save(), [], 0
-
-    def work() -> None:
-        nonlocal spikes
-        each, spikes = _each(net, calls)
-        took.append(each)
-
-    found = repeated(work, repetitions, lambda: net.load(state))
-    took = [took[place + 1] for place in found.places]
+    state = net.save()
+    found = repeated(lambda: _each(net, calls), repetitions, lambda: net.load(state)).results
+    took, spikes = [each for each, _ in found], found[0][1]
     rate = spikes / (n * (common.W4_TICKS - 50) * common.DT)
     return {
         "p50": Measured([float(np.percentile(t, 50)) for t in took], rate),

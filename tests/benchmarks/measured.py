@@ -22,13 +22,13 @@ class Measured:
         values: one a repetition, warm-up left out.
         rate_hz: mean firing rate of the neurons while it was measured; None where no neuron is to fire.
         left_out: repetitions that do not count, because the core was slow.
-        places: which repetitions count, of all, where some may not.
+        results: what the work gave in the repetitions that count, where it was asked for.
     """
 
     values: Sequence[float]
     rate_hz: float | None = None
     left_out: int = 0
-    places: Sequence[int] = ()
+    results: Sequence[Any] = ()
 
     @property
     def median(self) -> float:
@@ -74,11 +74,13 @@ def kept(own: Sequence[bool], wanted: int) -> list[int]:
     return found if len(found) >= min(_FEWEST, wanted) else list(range(min(wanted, len(own))))
 
 
-def measured(values: Sequence[float], own: Sequence[bool], wanted: int) -> Measured:
+def measured(values: Sequence[float], own: Sequence[bool], wanted: int, results: Sequence[Any] = ()) -> Measured:
     """The repetitions that count."""
     places = kept(own, wanted)
     left_out = places[-1] + 1 - len(places) if places else 0
-    return Measured([values[place] for place in places], left_out=left_out, places=places)
+    return Measured(
+        [values[place] for place in places], left_out=left_out, results=[results[k] for k in places if results]
+    )
 
 
 def repeated(work: Callable[[], object], repetitions: int, before: Callable[[], object] = lambda: None) -> Measured:
@@ -90,6 +92,7 @@ def repeated(work: Callable[[], object], repetitions: int, before: Callable[[], 
     work()
     took: list[float] = []
     own: list[bool] = []
+    results: list[Any] = []
     is_own = at_pace()
     while sum(own) < repetitions and len(own) < _TRIES * repetitions:
         until = time.perf_counter() + _LONGEST_WAIT_S
@@ -97,8 +100,8 @@ def repeated(work: Callable[[], object], repetitions: int, before: Callable[[], 
             is_own = at_pace()
         before()
         began = time.perf_counter()
-        work()
+        results.append(work())
         took.append(time.perf_counter() - began)
         was, is_own = is_own, at_pace()
         own.append(was and is_own)
-    return measured(took, own, repetitions)
+    return measured(took, own, repetitions, results)

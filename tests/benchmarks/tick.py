@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -87,11 +88,10 @@ def main() -> None:
     """Print the time of a tick from record batch to record batch, flat out and with one tick in flight."""
     rows, left_out = [], 0
     for name, capacity, together in (("flat out", CAPACITY, GROUP), ("one tick in flight", 1, 1)):
-        runs: list[npt.NDArray[np.float64]] = []
-        found = repeated(lambda runs=runs, capacity=capacity: runs.append(measure(capacity)), RUNS)  # type: ignore[misc]
+        found = repeated(partial(measure, capacity), RUNS)
         left_out += found.left_out
         for part, ticks in PARTS.items():
-            p50, p99 = zip(*(percentiles(runs[place + 1][ticks], together) for place in found.places), strict=True)
+            p50, p99 = zip(*(percentiles(times[ticks], together) for times in found.results), strict=True)
             rows.append([f"{name}, {part}", statistics.median(p50), statistics.median(p99)])
     rows.append(["Arrow alone", *percentiles(arrow_alone(), 1)])
     show(["10 000 LIF, one tick a window", "p50 µs", "p99 µs"], rows)

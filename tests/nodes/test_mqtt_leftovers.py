@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import Any, cast
 
 import pytest
@@ -13,6 +12,7 @@ from spikeflow.nodes.mqtt_session import Inbox
 from spikeflow.nodes.sources.mqtt import Mqtt
 from tests.nodes.conftest import LiveSource
 from tests.nodes.test_mqtt_receipts import PUBACK, PUBREC, message
+from tests.scripted import scripted
 
 ONE, OTHER = ("one", 1883), ("other", 1883)
 SAID = {1: PUBACK, 2: PUBREC}
@@ -151,33 +151,23 @@ async def test_what_came_before_the_subscription_stood_is_not_acknowledged_to_th
     answers: list[tuple[int, int]] = []
     lines, heard_first, gone = 0, asyncio.Event(), asyncio.Event()
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def answer(kind: int, body: bytes, writer: asyncio.StreamWriter) -> bool:
         nonlocal lines
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError), contextlib.closing(writer):
-            lines += 1
-            is_first = lines == 1
-            while True:
-                head, length = await reader.readexactly(2)
-                body = await reader.readexactly(length)
-                if head >> 4 == 1:
-                    writer.write(b"\x20\x02\0\0")
-                elif head >> 4 == 8 and is_first:
-                    writer.write(packet(b"1", qos))
-                    return
-                elif head >> 4 == 8:
-                    writer.write(b"\x90\x03" + body[:2] + bytes([qos]))
-                    await heard_first.wait()
-                    writer.write(packet(b"2", qos))
-                elif head >> 4 in (4, 5):
-                    answers.append((head, body[1]))
-                elif head >> 4 == 12:
-                    writer.write(b"\xd0\0")
-                elif head >> 4 == 14:
-                    gone.set()
-                    return
+        lines += kind == 1
+        if kind == 8 and lines == 1:
+            writer.write(packet(b"1", qos))
+            return True
+        if kind == 8:
+            writer.write(b"\x90\x03" + body[:2] + bytes([qos]))
+            await heard_first.wait()
+            writer.write(packet(b"2", qos))
+        elif kind in (4, 5):
+            answers.append((kind << 4, body[1]))
+        elif kind == 14:
+            gone.set()
+        return False
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        url = f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with scripted(answer) as url:
         live = LiveSource(Mqtt(url=url, topic="x", channels=1, qos=cast(Any, qos), protocol="3.1.1"))
         live.outlet.holds = True
         async with live:

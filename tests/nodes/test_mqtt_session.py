@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import threading
 import time
@@ -20,6 +19,7 @@ from spikeflow.nodes.mqtt_session import HungUpError, Inbox, connection
 from spikeflow.nodes.sources.mqtt import Mqtt
 from tests.brokers import Mosquitto, mosquitto
 from tests.nodes.conftest import LiveSource
+from tests.scripted import scripted
 
 __all__ = ["mosquitto"]
 
@@ -52,22 +52,15 @@ async def test_a_broker_that_goes_before_it_has_taken_the_subscription_is_asked_
 ) -> None:
     left = 2
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def answer(kind: int, body: bytes, writer: asyncio.StreamWriter) -> bool:
         nonlocal left
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError), contextlib.closing(writer):
-            while True:
-                head, length = await reader.readexactly(2)
-                body = await reader.readexactly(length)
-                if head >> 4 == 1:
-                    writer.write(b"\x20\x02\0\0")
-                elif head >> 4 == 8:
-                    writer.write(b"\x90\x03" + body[:2] + b"\1" if left == 0 or after == 1 else b"")
-                if left and head >> 4 == after:
-                    left -= 1
-                    return
+        if kind == 8:
+            writer.write(b"\x90\x03" + body[:2] + b"\1" if left == 0 or after == 1 else b"")
+        goes = bool(left) and kind == after
+        left -= goes
+        return goes
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        url = f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with scripted(answer) as url:
         before = time.monotonic()
         async with LiveSource(Mqtt(url=url, topic="x", channels=1, qos=1, protocol="3.1.1")):
             assert left == 0
@@ -159,10 +152,18 @@ class Patient:
         self.taken: list[Message] = []
         self.patience: float | None = None
         self.relieved = asyncio.Event()
+        self.news = asyncio.Event()
 
     async def take(self) -> None:
         self.taken.append(self.inbox.pop())
+        self.news.set()
         await asyncio.sleep(0)
+
+    async def has(self, count: int) -> None:
+        """Return once so many have been taken."""
+        while len(self.taken) < count:
+            self.news.clear()
+            await self.news.wait()
 
     def patience_s(self) -> float | None:
         return self.patience
@@ -203,8 +204,9 @@ async def test_a_reader_cancelled_at_any_turn_has_taken_a_message_or_left_it(tur
 async def waiting(inbox: Inbox, taker: Patient) -> asyncio.Task[None]:
     """The task of a reader that waits for messages."""
     reading = asyncio.create_task(inbox.each(cast(aiomqtt.Client, Connection()), taker))
-    for _ in range(3):
-        await asyncio.sleep(0)
+    started = asyncio.Event()
+    asyncio.get_running_loop().call_soon(started.set)  # after the task has run up to where it waits
+    await started.wait()
     return reading
 
 
@@ -215,8 +217,7 @@ async def test_a_message_that_is_waited_for_is_taken_as_it_comes_without_a_turn_
     sent = [Message("x", b"%d" % number) for number in range(5)]
     put(inbox, *sent)
     assert taker.taken == sent[:1]  # one a call; it then waits, and its task goes on from there
-    for _ in range(3 * len(sent)):
-        await asyncio.sleep(0)
+    await taker.has(len(sent))
     assert taker.taken == sent
     reading.cancel()
     await asyncio.gather(reading, return_exceptions=True)

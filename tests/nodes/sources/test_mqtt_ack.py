@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from spikeflow.nodes.sources.mqtt import Mqtt
 from tests.brokers import FAST, Mosquitto, flood, running_mosquitto
 from tests.nodes.conftest import LiveSource
 from tests.packets import length as packet_length
+from tests.scripted import scripted
 
 MESSAGES = 300
 LIMIT = 20
@@ -146,28 +146,19 @@ async def test_what_is_acknowledged_has_been_taken_though_the_source_ends_while_
     numbers = {1: [7.0], 2: [float(k) for k in range(20)], 3: [8.0]}
     acknowledged: list[int] = []
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError), contextlib.closing(writer):
-            while True:
-                head, length = await reader.readexactly(2)
-                body = await reader.readexactly(length)
-                if head >> 4 == 1:
-                    writer.write(b"\x20\x02\0\0")
-                elif head >> 4 == 8:
-                    messages = [b"\0\1x" + bytes([0, mid]) + json.dumps(said).encode() for mid, said in numbers.items()]
-                    packets = [b"\x32" + packet_length(len(message)) + message for message in messages]
-                    writer.write(b"\x90\x03" + body[:2] + b"\1" + b"".join(packets))
-                elif head >> 4 == 4:
-                    acknowledged.append(body[1])
-                elif head >> 4 == 12:
-                    writer.write(b"\xd0\0")
-                elif head >> 4 == 14:
-                    gone.set()
-                    return
-
     gone = asyncio.Event()
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        url = f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+    async def answer(kind: int, body: bytes, writer: asyncio.StreamWriter) -> None:
+        if kind == 8:
+            messages = [b"\0\1x" + bytes([0, mid]) + json.dumps(said).encode() for mid, said in numbers.items()]
+            packets = [b"\x32" + packet_length(len(message)) + message for message in messages]
+            writer.write(b"\x90\x03" + body[:2] + b"\1" + b"".join(packets))
+        elif kind == 4:
+            acknowledged.append(body[1])
+        elif kind == 14:
+            gone.set()
+
+    async with scripted(answer) as url:
         live = LiveSource(Mqtt(url=url, topic="x", channels=20, qos=1, protocol="3.1.1"))
         take = live.outlet.push_all
 
