@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from spikeflow.context import Counters
 from spikeflow.events import REJECTS, Batch, Stream, Window
-from spikeflow.runtime.stages import SinkStage
+from spikeflow.runtime.sinks import SinkStage
 
 _MOST_BYTES = 1 << 23
 _OVERHEAD = 300
@@ -96,6 +96,9 @@ class CollectingStage(SinkStage):
         self.inlet = CollectingInlet(self.contexts[0].counters)  # type: ignore[assignment]
         if not self.node.opens:
             self.inlet.opened()
+
+    def _consume(self) -> Awaitable[None]:
+        return self.node.consume(self.inlet)
 
     def account(self, lost: str | None = None, now: int | None = None) -> None:
         """What was handed out is done with, or lost for a reason."""

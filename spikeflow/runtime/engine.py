@@ -22,7 +22,8 @@ from spikeflow.runtime.channel import CAPACITY, Fan
 from spikeflow.runtime.checkpoint import Checkpoint
 from spikeflow.runtime.clock import SLOWEST, WallClock
 from spikeflow.runtime.control import controlled
-from spikeflow.runtime.stages import Shared, SinkStage, SourceStage, Stage
+from spikeflow.runtime.sinks import SinkStage
+from spikeflow.runtime.stages import Shared, SourceStage, Stage
 from spikeflow.runtime.stepping import StepStage
 from spikeflow.runtime.taps import Tap
 from spikeflow.runtime.wiring import Plan, Wired, wire

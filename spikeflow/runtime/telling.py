@@ -11,7 +11,8 @@ import numpy as np
 from pydantic import BaseModel
 
 from spikeflow.runtime.meters import RECENT
-from spikeflow.runtime.stages import SinkStage, SourceStage
+from spikeflow.runtime.sinks import SinkStage
+from spikeflow.runtime.stages import SourceStage
 from spikeflow.runtime.taps import Message, Subscription
 from spikeflow.spec import GraphSpec, Link
 

@@ -16,7 +16,8 @@ from spikeflow.runtime.collecting import CollectingInlet, CollectingStage
 from spikeflow.runtime.copies import serving
 from spikeflow.runtime.live import LiveOutlet
 from spikeflow.runtime.meters import Meter
-from spikeflow.runtime.stages import Entry, Shared, SinkStage, SourceStage, Stage
+from spikeflow.runtime.sinks import SinkStage
+from spikeflow.runtime.stages import Entry, Shared, SourceStage, Stage
 from spikeflow.runtime.stepping import StepStage
 from spikeflow.runtime.windows import SourceOutlet, TimedOutlet
 from spikeflow.spec import GraphSpec, Link, NodeSpec
