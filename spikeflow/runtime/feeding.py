@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Generator
 from contextvars import copy_context
 from typing import Any
 
+from spikeflow.events import Batch
 from spikeflow.runtime.channel import Channel
 
 
@@ -38,13 +39,15 @@ class Feeding:
         self._inner: asyncio.Future[None] | None = None  # what the coroutine awaits while it waits for a batch
         self._idle: asyncio.Future[None]  # what its task awaits meanwhile
 
-    @property
-    def waits(self) -> bool:
-        """Whether the coroutine waits for its next batch, and its task is not about to go on."""
-        return self._inner is not None and not self._idle.done()
+    def feed(self, channel: Channel, batch: Batch) -> bool:
+        """Put a batch into the channel that the coroutine waits for, and let it take the batch.
 
-    def feed(self) -> None:
-        """Let the coroutine take what has been put into its channel; only while it `waits`."""
+        Returns:
+            False where it does not wait, or its task is about to go on; then nothing has been done.
+        """
+        if self._inner is None or self._idle.done():
+            return False
+        channel.queue.append(batch)
         loop, own, other = self._loop, self._task, current_task()
         if other is not None:
             _leave_task(loop, other)
@@ -57,6 +60,7 @@ class Feeding:
                 _enter_task(loop, other)
         if self._inner is None and not self._idle.done():
             self._idle.set_result(None)  # it has ended, or waits for something that its task is to wait for
+        return True
 
     def __await__(self) -> Generator[Any, None, None]:
         task = current_task()

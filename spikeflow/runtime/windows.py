@@ -293,7 +293,7 @@ class TimedOutlet(SourceOutlet):
             await self.advance(self._end_ns - self._shift_ns)
             return
         self.counters.accepted += events.num_rows
-        self._touched = max(self._touched, self.next_tick // self._window_ticks)
+        self._touched = self.next_tick // self._window_ticks
         if self._pace is not None or self._unsent:
             self._parts.append(events)
             await self._cut(self.grid.window_ticks)
