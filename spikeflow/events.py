@@ -407,6 +407,12 @@ class Batch:
         arrays = self._arrays
         return self.arrays if arrays is None else arrays
 
+    @property
+    def handed(self) -> tuple[Times, Indices, Values | None] | Away | pa.RecordBatch:
+        """As `columns`, or the record batch where no array has been made yet, for one who can read it itself."""
+        arrays = self._arrays
+        return self.arrays if self._record is None else self._record if arrays is None else arrays
+
     def cut(self, window: Window) -> Batch:
         """The part of the batch that falls into `window`."""
         if self.count == 0:

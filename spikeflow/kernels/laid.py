@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from spikeflow.errors import ParameterError, nearest
 from spikeflow.kernels.builder import Builder
+from spikeflow.kernels.handed import IS_POSSIBLE, Handing
 from spikeflow.kernels.layout import CODES, TILE, aligned
 from spikeflow.kernels.learning import expanded
 from spikeflow.kernels.model import form
@@ -132,6 +133,11 @@ class Laid:
         self.backend, self._bind = prepare(backend, self.program)
         self._pass()
 
+    @property
+    def takes_exported(self) -> bool:
+        """Whether record batches can be handed over as they are."""
+        return bool(self._handings)
+
     def _fetch(self, *names: str) -> None:
         """Where the arrays are on a device: have what they are there."""
         if self._device is not None:
@@ -158,6 +164,14 @@ class Laid:
             for place, (name, at) in enumerate(zip(self._names, self._sources, strict=True))
             if place >= own
         }
+        self._handings: dict[str, Handing] = {}
+        if self.backend == "numba" and IS_POSSIBLE:
+            arrays = (self._time, self._index, self._value)
+            doubles = {train.name: train.double for train in self.trains}
+            self._handings = {
+                name: Handing(arrays, offset, values, doubles[name])
+                for name, (_, _, _, offset, values) in self._trains.items()
+            }
         self._outputs = [
             (group.name, at + START, at + COUNT, table[at + OFFSET], table[at + VALUE] if group.model.graded else -1)
             for group, at in zip(self.groups[: self._own], self._sources, strict=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from spikeflow.errors import EventError, ParameterError, nearest
 from spikeflow.kernels import layout
 from spikeflow.kernels.builder import form_key
+from spikeflow.kernels.handed import EMPTY, Exported
 from spikeflow.kernels.laid import (
     COUNT,
     NO_INDICES,
@@ -46,6 +47,9 @@ __all__ = [
     "Train",
     "form_key",
 ]
+
+Arriving: TypeAlias = Events | Columns | Away | Exported
+"""Events of a train, as they come."""
 
 Learned: TypeAlias = tuple[str, str, tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32], npt.NDArray[np.floating]]]
 """A group, the name of a record of its synapses, and the record."""
@@ -109,12 +113,13 @@ class Network(Laid):
 
     # ---- stepping
 
-    def step(self, first_tick: int, ticks: int, arriving: Mapping[str, Events | Columns | Away]) -> dict[str, Result]:
+    def step(self, first_tick: int, ticks: int, arriving: Mapping[str, Arriving]) -> dict[str, Result]:
         """Step ticks `first_tick` to `first_tick + ticks`.
 
         Args:
             arriving: events of each train within these ticks, in time order; a train that is not there is silent.
-                What another network left on a device is taken from there.
+                What another network left on a device is taken from there; a record batch is read where it lies, where
+                the network `takes_exported`.
 
         Raises:
             EventError: events outside these ticks or out of order, or an index beyond the train's size.
@@ -219,12 +224,15 @@ class Network(Laid):
                 return False
         return all(table[at + START] == table[at + COUNT] for at in self._sources) and not self.pending()
 
-    def _append(self, name: str, events: Events | Columns | Away) -> None:
+    def _append(self, name: str, events: Any) -> None:
         self.is_still = False
         try:
             place, count_at, capacity, offset, values = self._trains[name]
         except KeyError:
             raise EventError(f"there is no train {name!r}; {nearest(name, self._trains)}") from None
+        if not isinstance(events, tuple) and hasattr(events, "_export_to_c"):
+            self._hand_over(name, cast(Exported, events))
+            return
         if self._device is not None:
             self._append_there(name, events)
             return
@@ -237,8 +245,8 @@ class Network(Laid):
             offset, values = self._trains[name][3:]
         start, end = offset + held, offset + count
         try:  # twice as fast, where the types are those of the buffers
-            self._times[start:end] = t  # type: ignore[call-overload]
-            self._indices[start:end] = index  # type: ignore[call-overload]
+            self._times[start:end] = t
+            self._indices[start:end] = index
         except (TypeError, ValueError):
             self._time[start:end] = t
             self._index[start:end] = index
@@ -246,6 +254,23 @@ class Network(Laid):
             self._value[values + held : values + count] = 1.0 if value is None else value
         elif value is not None:
             raise EventError(_UNVALUED.format(name))
+        table[count_at] = count
+
+    def _hand_over(self, name: str, events: Exported) -> None:
+        """As `_append`, of a record batch that is read where it lies."""
+        if not self._handings:
+            raise EventError(f"a record batch for {name!r}; the backend {self.backend!r} takes arrays")
+        place, count_at, capacity = self._trains[name][:3]
+        table = self._numbers
+        held = table[count_at]
+        count = held + events.num_rows
+        if count > capacity:
+            self._grow(place, count)
+        status = self._handings[name].copy(events, held)
+        if status == EMPTY:
+            raise EventError("an event with an empty field; each needs a value")
+        if status:
+            raise EventError(f"a record batch for {name!r} whose columns are not those of its stream")
         table[count_at] = count
 
     def _append_there(self, name: str, events: Events | Columns | Away) -> None:

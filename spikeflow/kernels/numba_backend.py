@@ -9,7 +9,7 @@ import inspect
 import os
 from collections.abc import Callable, Sequence
 
-from spikeflow.kernels import numba_arrivals, numba_text, numba_words, vocabulary
+from spikeflow.kernels import numba_arrivals, numba_handed, numba_text, numba_words, vocabulary
 from spikeflow.kernels.layout import ARGUMENTS, CODES, Arrays
 from spikeflow.kernels.machine_code import address
 from spikeflow.kernels.model import Form
@@ -185,6 +185,11 @@ def sweep(typing, function, table, real, mask, g, first, last):
 
 
 @intrinsic
+def give_back(typing, release, structure):
+    return _caller(types.int64)(typing, release, structure)
+
+
+@intrinsic
 def learn(typing, function, addresses, l):
     return _caller(types.int64, types.int64, result=types.int64)(typing, function, addresses, l)
 
@@ -274,6 +279,14 @@ def group_text(precision: Precision, halves: bool = False) -> str:
     return _file(f"a tick of {precision} populations", parts)
 
 
+def handing_text() -> str:
+    """The source file of what copies exported events."""
+    head = '@cfunc("int64(int64)", error_model="numpy", _nrt=False)'
+    entry = "\n".join((head, "def hand_over(given):", "    return hand(int64s(given))\n"))
+    codes = "\n".join(f"{name} = {number}" for name, number in vars(numba_handed).items() if type(number) is int)
+    return _file("events that are handed over", [codes, *_functions(("filled", "copied", "hand")), entry])
+
+
 def text(form: Form, precision: Precision) -> str:
     """The source file of a model's equations."""
     bits = 32 if precision == "float32" else 64
@@ -352,7 +365,7 @@ class _Whole(ast.NodeTransformer):
 def _texts() -> dict[str, str]:
     """The text of each function that the loop is made of, by name."""
     found = {}
-    for module in (numba_text, numba_arrivals):
+    for module in (numba_text, numba_arrivals, numba_handed):
         text = inspect.getsource(module)
         lines = text.splitlines()
         for node in ast.parse(text).body:

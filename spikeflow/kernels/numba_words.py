@@ -6,6 +6,7 @@ of its own has a name here, and `numba_backend` puts the instruction in its plac
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any, TypeAlias
 
 from spikeflow import noise
@@ -75,6 +76,23 @@ def weighed(real: A, weight: A, place: int) -> A:
 def bits_of(array: A, place: int) -> int:
     """The bits of a number, so that those of 0 and -0 differ."""
     return int(array[place : place + 1].view(f"i{array.itemsize}")[0])
+
+
+def _numbers(kind: Any) -> Any:
+    def at(address: A) -> A:
+        return ctypes.cast(int(address), ctypes.POINTER(kind))
+
+    return at
+
+
+int64s, uint32s, uint8s, float32s, float64s = map(
+    _numbers, (ctypes.c_int64, ctypes.c_uint32, ctypes.c_uint8, ctypes.c_float, ctypes.c_double)
+)
+
+
+def give_back(release: A, structure: A) -> None:
+    """Call what an exported structure is given back with."""
+    ctypes.CFUNCTYPE(None, ctypes.c_void_p)(int(release))(int(structure))
 
 
 def ahead(array: A, place: int) -> None:

@@ -47,13 +47,15 @@ class Group:
 class Train:
     """Events from outside; with `valued` each carries a number that multiplies the weights, else it counts 1.
 
-    With `copies` its channels are those of as many copies, one behind the other.
+    With `copies` its channels are those of as many copies, one behind the other. With `double` the values of record
+    batches that are handed over are float64, else float32.
     """
 
     name: str
     size: int
     valued: bool = False
     copies: int = 1
+    double: bool = False
 
     @property
     def each(self) -> int:

@@ -17,6 +17,7 @@ from spikeflow.events import Away, Batch, Grid, Indices, Stream, Times, Values, 
 from spikeflow.kernels import Columns, Events, Group, Network, NeuronModel, Projection, Synapses, Train, devices
 from spikeflow.kernels.about import about
 from spikeflow.kernels.devices import Choice
+from spikeflow.kernels.handed import Exported
 from spikeflow.kernels.learning import COPIES
 from spikeflow.kernels.model import Value
 from spikeflow.kernels.network import Look
@@ -324,7 +325,7 @@ class Stepped:
                 else:
                     stream, source = context.inputs[index], f"{context.name}<{index}"
                     valued = stream.valued or stream.kind == "samples"
-                    trains.append(Train(source, stream.size, valued, stream.copies))
+                    trains.append(Train(source, stream.size, valued, stream.copies, stream.double))
                     lag = context.lags[index] if context.lags else 0
                     self._arrivals.append((source, lag * grid.window_ns, context.name))
                 held = projection.hold is not None
@@ -364,10 +365,11 @@ class Stepped:
         """One batch for each outlet of each member, from one batch of each input from outside."""
         if self._forgot:
             self._forgot = {name: window.start_ns if at is None else at for name, at in self._forgot.items()}
-        given: dict[str, Columns | Away] = {}
+        given: dict[str, Columns | Away | Exported] = {}
+        as_it_is = self._network.takes_exported
         for (train, shift_ns, member), batch in zip(self._arrivals, arriving, strict=True):
             if batch.count:
-                given[train] = batch.columns
+                given[train] = batch.handed if as_it_is else batch.columns
                 if shift_ns:
                     given[train] = self._late(*batch.arrays, shift_ns, self._forgot.get(member))
         results = self._network.step(window.first_tick, window.ticks, given)

@@ -161,7 +161,7 @@ def test_a_sink_of_streams_that_end_one_after_the_other_gets_each_in_its_turn(
     apart: int, capacity: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sinks, "APART_NS", apart)
-    ticks = {"a": 5, "b": 30, "c": 11}
+    ticks = {"a": 5, "b": 30, "c": 44}
     nodes: dict[str, Any] = {name: {"source": Ramp, "ticks": count, "chunk": 3} for name, count in ticks.items()}
     nodes["slow"] = {"encoder": Relay, "input": "a"}
     nodes["out"] = {"sink": Collect, "inputs": ["b", "slow", "c"]}
