@@ -18,7 +18,7 @@ import pytest
 
 from spikeflow.kernels import backends
 from spikeflow.kernels.parameters import Time
-from spikeflow.nodes.population import BACKEND
+from spikeflow.nodes.stepped import BACKEND
 from tests.kernels.golden import REFERENCES, Case, Expected, cases
 
 Array = npt.NDArray[Any]

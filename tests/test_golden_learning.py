@@ -21,7 +21,7 @@ import pytest
 from spikeflow.kernels import backends
 from spikeflow.kernels.rule import LearningRule, rule_form
 from spikeflow.kernels.rules.stdp import Stdp
-from spikeflow.nodes.population import BACKEND
+from spikeflow.nodes.stepped import BACKEND
 from tests.kernels.golden import DATA
 from tests.test_golden_files import ORIGIN_NS, read
 

@@ -30,7 +30,7 @@ LAYERS = (
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
-STEPS_NEURONS = {"nodes.population", "nodes.projections", "nodes.currents", "simulation"}
+STEPS_NEURONS = {"nodes.population", "nodes.projections", "nodes.stepped", "nodes.currents", "simulation"}
 KNOWS_MODELS = {"catalog", "cli.doctor", "nodes.encoders.lif_ex_current", "nodes.encoders.lif_adex_current"}
 """The catalogue names a model's class by its file; the doctor compiles one; two encoders say which one theirs is."""
 READS_NUMBERS = {"nodes.number_files"}

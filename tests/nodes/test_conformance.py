@@ -14,7 +14,7 @@ from spikeflow.catalog import kinds, node_class
 from spikeflow.events import Stream
 from spikeflow.kernels import backends
 from spikeflow.node import Node
-from spikeflow.nodes.population import BACKEND
+from spikeflow.nodes.stepped import BACKEND
 from spikeflow.testing import check_node
 from tests.kernels.catalogue import needed_by
 from tests.nodes.conftest import Examples

@@ -10,7 +10,7 @@ import uvloop
 from hypothesis import strategies as st
 
 import spikeflow
-from spikeflow.nodes.population import BACKEND
+from spikeflow.nodes.stepped import BACKEND
 from spikeflow.runtime.engine import Engine, Options
 from tests.runtime.nodes import Collect, collected_by, graph
 

@@ -21,7 +21,7 @@ from spikeflow.kernels import backends
 from spikeflow.node import Decoder, Encoder
 from spikeflow.nodes.encoders.clip import Clip
 from spikeflow.nodes.encoders.scale import Scale
-from spikeflow.nodes.population import BACKEND
+from spikeflow.nodes.stepped import BACKEND
 from spikeflow.runtime.engine import Engine, Options, Report, fast_loop
 from spikeflow.spec import GraphSpec
 from spikeflow.testing import run_node
