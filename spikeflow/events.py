@@ -385,7 +385,8 @@ class Batch:
             return self.record
         if self._record is None:
             return self.named(schema).record
-        return self._record.replace_schema_metadata(_key_values(schema))
+        found = _known.get(id(schema))  # as `_key_values`, without its call
+        return self._record.replace_schema_metadata(_key_values(schema) if found is None else found[1])
 
     @property
     def bare(self) -> pa.RecordBatch:

@@ -47,6 +47,7 @@ async def relay(stage: StepStage, channel: Channel, fan: Fan) -> int | None:
     sent: Batch | None = None
     failure: NodeError | None = None
     slow = since = quiet_ns = 0
+    last_kept = RECENT - 1
     taps = fan.taps
     only = fan.channels[0] if len(fan.channels) == 1 and not fan.watchers else None
 
@@ -55,7 +56,7 @@ async def relay(stage: StepStage, channel: Channel, fan: Fan) -> int | None:
         nonlocal over, heavy, stuck, sent, failure, slow, since, halted, quiet_ns
         window = batch.window
         try:
-            if window.end_ns <= quiet_ns and not batch.count:
+            if not batch.count and window.end_ns <= quiet_ns:
                 made, took = none(window, schema), 0
             else:
                 began = clock()
@@ -66,8 +67,9 @@ async def relay(stage: StepStage, channel: Channel, fan: Fan) -> int | None:
                 stuck = offer(made)
             else:  # what `offer` does, without its calls
                 fan.events += made.count
-                if only.arrive is not None:
-                    only.arrive(made)
+                onward = only.arrive
+                if onward is not None:
+                    onward(made)
                 elif not only.offer(made):
                     stuck = [only]
         except BaseException as error:  # as `blamed`, without its call
@@ -77,7 +79,7 @@ async def relay(stage: StepStage, channel: Channel, fan: Fan) -> int | None:
             halted = True
         else:
             windows = meter.windows
-            recent[windows & (RECENT - 1)] = took
+            recent[windows & last_kept] = took
             meter.windows = windows + 1
             if live:
                 meter.lag_ns = now_ns() - window.end_ns
@@ -89,11 +91,11 @@ async def relay(stage: StepStage, channel: Channel, fan: Fan) -> int | None:
                 heavy = took if slow >= _SLOW_WINDOWS else None
             if stuck is not None:
                 sent, pressure.felt = made, True
-            over = window.last
-            halted = over or stuck is not None or heavy is not None
-        if halted:
-            channel.arrive = None
-            channel.wake()
+            elif heavy is None and not window.last:
+                return
+            over, halted = window.last, True
+        channel.arrive = None
+        channel.wake()
 
     channel.quiet_until = lambda: min(quiet_ns, fan.quiet_until()) if channel.arrive is not None else 0
     try:

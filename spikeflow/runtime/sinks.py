@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from spikeflow.errors import NodeError
-from spikeflow.events import Batch, Stream
+from spikeflow.events import Batch, Stream, Window
 from spikeflow.node import ALWAYS, Sink
 from spikeflow.runtime.blame import blamed
 from spikeflow.runtime.feeding import Feeding
@@ -71,7 +71,7 @@ class SinkInlet:
         stage = self._stage
         now = time.perf_counter_ns()  # where one batch is done the next one begins
         if stage.open is not None:
-            stage.account(now=now)
+            stage.account(None, now)
         turn = self._turn
         channel = self._channels[turn][0]
         queue = channel.queue
@@ -210,25 +210,29 @@ class SinkStage(Stage):
         batch, self.open = self.open, None
         if batch is None:
             return
-        context = self.contexts[0]
+        counters = self.contexts[0].counters
         if lost is None:
-            context.counters.processed += batch.count
+            counters.processed += batch.count
             self.waits = 0
         elif batch.count:
-            context.counters.drop(lost, batch.count)
-        told = lost != "failed" or self.on_error != "stop"
-        self.took_ns = (time.perf_counter_ns() if now is None else now) - self.began_ns
-        self.passed(batch, self.took_ns, told)
-
-    def passed(self, batch: Batch, nanoseconds: int = 0, told: bool = True) -> None:
-        """A batch is done with; one without events at once, where the sink takes no notice of it."""
+            counters.drop(lost, batch.count)
+        self.took_ns = took = (time.perf_counter_ns() if now is None else now) - self.began_ns
         meter = self.meter  # as its `took`, without the call
-        meter.recent[meter.windows & (RECENT - 1)] = nanoseconds
+        meter.recent[meter.windows & (RECENT - 1)] = took
         meter.windows += 1
-        window = batch.window
+        if self.shared.live or self.followers:
+            self._say(batch.window, lost != "failed" or self.on_error != "stop")
+
+    def passed(self, batch: Batch) -> None:
+        """A batch without events is done with as it comes, where the sink takes no notice of it."""
+        self.meter.took(0)
+        self._say(batch.window, True)
+
+    def _say(self, window: Window, done: bool) -> None:
+        """Say how far behind the clock the sink is and, where it is done with a window, how far it has come."""
         if self.shared.live:
             self.meter.lag_ns = self.contexts[0].clock.now_ns() - window.end_ns
-        if told and self.followers:
+        if done and self.followers:
             self.done[self.turn] = window.first_tick + window.ticks
             for follow in self.followers:
                 follow()
