@@ -82,7 +82,10 @@ class Feeding:
                     self._go_on()
                 # else a sender has stepped it, and has left what it awaits now to its task
         if self._error is not None:
-            raise self._error
+            try:
+                raise self._error
+            finally:
+                self._error = None  # it holds this frame, which holds it
 
     def _thrown(self, error: BaseException, waited: bool) -> None:
         """The task was cancelled, or what it waited for failed."""
@@ -112,6 +115,6 @@ class Feeding:
             if awaited is None or awaited is not channel.receiver:
                 self._awaited = awaited
                 return
-            if self._idle.done() and current_task() is self._task:
+            if self._idle.done():
                 self._idle = self._loop.create_future()
             self._inner, channel.receiver = awaited, self._idle
