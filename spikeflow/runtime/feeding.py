@@ -48,7 +48,8 @@ class Feeding:
         if self._inner is None or self._idle.done():
             return False
         channel.queue.append(batch)
-        loop, own, other = self._loop, self._task, current_task()
+        loop, own = self._loop, self._task
+        other = current_task(loop)
         if other is not None:
             _leave_task(loop, other)
         _enter_task(loop, own)
