@@ -131,8 +131,12 @@ class Network(Laid):
         table[_TICK] = first_tick
         table[_STOP] = stop
         table[_FRESH] = 1
-        for name, events in arriving.items():
-            self._append(name, events)
+        try:
+            for name, events in arriving.items():
+                self._append(name, events)
+        except EventError:
+            self._take_back(name, arriving)
+            raise
         if self._records:
             self._make_room_for_records(first_tick, stop)
         learned: Sequence[Learned] = ()
@@ -272,6 +276,17 @@ class Network(Laid):
         if status:
             raise EventError(f"a record batch for {name!r} whose columns are not those of its stream")
         table[count_at] = count
+
+    def _take_back(self, refused: str, arriving: Mapping[str, Arriving]) -> None:
+        """Give up what came before the events that were refused: nothing of a refused step is kept."""
+        for name, events in arriving.items():
+            if name == refused:
+                return
+            if not isinstance(events, tuple) and hasattr(events, "_export_to_c"):
+                count = cast(Exported, events).num_rows
+            else:
+                count = len(events[0] if isinstance(events, tuple) else events)
+            self._numbers[self._trains[name][1]] -= count
 
     def _append_there(self, name: str, events: Events | Columns | Away) -> None:
         """As `_append`, on a device."""

@@ -37,7 +37,7 @@ def copied(given: A, batch: A) -> A:
         return np.int64(UNFIT)
     for k in range(batch[COLUMNS]):
         column = int64s(columns[k])
-        if column[BUFFERS] != 2:
+        if column[BUFFERS] != 2 or column[DICTIONARY] != 0:
             return np.int64(UNFIT)
         if not filled(column, batch[OFFSET] + column[OFFSET], count):
             return np.int64(EMPTY)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from spikeflow.events import Away, Batch, Indices, Times, Values, Window
 from spikeflow.kernels import Columns, Events, Network, Projection, Train, devices
@@ -32,6 +33,8 @@ class Stepped:
         trains: list[Train] = []
         projections: list[Projection] = []
         self._arrivals: list[tuple[str, int, str]] = []
+        self._unseen: dict[str, pa.Schema] = {}
+        self._odd: set[str] = set()
         self._forgot: dict[str, int | None] = {}
         self._looks: list[Look] = []
         for member in members:
@@ -45,6 +48,7 @@ class Stepped:
                     trains.append(Train(source, stream.size, valued, stream.copies, stream.double))
                     lag = context.lags[index] if context.lags else 0
                     self._arrivals.append((source, lag * grid.window_ns, context.name))
+                    self._unseen[source] = stream.plain
                 held = projection.hold is not None
                 synapses, learning = member.synapses(index), member.learning(index)
                 projections.append(Projection(source, context.name, synapses, projection.to, held, learning))
@@ -86,7 +90,9 @@ class Stepped:
         as_it_is = self._network.takes_exported
         for (train, shift_ns, member), batch in zip(self._arrivals, arriving, strict=True):
             if batch.count:
-                given[train] = batch.handed if as_it_is else batch.columns
+                given[train] = columns = batch.handed if as_it_is and train not in self._odd else batch.columns
+                if self._unseen and isinstance(columns, pa.RecordBatch) and self._is_odd(train, columns):
+                    given[train] = batch.columns
                 if shift_ns:
                     given[train] = self._late(*batch.arrays, shift_ns, self._forgot.get(member))
         results = self._network.step(window.first_tick, window.ticks, given)
@@ -102,6 +108,18 @@ class Stepped:
             else:
                 found.append(Batch.none(window, schema))
         return found
+
+    def _is_odd(self, train: str, record: pa.RecordBatch) -> bool:
+        """Whether the types of the first record batch of a train are not its stream's: a node that is trusted may err.
+
+        Memory does not say of what type it is, but NumPy converts columns. The first batch speaks for all of them: a
+        look at each would take as long as the copying.
+        """
+        plain = self._unseen.pop(train, None)
+        if plain is None or record.schema.types == plain.types:
+            return False
+        self._odd.add(train)
+        return True
 
     @staticmethod
     def _late(t_ns: Times, index: Indices, value: Values | None, shift_ns: int, since_ns: int | None) -> Events:

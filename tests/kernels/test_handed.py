@@ -99,10 +99,30 @@ def test_an_event_with_an_empty_field_is_refused_and_nothing_is_kept_of_it() -> 
     assert stepped(one, broken.slice(0, 17)) == stepped(other, raw_columns(broken.slice(0, 17)))
 
 
+def test_of_a_step_that_is_refused_nothing_is_kept_of_other_trains() -> None:
+    def two() -> Network:
+        synapses = [Projection(name, "n", dense(np.full((SIZE, SIZE), 5.0))) for name in ("a", "b")]
+        return Network([Group("n", Lif(v_th=0.3), SIZE)], [Train("a", SIZE), Train("b", SIZE)], synapses, dt=1e-3)
+
+    good, later = spike_batch([1, 2], [0, 1]), spike_batch([11, 12], [0, 1])
+    broken = pa.RecordBatch.from_arrays([good.column(0), pa.array([0, None], pa.uint32())], schema=good.schema)
+    for first in (good, raw_columns(good)):
+        one, other = two(), two()
+        with pytest.raises(EventError, match="an event with an empty field"):
+            one.step(0, 10, {"a": first, "b": broken})
+        found, wanted = (net.step(10, 10, {"a": later})["n"] for net in (one, other))
+        assert found.t.size
+        assert found.t.tolist() == wanted.t.tolist()
+
+
 def test_columns_of_another_kind_are_refused() -> None:
     graded = events(np.random.default_rng(0), 3, "graded")
     with pytest.raises(EventError, match="whose columns are not those of its stream"):
         network(valued=False).step(0, 10, {"in": graded})
+    spikes = events(np.random.default_rng(0), 3, "spikes")
+    coded = pa.RecordBatch.from_arrays([spikes.column(0), spikes.column(1).dictionary_encode()], names=["t", "neuron"])
+    with pytest.raises(EventError, match="whose columns are not those of its stream"):
+        network().step(0, 10, {"in": coded})
     named = pa.RecordBatch.from_arrays([pa.array([0, 1]), pa.array(["a", "b"])], names=["t", "neuron"])
     with pytest.raises(EventError, match="whose columns are not those of its stream"):
         network().step(0, 10, {"in": named})
