@@ -408,11 +408,13 @@ class Batch:
         arrays = self._arrays
         return self.arrays if arrays is None else arrays
 
-    @property
-    def handed(self) -> tuple[Times, Indices, Values | None] | Away | pa.RecordBatch:
-        """As `columns`, or the record batch where no array has been made yet, for one who can read it itself."""
-        arrays = self._arrays
-        return self.arrays if self._record is None else self._record if arrays is None else arrays
+    def handed(self, plain: pa.Schema) -> tuple[Times, Indices, Values | None] | Away | pa.RecordBatch:
+        """As `columns`, or the record batch where no array has been made yet, for one who can read it itself.
+
+        Its types are those of `plain`: memory does not say what it holds, and a node that is trusted may err.
+        """
+        record = self._record
+        return record if self._arrays is None and record is not None and record.schema.equals(plain) else self.columns
 
     def cut(self, window: Window) -> Batch:
         """The part of the batch that falls into `window`."""

@@ -32,9 +32,7 @@ class Stepped:
         grid = first.grid
         trains: list[Train] = []
         projections: list[Projection] = []
-        self._arrivals: list[tuple[str, int, str]] = []
-        self._unseen: dict[str, pa.Schema] = {}
-        self._odd: set[str] = set()
+        self._arrivals: list[tuple[str, int, str, pa.Schema]] = []
         self._forgot: dict[str, int | None] = {}
         self._looks: list[Look] = []
         for member in members:
@@ -47,8 +45,7 @@ class Stepped:
                     valued = stream.valued or stream.kind == "samples"
                     trains.append(Train(source, stream.size, valued, stream.copies, stream.double))
                     lag = context.lags[index] if context.lags else 0
-                    self._arrivals.append((source, lag * grid.window_ns, context.name))
-                    self._unseen[source] = stream.plain
+                    self._arrivals.append((source, lag * grid.window_ns, context.name, stream.plain))
                 held = projection.hold is not None
                 synapses, learning = member.synapses(index), member.learning(index)
                 projections.append(Projection(source, context.name, synapses, projection.to, held, learning))
@@ -88,11 +85,9 @@ class Stepped:
             self._forgot = {name: window.start_ns if at is None else at for name, at in self._forgot.items()}
         given: dict[str, Columns | Away | Exported] = {}
         as_it_is = self._network.takes_exported
-        for (train, shift_ns, member), batch in zip(self._arrivals, arriving, strict=True):
+        for (train, shift_ns, member, plain), batch in zip(self._arrivals, arriving, strict=True):
             if batch.count:
-                given[train] = columns = batch.handed if as_it_is and train not in self._odd else batch.columns
-                if self._unseen and isinstance(columns, pa.RecordBatch) and self._is_odd(train, columns):
-                    given[train] = batch.columns
+                given[train] = batch.handed(plain) if as_it_is else batch.columns
                 if shift_ns:
                     given[train] = self._late(*batch.arrays, shift_ns, self._forgot.get(member))
         results = self._network.step(window.first_tick, window.ticks, given)
@@ -108,18 +103,6 @@ class Stepped:
             else:
                 found.append(Batch.none(window, schema))
         return found
-
-    def _is_odd(self, train: str, record: pa.RecordBatch) -> bool:
-        """Whether the types of the first record batch of a train are not its stream's: a node that is trusted may err.
-
-        Memory does not say of what type it is, but NumPy converts columns. The first batch speaks for all of them: a
-        look at each would take as long as the copying.
-        """
-        plain = self._unseen.pop(train, None)
-        if plain is None or record.schema.types == plain.types:
-            return False
-        self._odd.add(train)
-        return True
 
     @staticmethod
     def _late(t_ns: Times, index: Indices, value: Values | None, shift_ns: int, since_ns: int | None) -> Events:

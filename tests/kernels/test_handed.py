@@ -139,8 +139,14 @@ def test_a_batch_hands_over_what_it_has_already() -> None:
     record = sample_batch([1, 2], [0, 1], np.array([0.5, 1.0], np.float32))
     window = Window(0, 10, 0, 10)
     batch = Batch.of(window, SAMPLES, record)
-    assert batch.handed is record
+    assert batch.handed(SAMPLES) is record
     columns = batch.arrays
-    assert batch.handed is columns
+    assert batch.handed(SAMPLES) is columns
     made = Batch(window, SAMPLES, *columns)
-    assert made.handed is made.columns
+    assert made.handed(SAMPLES) is made.columns
+
+
+def test_a_batch_of_other_types_hands_over_arrays() -> None:
+    record = sample_batch([1, 2], [0, 1], np.array([0.5, 1.0]))
+    handed = Batch.of(Window(0, 10, 0, 10), SAMPLES, record).handed(SAMPLES)
+    assert isinstance(handed, tuple)
