@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from spikeflow.kernels.machine_code import address
 from spikeflow.kernels.numba_backend import handing_text
-from spikeflow.kernels.numba_handed import BATCH, DOUBLE, EMPTY, GIVEN, HELD, INDICES, STRUCTURE, TIMES, UNFIT, VALUES
+from spikeflow.kernels.numba_handed import BATCH, DOUBLE, EMPTY, GIVEN, HELD, INDICES, STRUCTURE, TIMES, VALUES
 
 IS_POSSIBLE = ctypes.sizeof(ctypes.c_void_p) == 8
 """Whether addresses are as long as the words that the copying reads."""
@@ -65,7 +65,7 @@ class Handing:
         """Copy events behind those that the train holds.
 
         Returns:
-            0, `EMPTY` where a field is empty, or `UNFIT` where the columns are not those of events.
+            0, `EMPTY` where a field is empty, or another number where the columns are not those of events.
         """
         self._given[HELD] = held
         events._export_to_c(self._batch_at)
@@ -73,4 +73,4 @@ class Handing:
         return status
 
 
-__all__ = ["EMPTY", "IS_POSSIBLE", "UNFIT", "Exported", "Handing"]
+__all__ = ["EMPTY", "IS_POSSIBLE", "Exported", "Handing"]

@@ -135,7 +135,7 @@ class Network(Laid):
             for name, events in arriving.items():
                 self._append(name, events)
         except EventError:
-            self._take_back(name, arriving)
+            self._give_up()
             raise
         if self._records:
             self._make_room_for_records(first_tick, stop)
@@ -277,17 +277,6 @@ class Network(Laid):
             raise EventError(f"a record batch for {name!r} whose columns are not those of its stream")
         table[count_at] = count
 
-    def _take_back(self, refused: str, arriving: Mapping[str, Arriving]) -> None:
-        """Give up what came before the events that were refused: nothing of a refused step is kept."""
-        for name, events in arriving.items():
-            if name == refused:
-                return
-            if not isinstance(events, tuple) and hasattr(events, "_export_to_c"):
-                count = cast(Exported, events).num_rows
-            else:
-                count = len(events[0] if isinstance(events, tuple) else events)
-            self._numbers[self._trains[name][1]] -= count
-
     def _append_there(self, name: str, events: Events | Columns | Away) -> None:
         """As `_append`, on a device."""
         assert self._device is not None
@@ -363,11 +352,15 @@ class Network(Laid):
         at, offset = self._sources[place], int(self._table[self._sources[place] + OFFSET])
         return offset + int(self._table[at + START]), offset + int(self._table[at + COUNT])
 
+    def _give_up(self) -> None:
+        """Keep nothing of what has come for a step that is refused."""
+        for at in self._sources[len(self.groups) :]:
+            self._numbers[at + COUNT] = self._numbers[at + START]
+
     def _refuse(self, place: int) -> None:
         start, end = self._range(place)
         t, index = self.arrays.time[start:end].copy(), self.arrays.index[start:end].copy()
-        for at in self._sources[len(self.groups) :]:  # nothing of a refused step is kept
-            self._table[at + COUNT] = self._table[at + START]
+        self._give_up()
         name, size = self._names[place], int(self._table[self._sources[place] + SIZE])
         if index.size and int(index.max()) >= size:
             raise EventError(f"index {int(index.max())} in {name!r}, whose size is {size}")

@@ -86,10 +86,10 @@ class Stepped:
         given: dict[str, Columns | Away | Exported] = {}
         as_it_is = self._network.takes_exported
         for (train, shift_ns, member, plain), batch in zip(self._arrivals, arriving, strict=True):
-            if batch.count:
+            if batch.count and shift_ns:
+                given[train] = self._late(*batch.arrays, shift_ns, self._forgot.get(member))
+            elif batch.count:
                 given[train] = batch.handed(plain) if as_it_is else batch.columns
-                if shift_ns:
-                    given[train] = self._late(*batch.arrays, shift_ns, self._forgot.get(member))
         results = self._network.step(window.first_tick, window.ticks, given)
         found = []
         for name, port, schema, segments in self._outlets:

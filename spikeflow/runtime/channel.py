@@ -170,12 +170,14 @@ class Fan:
     def offer(self, batch: Batch) -> list[Channel] | None:
         """Send without waiting; the channels that were full, None where there were none."""
         self.events += batch.count
-        for watch in self.watchers:
-            watch(batch)
-        for tap in self.taps:
-            tap(batch)
+        if self.watchers or self.taps:
+            for look in (*self.watchers, *self.taps):
+                look(batch)
+        channels = self.channels
+        if len(channels) == 1:  # as mostly, and half the time of the loop
+            return None if channels[0].offer(batch) else [channels[0]]
         full: list[Channel] | None = None
-        for channel in self.channels:
+        for channel in channels:
             if not channel.offer(batch):
                 full = [channel] if full is None else [*full, channel]
         return full

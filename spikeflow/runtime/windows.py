@@ -167,17 +167,12 @@ class SourceOutlet:
         self._end_ns = window.end_ns + self._window_ns
         if self.on_window is not None:
             self.on_window(self.next_tick)
-        fan = self.fan
-        if len(fan.channels) == 1 and not fan.taps and not fan.watchers:  # as `offer`, without its loops
-            fan.events += batch.count
-            full = None if fan.channels[0].offer(batch) else fan.channels
-        else:
-            full = fan.offer(batch)
+        full = self.fan.offer(batch)
         if full is None:  # a source that nobody slows still lets others run
-            if self._wishes and not self.followed:
-                self.handed_on(self.next_tick)
-            elif not self.followed:  # as `handed_on`, without its call
+            if not self.followed:
                 self._passed_tick = self.next_tick
+                if self._wishes:
+                    self.handed_on(self.next_tick)
             return not self.pressure.felt and self.meter.windows % _YIELD_EVERY != 0
         self._unsent += [(channel, batch) for channel in full]
         return False
