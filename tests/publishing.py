@@ -29,6 +29,8 @@ def listener(url: str, *lines: str, qos: int = 1) -> str:
 
 AT_ONCE = 10
 """Messages that the publisher has under way."""
+_PATIENCE_S = 10.0
+"""How long a broker may take to acknowledge the last of them; one that stands still never does."""
 
 
 class Publisher:
@@ -89,12 +91,14 @@ class Publisher:
 
 @asynccontextmanager
 async def publishing(broker: Mosquitto, qos: int = 1) -> AsyncIterator[Publisher]:
-    """A publisher at work."""
+    """A publisher at work. What it has under way at the end is acknowledged first: its log has all that was sent."""
     publisher = Publisher(broker, qos)
     task = asyncio.create_task(publisher.run())
     try:
         yield publisher
     finally:
         publisher.stop = True
+        if publisher.back.is_set():
+            await asyncio.wait((task,), timeout=_PATIENCE_S)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
